@@ -1,0 +1,250 @@
+"""What every result answers, and the values results are made of.
+
+A result is frozen and has four methods: ``tidy()`` (long table with :data:`TIDY_COLUMNS`), ``glance()`` (one row),
+``notes()`` and, where rows make sense, ``augment()``. Everything else is a function of the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from types import MappingProxyType
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+
+from spc.linalg import FloatArray, frozen_array
+
+__all__ = [
+    "GLANCE_COLUMNS",
+    "TIDY_COLUMNS",
+    "Estimates",
+    "Note",
+    "Provenance",
+    "Replicates",
+    "Result",
+    "fingerprint",
+    "package_version",
+    "tidy_frame",
+]
+
+TIDY_COLUMNS = (
+    "lhs",
+    "op",
+    "rhs",
+    "level",
+    "group",
+    "label",
+    "kind",
+    "estimate",
+    "std_error",
+    "statistic",
+    "p_value",
+    "conf_low",
+    "conf_high",
+    "std_all",
+)
+_TEXT = ("lhs", "op", "rhs", "level", "group", "label", "kind")
+
+GLANCE_COLUMNS = (
+    "npar",
+    "chisq",
+    "df",
+    "pvalue",
+    "chisq_scaled",
+    "df_scaled",
+    "pvalue_scaled",
+    "chisq_scaling_factor",
+    "baseline_chisq",
+    "baseline_df",
+    "cfi",
+    "tli",
+    "nfi",
+    "cfi_robust",
+    "tli_robust",
+    "rmsea",
+    "rmsea_ci_lower",
+    "rmsea_ci_upper",
+    "rmsea_pvalue",
+    "rmsea_robust",
+    "srmr",
+    "gfi",
+    "logl",
+    "unrestricted_logl",
+    "aic",
+    "bic",
+    "nobs",
+    "ngroups",
+    "estimator",
+    "converged",
+)
+
+Severity = Literal["info", "warning", "serious"]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something a reader must know beside a number.
+
+    Attributes
+    ----------
+    code : str
+        Stable short code, for instance ``"heywood"``.
+    severity : {"info", "warning", "serious"}
+        ``serious`` means that the numbers it concerns must not be read as findings.
+    subject : str
+        What it is about: a parameter, a construct, a table.
+    text : str
+        One or two whole sentences in plain words.
+    """
+
+    code: str
+    severity: Severity
+    subject: str
+    text: str
+
+
+def package_version() -> str:
+    """Version of the installed package."""
+    try:
+        return version("service-profit-chain")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+def fingerprint(*tables: pd.DataFrame | FloatArray) -> str:
+    """Short hash of the values, column names and order of the given tables.
+
+    Examples
+    --------
+    >>> fingerprint(pd.DataFrame({"a": [1, 2]})) == fingerprint(pd.DataFrame({"a": [1, 2]}))
+    True
+    """
+    digest = hashlib.sha256()
+    for table in tables:
+        if isinstance(table, pd.DataFrame):
+            digest.update("\x1f".join(map(str, table.columns)).encode())
+            digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
+        else:
+            digest.update(np.ascontiguousarray(table).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result came from: enough to make it again."""
+
+    package_version: str
+    options: Mapping[str, Any]
+    data_fingerprint: str
+    seed: int | None
+    time: str
+
+    @classmethod
+    def record(cls, options: Mapping[str, Any], data_fingerprint: str, seed: int | None = None) -> Provenance:
+        """Stamp the given options with version and time."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(package_version(), MappingProxyType(dict(options)), data_fingerprint, seed, now)
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What every result answers. ``kind`` tells pages and pictures what they look at."""
+
+    @property
+    def kind(self) -> str:
+        """One of ``study, sem, chain, regression, drivers, loyalty``."""
+
+    def tidy(self) -> pd.DataFrame:
+        """Long table with the columns of :data:`TIDY_COLUMNS`."""
+
+    def glance(self) -> pd.DataFrame:
+        """One row."""
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the numbers."""
+
+
+def tidy_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Build a tidy table: fixed columns, text where text, float where numeric.
+
+    Examples
+    --------
+    >>> tidy_frame([{"lhs": "y", "op": "~", "rhs": "x", "estimate": 0.5}])[["lhs", "estimate", "p_value"]]
+      lhs  estimate  p_value
+    0   y       0.5      NaN
+    """
+    frame = pd.DataFrame(list(rows), columns=list(TIDY_COLUMNS))
+    for column in TIDY_COLUMNS:
+        if column in _TEXT:
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+        else:
+            frame[column] = frame[column].astype(float)
+    return frame
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Point estimates with their joint uncertainty.
+
+    Attributes
+    ----------
+    table : DataFrame
+        :data:`TIDY_COLUMNS`; row i belongs to row and column i of ``vcov``.
+    vcov : (k, k) array
+        Sampling covariance of the estimates.
+    level : float
+        Level of the intervals.
+    method : str
+        How the uncertainty was had, in words a method section can use.
+    """
+
+    table: pd.DataFrame
+    vcov: FloatArray
+    level: float
+    method: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vcov", frozen_array(self.vcov))
+
+    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw ``n`` parameter vectors from their normal approximation, shape (n, k)."""
+        mean = self.table["estimate"].to_numpy(dtype=float)
+        values, vectors = np.linalg.eigh(self.vcov)
+        root = vectors * np.sqrt(np.clip(values, 0.0, None))
+        return np.asarray(mean + rng.standard_normal((n, mean.size)) @ root.T)
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Estimates of resampled data.
+
+    Attributes
+    ----------
+    values : (draws, k) array
+        One row per draw that succeeded.
+    names : tuple of str
+        What the columns are.
+    failures : mapping of str to int
+        How many draws failed, by reason.
+    seed : int
+        Replicate i was drawn with ``SeedSequence(seed, spawn_key=(i,))``.
+    """
+
+    values: FloatArray
+    names: tuple[str, ...]
+    failures: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen_array(self.values))
+
+    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw ``n`` of the replicates: all of them in order when ``n`` is their number, else with replacement."""
+        if n == len(self.values):
+            return np.array(self.values)
+        return np.array(self.values[rng.integers(len(self.values), size=n)])

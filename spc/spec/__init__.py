@@ -1,0 +1,1 @@
+"""Model text to parameter table and back."""
