@@ -1,0 +1,112 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spc.errors import DataError
+from spc.moments import Moments
+
+NAMES = ["a", "b", "c"]
+
+
+def frame(n=40, seed=1, offset=0.0):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(rng.normal(size=(n, 3)) @ rng.normal(size=(3, 3)) + offset, columns=NAMES)
+
+
+def test_moments_are_those_of_pandas():
+    data = frame()
+    moments = Moments.from_frame(data)
+    np.testing.assert_allclose(moments.cov, data.cov(), rtol=1e-12)
+    np.testing.assert_allclose(moments.mean, data.mean(), rtol=1e-12)
+
+
+def test_values_far_from_zero_keep_their_digits():
+    near, far = Moments.from_frame(frame()), Moments.from_frame(frame(offset=1e6))
+    np.testing.assert_allclose(far.cov, near.cov, rtol=1e-8)
+
+
+@settings(deadline=None, max_examples=50)
+@given(cuts=st.lists(st.integers(2, 38), min_size=1, max_size=1), offset=st.sampled_from([0.0, 1e6]))
+def test_merging_chunks_equals_one_pass(cuts, offset):
+    data = frame(offset=offset)
+    first, second = data[: cuts[0]], data[cuts[0] :]
+    merged = Moments.from_frame(first).merge(Moments.from_frame(second))
+    whole = Moments.from_frame(data)
+    assert merged.n == whole.n
+    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(merged.cov, whole.cov, rtol=1e-8)
+
+
+def test_merge_order_and_column_order_change_nothing():
+    a, b = Moments.from_frame(frame(seed=1)), Moments.from_frame(frame(seed=2)[["c", "a", "b"]])
+    np.testing.assert_allclose(a.merge(b).cov, b.merge(a).restrict(NAMES).cov, rtol=1e-12)
+
+
+def test_rows_with_missing_values_are_left_out():
+    data = frame()
+    data.loc[[3, 7], "b"] = np.nan
+    assert Moments.from_frame(data).n == 38
+    assert Moments.from_frame(data, ["a", "c"]).n == 40
+
+
+def test_restrict_reorders():
+    moments = Moments.from_frame(frame())
+    some = moments.restrict(["c", "a"])
+    assert some.cov[0, 1] == moments.cov[2, 0]
+    assert some.mean[0] == moments.mean[2]
+
+
+def test_correlations_with_standard_deviations():
+    moments = Moments.from_correlation(["x", "y"], 10, [[1, 0.5], [0.5, 1]], sds=[2, 4])
+    assert moments.cov.tolist() == [[4, 4], [4, 16]]
+
+
+def test_arrays_are_read_only():
+    moments = Moments.from_frame(frame())
+    with pytest.raises(ValueError, match="read-only"):
+        moments.cov[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        ({"cov": [[1, 0.5], [0.4, 1]]}, "not symmetric"),
+        ({"cov": [[1, np.nan], [np.nan, 1]]}, "missing or infinite"),
+        ({"cov": [[1, 0.5, 0], [0.5, 1, 0]]}, "2 x 3"),
+        ({"mean": [1, 2, 3]}, "3 means"),
+        ({"n": 1}, "n = 1"),
+        ({"names": ["x", "x"]}, "given twice"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(arguments, phrase):
+    with pytest.raises(DataError, match=phrase):
+        Moments(**({"names": ["x", "y"], "n": 9, "mean": None, "cov": [[1, 0.5], [0.5, 1]]} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "phrase"),
+    [
+        ({"b": "text"}, NAMES, "b: values of type"),
+        ({"b": np.inf}, NAMES, "infinite"),
+        ({}, ["a", "bb"], "Did you mean 'b'"),
+        ({"b": np.nan}, NAMES, "0 complete rows"),
+    ],
+)
+def test_frames_that_cannot_be_used_are_refused(change, names, phrase):
+    with pytest.raises(DataError, match=phrase):
+        Moments.from_frame(frame().assign(**change), names)
+
+
+def test_a_column_name_given_twice_is_refused():
+    data = frame()
+    data.columns = ["a", "b", "b"]
+    with pytest.raises(DataError, match="2 columns of this name"):
+        Moments.from_frame(data, ["a", "b"])
+
+
+def test_unknown_means_cannot_be_merged():
+    published = Moments(["a"], 10, None, [[1.0]])
+    with pytest.raises(DataError, match="unknown means"):
+        published.merge(published)

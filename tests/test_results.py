@@ -1,0 +1,36 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.results import TIDY_COLUMNS, Estimates, Provenance, fingerprint, tidy_frame
+
+
+def test_tidy_tables_are_numeric_where_numeric():
+    table = tidy_frame([{"lhs": "y", "op": "~", "rhs": "x", "estimate": 1}, {"lhs": "z", "group": 2}])
+    assert list(table.columns) == list(TIDY_COLUMNS)
+    assert (table.dtypes[["estimate", "std_error", "p_value", "std_all"]] == float).all()
+    assert table["label"].tolist() == ["", ""]
+    assert np.isnan(table["std_error"]).all()
+    assert tidy_frame([]).columns.tolist() == list(TIDY_COLUMNS)
+
+
+def test_draws_have_the_stated_mean_and_covariance():
+    table = tidy_frame([{"estimate": 1.0}, {"estimate": -2.0}])
+    vcov = np.array([[0.04, 0.03], [0.03, 0.09]])
+    draws = Estimates(table, vcov, 0.95, "normal").draws(200_000, np.random.default_rng(1))
+    np.testing.assert_allclose(draws.mean(axis=0), [1, -2], atol=0.005)
+    np.testing.assert_allclose(np.cov(draws.T), vcov, atol=0.002)
+
+
+def test_a_fingerprint_sees_values_names_and_order():
+    base = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    assert fingerprint(base) == fingerprint(base.copy())
+    others = [base[["b", "a"]], base.rename(columns={"a": "c"}), base[::-1], base.assign(a=[1, 3])]
+    assert len({fingerprint(base), *map(fingerprint, others)}) == 5
+
+
+def test_provenance_cannot_be_changed():
+    record = Provenance.record({"draws": 10}, "abc", seed=1)
+    with pytest.raises(TypeError):
+        record.options["draws"] = 20
+    assert record.time.endswith("+00:00")
