@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from spc.disclosure.gate import Gate
+from spc.disclosure.released import ReleasedModel, ReleasedTable, ReleasedText, require_released
 from spc.disclosure.rule import LOWEST_MINIMUM, DisclosureRule
+from spc.disclosure.suppression import suppress
 
-__all__ = ["LOWEST_MINIMUM", "DisclosureRule"]
+__all__ = [
+    "LOWEST_MINIMUM",
+    "DisclosureRule",
+    "Gate",
+    "ReleasedModel",
+    "ReleasedTable",
+    "ReleasedText",
+    "require_released",
+    "suppress",
+]
