@@ -1,0 +1,210 @@
+"""Fit the chain of a study: rows, structural model, effects, check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from spc.chain.links import outcomes
+from spc.chain.result import ChainFit
+from spc.chain.rows import AnalysisRows, analysis_rows
+from spc.errors import DataError, NonConvergenceError
+from spc.linalg import FloatArray
+from spc.moments import Moments
+from spc.regression import link_regressions
+from spc.resample import bootstrap
+from spc.results import Note, Provenance, Replicates, fingerprint
+from spc.sem import SemFit, effects, fit, refit
+from spc.spec import model, quoted
+from spc.study import Study
+from spc.survey import aggregation
+
+__all__ = ["fit_chain"]
+
+FEWEST_UNITS_TO_RESAMPLE = 10
+SMALL_NUMBER_OF_UNITS = 60
+EMPLOYEES, CUSTOMERS = "employee_responses", "customer_responses"
+
+
+def fit_chain(
+    study: Study, *, draws: int = 2000, seed: int | None = None, level: float = 0.95, engine: str = "spc"
+) -> ChainFit:
+    """Fit the service-profit chain of a study.
+
+    Studies whose constructs come from several tables are analysed on units, with the mean score of each side;
+    one-sided studies on persons, with the items as indicators of latent variables. Persons nested in at least ten
+    units have their effects' intervals from a bootstrap of whole units, all others from the normal approximation.
+
+    Parameters
+    ----------
+    study : Study
+        With a ``[chain]``: a preset, or lavaan regressions among its constructs.
+    draws : int
+        Draws behind the intervals of the effects.
+    seed : int, optional
+        Seed of the draws; the study's own when not given.
+    level : float
+        Level of all intervals.
+    engine : {"spc", "semopy"}
+
+    Returns
+    -------
+    ChainFit
+
+    Raises
+    ------
+    DataError
+        The study has no chain, or its constructs do not reach a common row.
+    SpecError, EstimationError
+        The model cannot be read, is not identified, or cannot be fitted.
+
+    Examples
+    --------
+    >>> import tempfile, spc
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> study = spc.read_study(spc.make_firm(seed=3, units=40).write(folder.name))
+    >>> chain = fit_chain(study, draws=500)
+    >>> chain.level, chain.nunits
+    ('unit', 40)
+    """
+    if study.chain is None:
+        raise DataError.of(
+            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
+            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
+        )  # fmt: skip
+    seed = study.seed if seed is None else seed
+    links = outcomes(model(study.chain.model))
+    rows = analysis_rows(study, links, study.chain.lags)
+    full = "\n".join([*_measurement_text(study, rows), study.chain.model])
+    sem = fit(model(full), rows.frame, engine=engine, level=level)
+    unit = _resampled_units(sem, rows)
+    replicates = None if unit is None else _cluster_bootstrap(sem, rows, unit, draws, seed)
+    return ChainFit(
+        sem=sem,
+        effects=effects(sem, draws=draws, seed=seed, level=level, replicates=replicates),
+        regressions=link_regressions(rows.scores, links, cluster=unit, level=level),
+        level=rows.level,
+        nunits=_n_units(sem, rows),
+        waves=rows.waves,
+        scores=rows.scores,
+        messages=(*rows.messages, *_chain_notes(study, rows, links, sem, replicates)),
+        provenance=Provenance.record(
+            {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
+        ),
+    )
+
+
+def _measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
+    if rows.measurement == "scores":
+        return []
+    book = {construct.name: construct for construct in study.codebook}
+    return [
+        f"{quoted(name)} =~ {' + '.join(map(quoted, book[name].items))}"
+        for name in rows.scores
+        if len(book[name].items) > 1
+    ]
+
+
+def _complete(sem: SemFit, frame: pd.DataFrame) -> pd.Series[bool]:
+    return frame[list(sem.observed.names)].notna().all(axis=1)
+
+
+def _n_units(sem: SemFit, rows: AnalysisRows) -> int | None:
+    if rows.level == "unit":
+        return sem.observed.n
+    return None if rows.unit is None else int(rows.unit[_complete(sem, rows.frame)].nunique())
+
+
+def _resampled_units(sem: SemFit, rows: AnalysisRows) -> pd.Series | None:
+    n = _n_units(sem, rows)
+    return None if n is None or n < FEWEST_UNITS_TO_RESAMPLE else rows.unit
+
+
+def _cluster_bootstrap(sem: SemFit, rows: AnalysisRows, unit: pd.Series, draws: int, seed: int) -> Replicates:
+    names = list(sem.observed.names)
+    used = _complete(sem, rows.frame)
+    values = rows.frame.loc[used, names].to_numpy(dtype=float)
+
+    def estimate(drawn: np.ndarray) -> FloatArray:
+        sample = values[drawn]
+        centred = sample - sample.mean(axis=0)
+        moments = Moments(names, len(sample), sample.mean(axis=0), centred.T @ centred / (len(sample) - 1))
+        solution = refit(sem, moments)
+        if solution.status != "converged":
+            raise NonConvergenceError(solution.message, solution)
+        return np.asarray(solution.theta)
+
+    return bootstrap(
+        estimate,
+        sem.model.parameters.names,
+        n=len(values),
+        draws=draws,
+        seed=seed,
+        cluster=pd.factorize(unit[used])[0],
+        what="Resampling units",
+    )
+
+
+def _chain_notes(
+    study: Study, rows: AnalysisRows, links: Mapping[str, Sequence[str]], sem: SemFit, replicates: Replicates | None
+) -> list[Note]:
+    notes = []
+    if rows.level == "unit":
+        notes += _unit_mean_notes(study, rows, links)
+        n = sem.observed.n
+        lost = len(rows.scores) - n
+        if lost:
+            notes.append(
+                Note("units_left_out", "warning", "units", f"{lost} of {len(rows.scores)} units miss a side or an "
+                     f"outcome and are left out; {n} remain.")
+            )  # fmt: skip
+        if n < SMALL_NUMBER_OF_UNITS:
+            notes.append(
+                Note("few_units", "warning", "units", f"The chain rests on {n} units. With so few, only strong links "
+                     "show, intervals are approximate, and a link that is unclear is not shown to be absent.")
+            )  # fmt: skip
+    elif replicates is None and rows.unit is not None:
+        notes.append(
+            Note("nested_persons", "warning", "standard errors", "Persons share units, but too few units for "
+                 "resampling them; the intervals take persons as independent and are too narrow.")
+        )  # fmt: skip
+    elif replicates is not None:
+        notes.append(
+            Note("nested_persons", "info", "standard errors", f"Persons share {_n_units(sem, rows)} units: intervals "
+                 "of effects come from resampling whole units. The chi-square test and fit indices take persons as "
+                 "independent.")
+        )  # fmt: skip
+        if replicates.failures:
+            failed = sum(replicates.failures.values())
+            notes.append(Note("failed_draws", "warning", "bootstrap", f"{failed} draws did not converge."))
+    return notes
+
+
+def _unit_mean_notes(study: Study, rows: AnalysisRows, links: Mapping[str, Sequence[str]]) -> list[Note]:
+    book = {construct.name: construct for construct in study.codebook}
+    crossing = {
+        cause
+        for effect, causes in links.items()
+        for cause in causes
+        if book[cause].table in {EMPLOYEES, CUSTOMERS} and book[cause].table != book[effect].table
+    }
+    notes = []
+    for name in sorted(crossing):
+        table = study.tables[book[name].table]
+        if name in rows.waves:
+            table = table[table["wave"] == rows.waves[name]]
+        icc = aggregation(table, unit="unit", scales={name: book[name]}).tidy()
+        reliability = float(icc.loc[icc["kind"] == "icc2_anova", "estimate"].iloc[0])
+        notes.append(
+            Note(
+                "unit_means_attenuate",
+                "warning",
+                name,
+                f"Unit means of {book[name].title.lower()} carry sampling error (ICC(2) = {reliability:.2f}): links "
+                f"from it to the other side are pulled toward zero, to about {max(reliability, 0):.0%} of their size "
+                "when it is the only predictor.",
+            )
+        )
+    return notes

@@ -1,0 +1,98 @@
+"""A fitted chain: the structural model, its effects and the regressions beside it, in one result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from spc.chain.links import verdict
+from spc.regression import LinkRegressions
+from spc.results import Note, Provenance
+from spc.sem import Effects, SemFit
+
+__all__ = ["ChainFit"]
+
+NOT_FOR_READING = frozenset({"collinear_latents", "latent_not_positive_definite"})
+
+
+@dataclass(frozen=True, eq=False)
+class ChainFit:
+    """The service-profit chain fitted on one study.
+
+    Attributes
+    ----------
+    sem : SemFit
+        The structural model; ``sem.model.text`` is its text.
+    effects : Effects
+        Every direct, indirect and total effect with intervals from draws.
+    regressions : LinkRegressions
+        The same links one by one on statsmodels.
+    level : {"unit", "person"}
+        What a row of the analysis is.
+    nunits : int
+        Units the rows come from; None when the study has none.
+    waves : mapping
+        Wave each construct was taken at.
+    scores : DataFrame
+        The analysis rows, one column a construct. Confidential: it never leaves as it is.
+    messages : tuple of Note
+    provenance : Provenance
+    """
+
+    sem: SemFit
+    effects: Effects
+    regressions: LinkRegressions
+    level: str
+    nunits: int | None
+    waves: Mapping[str, Any]
+    scores: pd.DataFrame
+    messages: tuple[Note, ...]
+    provenance: Provenance
+    kind: str = "chain"
+
+    @property
+    def interpretable(self) -> bool:
+        """Whether the links may be read one by one at all."""
+        return not any(note.code in NOT_FOR_READING for note in self.notes())
+
+    def tidy(self) -> pd.DataFrame:
+        """Long table.
+
+        ``kind`` is ``link`` (direct effect, ``label`` its verdict), ``indirect``, ``total_indirect``, ``total``
+        (``label`` the way through the chain), ``regression`` (the check, ``label`` its method), then the other
+        parameters of the structural model.
+        """
+        return self._tidy
+
+    @cached_property
+    def _tidy(self) -> pd.DataFrame:
+        effects = self.effects.tidy()
+        links = effects[effects["kind"] == "direct"].assign(kind="link")
+        readable = self.interpretable
+        links["label"] = [
+            verdict(low, high, interpretable=readable)
+            for low, high in zip(links["conf_low"], links["conf_high"], strict=True)
+        ]
+        others = self.sem.tidy()
+        return pd.concat(
+            [
+                links,
+                effects[effects["kind"] != "direct"],
+                self.regressions.tidy(),
+                others[others["op"] != "~"],
+            ],
+            ignore_index=True,
+        )
+
+    def glance(self) -> pd.DataFrame:
+        """One row: fit of the structural model, level and number of units."""
+        return self.sem.glance().assign(level=self.level, nunits=float("nan") if self.nunits is None else self.nunits)
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know: of the chain, the structural model, its effects and the regressions."""
+        every = (*self.messages, *self.sem.notes(), *self.effects.notes(), *self.regressions.notes())
+        return tuple(dict.fromkeys(every))

@@ -1,0 +1,224 @@
+"""The rows a chain is fitted on: persons of one side, or units where several sides meet, each construct at its wave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from spc.errors import DataError, Finding, UnsupportedError
+from spc.results import Note
+from spc.study import Study
+from spc.study.lags import Lag, wave_offsets
+from spc.survey import Construct, keyed_items, score
+
+__all__ = ["AnalysisRows", "analysis_rows"]
+
+Level = Literal["unit", "person"]
+Measurement = Literal["scores", "items"]
+RESPONSES = ("employee_responses", "customer_responses")
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisRows:
+    """Rows ready for a fit.
+
+    Attributes
+    ----------
+    scores : DataFrame
+        One column a construct, one row a person or unit; missing where not measured.
+    items : DataFrame
+        Keyed items of the constructs with several, same rows; empty of columns when scores are analysed.
+    level : {"unit", "person"}
+    measurement : {"scores", "items"}
+    unit : Series or None
+        Unit of each row where persons are nested in units.
+    waves : mapping
+        Wave each construct was taken at; empty for a study without waves.
+    messages : tuple of Note
+    """
+
+    scores: pd.DataFrame
+    items: pd.DataFrame
+    level: Level
+    measurement: Measurement
+    unit: pd.Series | None
+    waves: Mapping[str, Any]
+    messages: tuple[Note, ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Scores and items side by side."""
+        return pd.concat([self.scores, self.items], axis=1)
+
+
+def analysis_rows(study: Study, links: Mapping[str, Sequence[str]], lags: Iterable[Lag]) -> AnalysisRows:
+    """Bring the constructs of the given links to the rows they are analysed on.
+
+    Parameters
+    ----------
+    study : Study
+    links : mapping of outcome to predictors
+    lags : iterable of Lag
+
+    Raises
+    ------
+    DataError
+        A construct is not in the codebook, a wave is absent, or persons are asked for across two tables.
+    UnsupportedError
+        Items as latent variables on unit means.
+    """
+    names = list(dict.fromkeys(name for effect, causes in links.items() for name in (*causes, effect)))
+    constructs = _constructs(study, names)
+    level = _level(study, constructs)
+    measurement = _measurement(study, level)
+    waves, messages = _waves(study, constructs, wave_offsets(links, lags))
+    if level == "person":
+        scores, items, unit = _person_rows(study, constructs, waves, measurement)
+    else:
+        scores, items, unit = _unit_rows(study, constructs, waves), pd.DataFrame(), None
+        items = items.reindex(scores.index)
+    return AnalysisRows(scores, items, level, measurement, unit, waves, tuple(messages))
+
+
+def _constructs(study: Study, names: Sequence[str]) -> list[Construct]:
+    book = {construct.name: construct for construct in study.codebook}
+    unknown = [name for name in names if name not in book]
+    if unknown:
+        raise DataError(
+            Finding(
+                "study", "chain.model", "unknown_construct", f"the chain names {name}",
+                f"one of: {', '.join(book)}", f"Define it under [constructs.{name}] or correct the name.",
+            )
+            for name in unknown
+        )  # fmt: skip
+    return [book[name] for name in names]
+
+
+def _level(study: Study, constructs: Sequence[Construct]) -> Level:
+    tables = {construct.table for construct in constructs}
+    asked = study.chain.level if study.chain else "auto"
+    one_side = len(tables) == 1 and tables <= set(RESPONSES)
+    if asked == "person" and not one_side:
+        raise DataError.of(
+            "study", "chain.level", "persons_of_several_tables", f"persons of {', '.join(sorted(tables))}",
+            "constructs of one response table", "Use level = \"unit\": different people meet only in their units.",
+        )  # fmt: skip
+    if asked == "unit" or not one_side:
+        _require_units(study, tables)
+        return "unit"
+    return "person"
+
+
+def _require_units(study: Study, tables: Iterable[str]) -> None:
+    lacking = [table for table in sorted(tables) if "unit" not in study.tables[table]]
+    if lacking:
+        raise DataError(
+            Finding(
+                table, "unit", "missing_column", "no unit column", "a unit for every row",
+                f"Name it under [tables.{table}] columns = {{ unit = \"...\" }}: sides meet in their units.",
+            )
+            for table in lacking
+        )  # fmt: skip
+
+
+def _measurement(study: Study, level: Level) -> Measurement:
+    asked = study.chain.measurement if study.chain else "auto"
+    if asked == "items" and level == "unit":
+        raise UnsupportedError(
+            "Items as latent variables on unit means need more units than firms have. "
+            'Use measurement = "scores" with level = "unit", or level = "person" with items of one side.'
+        )
+    if asked == "auto":
+        return "items" if level == "person" else "scores"
+    return "items" if asked == "items" else "scores"
+
+
+def _waves(
+    study: Study, constructs: Sequence[Construct], offsets: Mapping[str, int]
+) -> tuple[dict[str, Any], list[Note]]:
+    timed = [construct for construct in constructs if "wave" in study.tables[construct.table]]
+    if not timed:
+        if any(offsets.values()):
+            raise DataError.of(
+                "study", "chain.lags", "no_waves", "lags, and no table with a wave column", "waves",
+                "Name the wave column under [tables.*] columns, or take the lags out.",
+            )  # fmt: skip
+        return {}, []
+    known = sorted(set().union(*(study.tables[c.table]["wave"].dropna().unique() for c in timed)))
+    common = [w for w in known if all((study.tables[c.table]["wave"] == w).any() for c in timed if not offsets[c.name])]
+    asked = study.chain.wave if study.chain else None
+    if asked is not None and asked not in known:
+        raise DataError.of(
+            "study", "chain.wave", "unknown_wave", f"wave {asked}", f"one of {', '.join(map(str, known))}",
+            "Correct the wave, or leave it out for the latest.",
+        )  # fmt: skip
+    if asked is None and not common:
+        raise DataError.of(
+            "study", "chain.wave", "no_common_wave", "no wave in which all last constructs were measured",
+            "a wave that the tables share", "State a lag per link, or set chain.wave.",
+        )  # fmt: skip
+    last = known.index(common[-1] if asked is None else asked)
+    taken: dict[str, Any] = {}
+    for construct in timed:
+        at = last - offsets[construct.name]
+        if at < 0:
+            raise DataError.of(
+                "study", "chain.lags", "lag_too_long", f"{construct.name} {offsets[construct.name]} waves before "
+                f"wave {known[last]}", f"at most {last}", f"There are the waves {', '.join(map(str, known))}.",
+            )  # fmt: skip
+        taken[construct.name] = known[at]
+    unused = [wave for wave in known if wave not in taken.values()]
+    notes = []
+    if unused:
+        notes.append(
+            Note(
+                "waves_left_out",
+                "info",
+                "waves",
+                f"Each construct enters at one wave; the answers of wave {', '.join(map(str, unused))} "
+                "are not part of this fit.",
+            )
+        )
+    return taken, notes
+
+
+def _at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:
+    table = study.tables[construct.table]
+    return table if construct.name not in waves else table[table["wave"] == waves[construct.name]]
+
+
+def _person_rows(
+    study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any], measurement: Measurement
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
+    scores: dict[str, pd.Series] = {}
+    items: list[pd.DataFrame] = []
+    units: list[pd.Series] = []
+    for construct in constructs:
+        rows = _at_wave(study, construct, waves)
+        if "respondent" in rows:
+            rows = rows.set_index("respondent")
+        scores[construct.name] = score(rows, construct)
+        if measurement == "items" and len(construct.items) > 1:
+            new = [item for item in construct.items if not any(item in block for block in items)]
+            items.append(keyed_items(rows, construct)[new])
+        if "unit" in rows:
+            units.append(rows["unit"])
+    frame = pd.concat(scores, axis=1)
+    answers = pd.concat(items, axis=1).reindex(frame.index) if items else pd.DataFrame(index=frame.index)
+    if not units:
+        return frame, answers, None
+    unit = units[0].reindex(frame.index)
+    for other in units[1:]:
+        unit = unit.fillna(other.reindex(frame.index))
+    return frame, answers, unit
+
+
+def _unit_rows(study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any]) -> pd.DataFrame:
+    means = {}
+    for construct in constructs:
+        rows = _at_wave(study, construct, waves)
+        means[construct.name] = score(rows, construct).groupby(rows["unit"]).mean()
+    return pd.concat(means, axis=1).sort_index()

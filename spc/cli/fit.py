@@ -1,0 +1,39 @@
+"""``spc fit STUDY``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spc.cli import show
+from spc.cli.app import app
+from spc.cli.options import Draws, Force, Json, Output, Seed, StudyPath
+
+
+@app.command()
+def fit(
+    study: StudyPath,
+    output: Output = None,
+    force: Force = False,
+    draws: Draws = 2000,
+    seed: Seed = None,
+    engine: Annotated[str, typer.Option(help="spc, or semopy as an independent check.")] = "spc",
+    json: Json = False,
+) -> None:
+    """Fit the chain of a study: links, effects, fit, and what to be careful about."""
+    from spc.chain import fit_chain
+    from spc.disclosure import Gate
+    from spc.report import write_tables
+    from spc.study import read_study
+
+    given = read_study(study)
+    gate = Gate.of(given)
+    chain = gate.model(fit_chain(given, draws=draws, seed=seed, engine=engine))
+    written: list[Path] = [] if output is None else write_tables([chain], output, force=force)
+    if json:
+        show.as_json(chain.record() | {"written": written})
+        return
+    show.chain(chain)
+    show.written(written)

@@ -1,0 +1,36 @@
+"""``spc report STUDY``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spc.cli import show
+from spc.cli.app import app
+from spc.cli.options import Draws, Force, Json, Seed, StudyPath
+
+
+@app.command()
+def report(
+    study: StudyPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("report.html"),
+    force: Force = False,
+    draws: Draws = 2000,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Fit everything a study allows and write the report that leadership reads."""
+    from spc.chain import fit_study
+    from spc.report import compose_report, refuse_to_overwrite
+    from spc.study import read_study
+
+    refuse_to_overwrite([output], force=force)
+    page = compose_report(fit_study(read_study(study), draws=draws, seed=seed))
+    path = page.save(output, force=force)
+    if json:
+        show.as_json({"report": str(path), "headline": page.headline})
+        return
+    show.say(page.headline, "bold")
+    show.written([path])

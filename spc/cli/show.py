@@ -1,0 +1,280 @@
+"""What the verbs print: tables that read well in a terminal, errors that say what to do, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spc.disclosure import ReleasedModel
+from spc.errors import DataError, Finding, SpcError
+from spc.results import Note
+
+__all__ = ["as_json", "error", "findings", "json_error", "notes", "number", "say", "table"]
+
+STYLE = {"error": "bold red", "serious": "bold red", "warning": "yellow", "info": "dim"}
+
+
+def say(text: str = "", style: str | None = None) -> None:
+    """Print a line; the text is never read as markup."""
+    Console(highlight=False).print(escape(text), style=style, soft_wrap=True)
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for a terminal cell; empty when missing.
+
+    Examples
+    --------
+    >>> number(1234.567), number(float("nan")), number("a")
+    ('1,234.57', '', 'a')
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | str):
+        return str(value)
+    return f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}"
+
+
+def table(
+    frame: pd.DataFrame, columns: Mapping[str, str], title: str = "", formats: Mapping[str, Callable[[Any], str]] = {}
+) -> None:
+    """Print columns of a frame under readable headings; numbers to the right."""
+    view = Table(title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold", box=None)
+    for name, heading in columns.items():
+        numeric = pd.api.types.is_numeric_dtype(frame[name])
+        view.add_column(escape(heading), justify="right" if numeric or name in formats else "left", overflow="fold")
+    for record in frame[list(columns)].to_dict("records"):
+        view.add_row(*(escape(formats.get(str(name), number)(value)) for name, value in record.items()))
+    Console(highlight=False).print(view)
+
+
+def findings(given: Iterable[Finding]) -> None:
+    """Print findings, errors first, each with its place, what was expected and a hint."""
+    console = Console(highlight=False)
+    for finding in sorted(given, key=lambda f: f.severity != "error"):
+        place = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
+        lines = _lines(finding)
+        console.print(f"[{STYLE[finding.severity]}]{finding.severity}[/] [bold]{escape(place)}[/]{escape(lines)}")
+        console.print(f"    found     {escape(finding.found)}", soft_wrap=True)
+        console.print(f"    expected  {escape(finding.expected)}", soft_wrap=True)
+        console.print(f"    [italic]{escape(finding.hint)}[/]", soft_wrap=True)
+
+
+def _lines(finding: Finding) -> str:
+    if not finding.rows:
+        return ""
+    more = finding.n_rows - len(finding.rows)
+    rest = f" and {more:,} more" if more > 0 else ""
+    return f", line{'s' if finding.n_rows > 1 else ''} {', '.join(map(str, finding.rows))}{rest}"
+
+
+def notes(given: Iterable[Note]) -> None:
+    """Print notes, serious ones first."""
+    order = {"serious": 0, "warning": 1, "info": 2}
+    console = Console(highlight=False)
+    for note in sorted(given, key=lambda n: order[n.severity]):
+        console.print(f"[{STYLE[note.severity]}]{note.severity}[/] {escape(note.text)}")
+
+
+def as_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document on standard output; missing numbers are null."""
+    json.dump(_plain(document), sys.stdout, indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return [_plain(row) for row in value.to_dict("records")]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if value is None or value is pd.NaT or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _fields(thing: Finding | Note) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in thing.__dataclass_fields__}
+
+
+def error(fault: SpcError) -> None:
+    """Print an error on standard error; data errors with every finding."""
+    console = Console(stderr=True, highlight=False)
+    if isinstance(fault, DataError):
+        wrong = [f for f in fault.findings if f.severity == "error"]
+        console.print(f"[bold red]{len(wrong)} thing{'s' if len(wrong) != 1 else ''} to put right[/]")
+        for finding in wrong:
+            console.print(f"- {escape(str(finding))}", soft_wrap=True)
+        return
+    console.print(f"[bold red]{escape(_kind(fault))}[/] {escape(str(fault))}", soft_wrap=True)
+
+
+def _kind(fault: SpcError) -> str:
+    return {2: "Cannot do that:", 4: "Model:", 5: "Estimation:"}.get(fault.exit_code, "Error:")
+
+
+def json_error(fault: SpcError) -> None:
+    """Print an error as a JSON document on standard output."""
+    body: dict[str, Any] = {"type": type(fault).__name__, "message": str(fault), "exit_code": fault.exit_code}
+    if isinstance(fault, DataError):
+        body["findings"] = [_fields(finding) for finding in fault.findings]
+    for name in ("line", "column", "parameters"):
+        if getattr(fault, name, None) is not None:
+            body[name] = getattr(fault, name)
+    as_json({"error": body})
+
+
+def notes_json(given: Iterable[Note]) -> list[dict[str, Any]]:
+    """Notes as plain records."""
+    return [_fields(note) for note in given]
+
+
+def findings_json(given: Iterable[Finding]) -> list[dict[str, Any]]:
+    """Findings as plain records."""
+    return [_fields(finding) for finding in given]
+
+
+def written(paths: Iterable[Any]) -> None:
+    """Say which files were written."""
+    for path in paths:
+        say(f"Wrote {path}", "dim")
+
+
+def model(released: ReleasedModel) -> None:
+    """Print what a released result says, by its kind."""
+    printers = {"chain": chain, "loyalty": loyalty, "drivers": drivers, "study": study}
+    printers[released.kind](released)
+    say()
+
+
+def _labelled(released: ReleasedModel, kinds: Sequence[str]) -> pd.DataFrame:
+    frame = released.tidy.frame
+    frame = frame[frame["kind"].isin(kinds)].copy()
+    for column in ("lhs", "rhs"):
+        frame[column] = [released.labels.get(name, name.replace("_", " ")) for name in frame[column]]
+    return frame
+
+
+def _interval(frame: pd.DataFrame, digits: int = 2) -> list[str]:
+    return [
+        "" if pd.isna(low) else f"{number(low, digits)} to {number(high, digits)}"
+        for low, high in zip(frame["conf_low"], frame["conf_high"], strict=True)
+    ]
+
+
+def study(released: ReleasedModel) -> None:
+    """Print how well each construct is measured."""
+    frame = _labelled(released, ["alpha", "omega", "icc1_anova", "icc2_anova", "rwg_uniform"])
+    if frame.empty:
+        return
+    wide = frame.pivot_table(index="lhs", columns="kind", values="estimate", sort=False, aggfunc="first").reset_index()
+    headings = {
+        "lhs": "construct",
+        "alpha": "alpha",
+        "omega": "omega",
+        "icc1_anova": "ICC(1)",
+        "icc2_anova": "ICC(2)",
+        "rwg_uniform": "rwg(j)",
+    }
+    table(wide, {name: text for name, text in headings.items() if name in wide}, "Measurement")
+
+
+def chain(released: ReleasedModel) -> None:
+    """Print links with their check, total effects, fit and notes."""
+    links = _labelled(released, ["link"]).reset_index(drop=True)
+    check = _labelled(released, ["regression"])[["lhs", "rhs", "estimate"]].rename(columns={"estimate": "check"})
+    links = links.merge(check, on=["lhs", "rhs"], how="left").assign(interval=_interval)
+    columns = {
+        "rhs": "from",
+        "lhs": "to",
+        "estimate": "effect",
+        "interval": "interval",
+        "std_all": "standardised",
+        "check": "regression",
+        "label": "verdict",
+    }
+    table(links, columns, "Links of the chain")
+    totals = _labelled(released, ["total"]).assign(interval=_interval)
+    direct = set(zip(links["rhs"], links["lhs"], strict=True))
+    far = totals[[pair not in direct for pair in zip(totals["rhs"], totals["lhs"], strict=True)]]
+    if len(far):
+        say()
+        table(
+            far,
+            {"rhs": "from", "lhs": "to", "estimate": "total effect", "interval": "interval", "std_all": "standardised"},
+            "Effects through the chain",
+        )
+    fit = released.glance.frame.iloc[0]
+    say()
+    say(
+        f"Fit: chi-square {fit['chisq']:.2f} on {fit['df']:.0f} df (p = {fit['pvalue']:.3f}), CFI {fit['cfi']:.3f}, "
+        f"RMSEA {fit['rmsea']:.3f} [{fit['rmsea_ci_lower']:.3f}, {fit['rmsea_ci_upper']:.3f}], "
+        f"SRMR {fit['srmr']:.3f}; {fit['nobs']:.0f} {fit['level']}s."
+    )
+    notes(released.notes)
+
+
+def loyalty(released: ReleasedModel) -> None:
+    """Print what loyalty is worth."""
+    frame = released.tidy.frame
+    frame = frame.assign(
+        what=[
+            " ".join(filter(None, (lhs.replace("_", " "), rhs))) for lhs, rhs in zip(frame.lhs, frame.rhs, strict=True)
+        ],
+        interval=_interval(frame, 3),
+    )
+    table(frame, {"what": "loyalty in money", "estimate": "figure", "interval": "interval"}, "", {"estimate": _three})
+    notes(released.notes)
+
+
+def _three(value: Any) -> str:
+    return number(value, 3)
+
+
+def drivers(released: ReleasedModel) -> None:
+    """Print key drivers, the most important first."""
+    frame = _labelled(released, ["importance"]).sort_values("estimate", ascending=False)
+    frame = frame.assign(interval=_interval)
+    outcome = frame["rhs"].iloc[0] if len(frame) else ""
+    table(
+        frame,
+        {"lhs": "driver", "estimate": "weight", "interval": "interval", "std_all": "share of R²"},
+        f"Key drivers of {outcome}",
+    )
+    notes(released.notes)
+
+
+def recovery(frame: pd.DataFrame) -> None:
+    """Print estimates beside the truth they were made from."""
+    shown = frame.assign(
+        interval=_interval(frame),
+        covered=["yes" if inside else "no" for inside in frame["covered"]],
+        share=[f"{share:.0%}" for share in frame["share"]],
+        lhs=frame["lhs"].str.replace("_", " "),
+        rhs=frame["rhs"].str.replace("_", " "),
+    )
+    columns = {
+        "rhs": "from",
+        "lhs": "to",
+        "truth": "truth",
+        "estimate": "estimate",
+        "interval": "interval",
+        "share": "of truth",
+        "covered": "covered",
+    }
+    table(shown, columns, "How far the estimates are from the truth")
+    n = len(frame)
+    say(
+        f"{int(frame['covered'].sum())} of {n} intervals contain the truth; the median estimate is "
+        f"{frame['share'].median():.0%} of it."
+    )
