@@ -248,7 +248,7 @@ def load_schema(name: str) -> TableSchema:
 
 
 def parse_schema(text: str, source: str = "schema") -> TableSchema:
-    """Build a table schema from YAML text; a key outside the vocabulary is an error.
+    r"""Build a table schema from YAML text; a key outside the vocabulary is an error.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def parse_schema(text: str, source: str = "schema") -> TableSchema:
 
     Examples
     --------
-    >>> parse_schema("name: t\\ntitle: T\\ndescription: D\\nfieldz: []\\nspc: {side: unit, further_columns: any}")
+    >>> parse_schema("name: t\ntitle: T\ndescription: D\nfieldz: []\nspc: {side: unit, further_columns: any}")
     Traceback (most recent call last):
     ...
     spc.errors.DataError: 2 things to put right:
@@ -291,7 +291,7 @@ def _load_yaml(text: str, source: str) -> Any:
             return super().construct_mapping(node, deep)
 
     try:
-        return yaml.load(text, Strict)  # noqa: S506 - a safe loader that also refuses repeated keys
+        return yaml.load(text, Strict)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = "" if where is None else f" in line {where.line + 1}"
@@ -303,16 +303,16 @@ def _shape_faults(raw: Any, source: str) -> list[Finding]:
     from jsonschema import Draft202012Validator
 
     return [
-        fault
-        for error in Draft202012Validator(dict(META_SCHEMA)).iter_errors(raw)
-        for fault in _reword(error, source)
+        fault for error in Draft202012Validator(dict(META_SCHEMA)).iter_errors(raw) for fault in _reword(error, source)
     ]
 
 
 def _reword(error: Any, source: str) -> list[Finding]:
     place = ".".join(map(str, error.absolute_path)) or None
     if error.validator != "additionalProperties":
-        return [Finding(source, place, "schema_value", error.message, "the vocabulary of a table schema", "Correct it.")]
+        return [
+            Finding(source, place, "schema_value", error.message, "the vocabulary of a table schema", "Correct it.")
+        ]
     known = tuple(error.schema["properties"])
     unknown = [key for key in error.instance if key not in known]
     return [
