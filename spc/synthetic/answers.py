@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,8 +85,8 @@ def score_truth(plan: ConstructPlan) -> ScoreTruth:
     square = (above * (2 * np.arange(1, thresholds.size + 1) - 1)).sum(axis=1)
     slopes = (np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) / spread).sum(axis=1) * weights
     own = square - mean**2
-    variance = (own.sum() + slopes.sum() ** 2 - (slopes**2).sum()) / k**2
+    variance = float(own.sum() + slopes.sum() ** 2 - (slopes**2).sum()) / k**2
     slope = float(slopes.mean())
-    alpha = k / (k - 1) * (1 - own.sum() / (k**2 * variance))
-    unit_sd = slope * float(np.sqrt(plan.icc))
-    return ScoreTruth(slope, float(variance), unit_sd, unit_sd**2 / variance, float(alpha), slope**2 / float(variance))
+    alpha = k / (k - 1) * (1 - float(own.sum()) / (k**2 * variance))
+    unit_sd = slope * math.sqrt(plan.icc)
+    return ScoreTruth(slope, variance, unit_sd, unit_sd**2 / variance, alpha, slope**2 / variance)

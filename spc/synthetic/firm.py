@@ -17,7 +17,7 @@ from spc.linalg import FloatArray
 from spc.synthetic.answers import answer
 from spc.synthetic.chain import draw_waves, structure
 from spc.synthetic.document import FILES, document
-from spc.synthetic.ledger import draw_ledger
+from spc.synthetic.ledger import draw_ledger, ledger_truth
 from spc.synthetic.plan import FirmPlan, Side
 from spc.synthetic.truth import truth_table, within_structure
 
@@ -120,8 +120,9 @@ def make_firm(*, seed: int = 1, name: str = "Example firm", **plan: Any) -> Firm
     - ``link`` at level ``person``: the regression among traits of persons when units are ignored, which is what a
       latent-variable model of the items of one side aims at; ``estimate`` is per point of true score.
     - ``icc1``, ``alpha``, ``omega`` of each score among persons; ``sd`` across units.
-    - ``retention, margin, clv, uplift_money, uplift_percent`` at level ``customer``: of the ledger, on the plan's
-      terms; the value counts the margin after each of the next ``horizon`` renewals.
+    - ``retention, margin, clv, uplift_money, uplift_percent`` at level ``customer``: of the customers of *these*
+      units (their loyalty given), on the plan's terms; the value counts the margin after each of the next ``horizon``
+      renewals.
 
     Rounding and the ends of the scale are in these numbers (see ``spc.synthetic.answers``).
 
@@ -141,23 +142,25 @@ def make_firm(*, seed: int = 1, name: str = "Example firm", **plan: Any) -> Firm
         raise UsageError(f"seed is {seed!r}; expected a whole number that is not negative.")
     options = FirmPlan(**plan)
     rngs = {stream: np.random.default_rng([seed, i]) for i, stream in enumerate(_STREAMS)}
-    return Firm(name, options, seed, MappingProxyType(_tables(options, rngs)), truth_table(options))
+    tables, money = _tables(options, rngs)
+    return Firm(name, options, seed, MappingProxyType(tables), truth_table(options, money))
 
 
-def _tables(plan: FirmPlan, rngs: Mapping[str, np.random.Generator]) -> dict[str, pd.DataFrame]:
+def _tables(
+    plan: FirmPlan, rngs: Mapping[str, np.random.Generator]
+) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     model = structure(plan.names, plan.paths)
     traits = draw_waves(model, plan.units, plan.waves, plan.stability, rngs["units"])
     width = max(2, len(str(plan.units)))
     ids = np.array([f"U{j + 1:0{width}d}" for j in range(plan.units)])
-    tables: dict[str, pd.DataFrame] = {}
-    for side in plan.sides:
-        tables[f"{side}_responses"] = _responses(plan, side, ids, traits, rngs[side])
+    tables = {f"{side}_responses": _responses(plan, side, ids, traits, rngs[side]) for side in plan.sides}
     tables["units"] = _units(plan, ids, traits[-1])
-    if plan.ledger and "customer" in plan.sides:
-        loyalty = traits[-1][:, model.names.index("customer_loyalty")]
-        sizes = _sizes(plan.units, plan.accounts, plan.size_spread, rngs["ledger"])
-        tables["customers"] = draw_ledger(ids, sizes, loyalty, plan, rngs["ledger"])
-    return tables
+    if not (plan.ledger and "customer" in plan.sides):
+        return tables, {}
+    loyalty = traits[-1][:, model.names.index("customer_loyalty")]
+    sizes = _sizes(plan.units, plan.accounts, plan.size_spread, rngs["ledger"])
+    tables["customers"] = draw_ledger(ids, sizes, loyalty, plan, rngs["ledger"])
+    return tables, ledger_truth(plan, sizes, loyalty)
 
 
 def _sizes(units: int, mean: int, spread: float, rng: np.random.Generator) -> npt.NDArray[np.int_]:

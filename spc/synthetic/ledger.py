@@ -48,23 +48,30 @@ def draw_ledger(
     )
 
 
-def ledger_truth(plan: FirmPlan) -> dict[str, float]:
-    """Retention the ledger's customers show, and what it is worth on the plan's terms.
+def ledger_truth(plan: FirmPlan, sizes: npt.NDArray[np.int_], loyalty: FloatArray) -> dict[str, float]:
+    """Retention of the firm's customers, given its units, and what it is worth on the plan's terms.
 
-    Retention is expected renewals over expected renewal occasions, by Gauss–Hermite quadrature over units and an exact
-    sum over starting periods. A customer's value is written out period by period,
-    ``sum over t = 1..horizon of margin * r**t / (1 + d)**t``.
+    Retention is expected renewals over expected renewal occasions: sums over units and starting periods, with
+    ``1 − (1 − h)**T`` leavers and ``(1 − (1 − h)**T) / h`` occasions of a customer of age T whose unit loses the share h.
+    A customer's value is written out period by period, ``sum over t = 1..horizon of margin * r**t / (1 + d)**t``.
+
+    Parameters
+    ----------
+    plan : FirmPlan
+    sizes : (J,) array of int
+        Customers per unit.
+    loyalty : (J,) array
+        Standardised unit-level customer loyalty.
 
     Examples
     --------
-    >>> truth = ledger_truth(FirmPlan(retention_by_loyalty=0.0))
+    >>> truth = ledger_truth(FirmPlan(), np.array([10, 20]), np.array([0.0, 0.0]))
     >>> round(truth["retention"], 4)
     0.82
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
-    churn = 1 / (1 + np.exp(_logit_retention(plan) + plan.retention_by_loyalty * nodes))[:, None]
+    churn = 1 / (1 + np.exp(_logit_retention(plan) + plan.retention_by_loyalty * loyalty))[:, None]
     lost = 1 - (1 - churn) ** np.arange(1, plan.periods + 1)
-    retention = 1 - float(weights @ lost.sum(axis=1) / (weights @ (lost / churn).sum(axis=1)))
+    retention = 1 - float(sizes @ lost.sum(axis=1)) / float(sizes @ (lost / churn).sum(axis=1))
     better = min(retention + plan.points, 1.0)
     now, then = (sum((r / (1 + plan.discount)) ** t for t in range(1, plan.horizon + 1)) for r in (retention, better))
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,6 @@ import pandas as pd
 from spc.linalg import FloatArray
 from spc.synthetic.answers import score_truth
 from spc.synthetic.chain import Structure, structure
-from spc.synthetic.ledger import ledger_truth
 from spc.synthetic.plan import FirmPlan
 
 __all__ = ["TRUTH_COLUMNS", "truth_table"]
@@ -19,16 +18,23 @@ TRUTH_COLUMNS = ("kind", "level", "lhs", "op", "rhs", "estimate", "std_all")
 Row = dict[str, object]
 
 
-def truth_table(plan: FirmPlan) -> pd.DataFrame:
+def truth_table(plan: FirmPlan, money: Mapping[str, float]) -> pd.DataFrame:
     """Every number a firm of this plan has, with :data:`TRUTH_COLUMNS`; see :func:`spc.synthetic.make_firm`.
+
+    Parameters
+    ----------
+    plan : FirmPlan
+    money : mapping of str to float
+        From :func:`spc.synthetic.ledger.ledger_truth`; empty without a ledger.
 
     Examples
     --------
-    >>> truth = truth_table(FirmPlan())
+    >>> truth = truth_table(FirmPlan(), {})
     >>> truth.query("kind == 'link' and level == 'unit' and lhs == 'employee_loyalty'")["std_all"].item()
     0.6
     """
-    rows = [*_unit_rows(plan), *_person_rows(plan), *_score_rows(plan), *_money_rows(plan)]
+    rows = [*_unit_rows(plan), *_person_rows(plan), *_score_rows(plan)]
+    rows += [_row(kind, "customer", "customers", "", "", value) for kind, value in money.items()]
     return pd.DataFrame(rows, columns=list(TRUTH_COLUMNS)).astype({"estimate": float, "std_all": float})
 
 
@@ -80,9 +86,3 @@ def _score_rows(plan: FirmPlan) -> Iterator[Row]:
         yield _row("sd", "unit", construct.name, "", "", truth.unit_sd)
     for outcome in plan.outcomes:
         yield _row("sd", "unit", outcome.name, "", "", outcome.sd)
-
-
-def _money_rows(plan: FirmPlan) -> Iterator[Row]:
-    if plan.ledger and "customer" in plan.sides:
-        for kind, value in ledger_truth(plan).items():
-            yield _row(kind, "customer", "customers", "", "", value)

@@ -1,0 +1,451 @@
+"""The firm's own figure: what some points of retention are worth, with an interval, beside what is usually said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
+from spc.economics.retention import Retention, estimate_retention
+from spc.economics.tenure import numeric_column, tenure_between
+from spc.errors import DataError, UsageError
+from spc.linalg import FloatArray
+from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+
+__all__ = ["CLAIM", "LoyaltyTerms", "LoyaltyValue", "MarginMean", "loyalty_value"]
+
+CLAIM = (0.25, 0.85)
+"""The range usually quoted for five points of retention; a claim without a traceable study."""
+
+Row = dict[str, Any]
+Function = Callable[[FloatArray, FloatArray], FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class LoyaltyTerms:
+    """On what terms money is counted.
+
+    Attributes
+    ----------
+    horizon : float
+        Renewals that count: a whole number, or ``math.inf``.
+    discount : float
+        Per period.
+    points : float
+        Points of retention to put a price on; 0.05 is five.
+    period : str
+        What one period is called.
+    currency : str
+        May be empty.
+    acquisition_cost : float
+        Spent once to win a customer.
+    level : float
+        Level of the intervals.
+
+    Raises
+    ------
+    UsageError
+        A term outside its range.
+    """
+
+    horizon: float
+    discount: float
+    points: float = 0.05
+    period: str = "year"
+    currency: str = ""
+    acquisition_cost: float = 0.0
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if (
+            not _number(self.horizon)
+            or self.horizon < 1
+            or not (math.isinf(self.horizon) or float(self.horizon).is_integer())
+        ):
+            raise UsageError(f"The horizon is {self.horizon!r}; expected a whole number of periods, 1 or more.")
+        if not _number(self.discount) or not 0 <= self.discount < 1:
+            raise UsageError(
+                f"The discount is {self.discount!r}; expected a share from 0 to below 1; ten per cent is 0.10."
+            )
+        if not _number(self.points) or not 0 < self.points < 1:
+            raise UsageError(f"points is {self.points!r}; expected a share above 0 and below 1; five points are 0.05.")
+        if not _number(self.level) or not 0 < self.level < 1:
+            raise UsageError(f"The level is {self.level!r}; expected a share between 0 and 1, such as 0.95.")
+        if not _number(self.acquisition_cost) or not 0 <= self.acquisition_cost < math.inf:
+            raise UsageError(f"The acquisition cost is {self.acquisition_cost!r}; expected an amount of 0 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class MarginMean:
+    """Mean margin per customer and period, losses included.
+
+    Attributes
+    ----------
+    estimate, std_error : float
+    customers : int
+        How many margins it is the mean of.
+    negative : int
+        How many of them are losses.
+    """
+
+    estimate: float
+    std_error: float
+    customers: int
+    negative: int
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Student's interval."""
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(self.customers - 1, (1 + level) / 2)) * self.std_error
+        return self.estimate - half, self.estimate + half
+
+    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n means from Student's distribution around the estimate, shape (n,)."""
+        return np.asarray(self.estimate + self.std_error * rng.standard_t(self.customers - 1, size=n))
+
+
+@dataclass(frozen=True, eq=False)
+class LoyaltyValue:
+    """What customers are worth, and what more loyalty would be worth.
+
+    Attributes
+    ----------
+    terms : LoyaltyTerms
+    retention : Retention
+    margin : MarginMean or None
+        None when the table has no margins; there is no money then, only per cent.
+    draws : Replicates
+        Joint draws: columns ``retention`` and, with margins, ``margin``. Row i of every money figure comes from row i.
+    dropped : int
+        Customers left out because tenure or churn was missing.
+    provenance : Provenance
+    """
+
+    terms: LoyaltyTerms
+    retention: Retention
+    margin: MarginMean | None
+    draws: Replicates
+    dropped: int
+    provenance: Provenance
+
+    @property
+    def kind(self) -> str:
+        """``"loyalty"``."""
+        return "loyalty"
+
+    @property
+    def base(self) -> int:
+        """Number of customers the firm has now."""
+        return self.retention.active
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a figure.
+
+        ``kind`` is one of ``retention, churn, multiple, elasticity, uplift_percent`` (``points`` more of retention),
+        ``uplift_relative`` (the same number as *per cent of* retention), ``closed_form`` (without a horizon) and
+        ``claim`` (the range usually quoted, as ``conf_low`` and ``conf_high``); with margins also ``margin, clv,
+        clv_new`` (a customer to be won: first margin counted, acquisition cost taken off), ``uplift_money`` (per
+        customer) and ``uplift_base`` (all present customers).
+        """
+        return tidy_frame(list(_rows(self)))
+
+    def glance(self) -> pd.DataFrame:
+        """One row: the terms, and what they were applied to."""
+        t, r = self.terms, self.retention
+        values = {
+            "horizon": float(t.horizon),
+            "discount": t.discount,
+            "points": t.points,
+            "period": t.period,
+            "currency": t.currency,
+            "acquisition_cost": t.acquisition_cost,
+            "level": t.level,
+            "customers": r.customers,
+            "active": r.active,
+            "events": r.events,
+            "periods_at_risk": r.periods_at_risk,
+            "whole_periods": r.whole,
+            "p_constant": r.p_constant,
+            "draws": len(self.draws.values),
+        }
+        return pd.DataFrame([values])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the figures."""
+        return (*self.retention.notes(), *_notes(self))
+
+    def augment(self) -> pd.DataFrame:
+        """The retention curve: ``period, at_risk, events, survival, conf_low, conf_high, geometric``."""
+        return self.retention.curve.copy()
+
+
+def loyalty_value(
+    customers: pd.DataFrame,
+    *,
+    horizon: float | None = None,
+    discount: float | None = None,
+    points: float = 0.05,
+    period: str = "year",
+    currency: str = "",
+    acquisition_cost: float = 0.0,
+    until: object = None,
+    level: float = 0.95,
+    draws: int = 4000,
+    seed: int = 1,
+) -> LoyaltyValue:
+    """Retention, customer value, and what ``points`` more retention are worth in this firm.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        One row a customer: ``tenure`` and ``churned`` (see :func:`estimate_retention`), or ``start`` and ``end`` dates
+        (see :func:`tenure_between`), and, for money, ``margin`` per period. Margins may be losses.
+    horizon : float
+        Renewals that count; ``math.inf`` for all. Has no default: it decides the figure, so it is stated.
+    discount : float
+        Per period. Has no default either.
+    points, period, currency, acquisition_cost, level
+        See :class:`LoyaltyTerms`.
+    until : date, optional
+        How far a ledger with dates reaches.
+    draws : int
+        Number of joint draws.
+    seed : int
+
+    Returns
+    -------
+    LoyaltyValue
+
+    Raises
+    ------
+    UsageError
+        Terms that are missing or out of range.
+    DataError
+        A table that lacks columns or holds values that cannot be.
+
+    Notes
+    -----
+    Retention is drawn from the beta distribution of its events and occasions, the mean margin from Student's
+    distribution around it, independently; every figure is computed on each pair of draws and the interval is the
+    middle ``level`` of the results. Points that would take retention past one stop there, and a note says so.
+    The margin is that of present customers where there are at least two, since it is their future that is valued.
+
+    Examples
+    --------
+    >>> ledger = pd.DataFrame({"tenure": [5] * 16 + [2] * 10, "churned": [0] * 16 + [1] * 10, "margin": 100.0})
+    >>> value = loyalty_value(ledger, horizon=5, discount=0.10, currency="EUR")
+    >>> value.tidy().query("kind == 'retention'")["estimate"].round(2).item()
+    0.9
+    """
+    if horizon is None or discount is None:
+        missing = " and ".join(n for n, v in (("horizon", horizon), ("discount", discount)) if v is None)
+        raise UsageError(
+            f"No {missing} is given. Customer value depends on both, so they are stated: horizon=5, discount=0.10 "
+            "counts five periods at ten per cent a period; in a study document they stand under [money]."
+        )
+    if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
+        raise UsageError(f"draws is {draws!r}; expected a whole number of at least 100.")
+    terms = LoyaltyTerms(horizon, discount, points, period, currency, acquisition_cost, level)
+    ledger, dropped = _ledger(customers, period, until)
+    retention = estimate_retention(ledger["tenure"], ledger["churned"], level=level)
+    if math.isinf(horizon) and discount == 0:
+        raise UsageError("Without a horizon and without a discount customer value has no limit. State one of the two.")
+    margin = _margin(ledger)
+    options = {"horizon": horizon, "discount": discount, "points": points, "period": period, "draws": draws}
+    provenance = Provenance.record(options, fingerprint(ledger), seed)
+    return LoyaltyValue(terms, retention, margin, _joint_draws(retention, margin, draws, seed), dropped, provenance)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+
+
+def _ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.DataFrame, int]:
+    have = set(customers.columns)
+    if not ({"tenure", "churned"} <= have or {"start", "end"} <= have):
+        raise DataError.of(
+            "customers",
+            None,
+            "missing_column",
+            f"columns {', '.join(map(str, customers.columns)) or '(none)'}",
+            "tenure and churned, or start and end",
+            "Name the columns of the ledger in the study document.",
+        )
+    if {"tenure", "churned"} <= have:
+        complete = customers["tenure"].notna() & customers["churned"].notna()
+        ledger = customers.loc[complete, ["tenure", "churned"]]
+    else:
+        complete = customers["start"].notna()
+        kept = customers.loc[complete]
+        ledger = tenure_between(kept["start"], kept["end"], until=until, period=period)
+    if "margin" in have:
+        ledger = ledger.assign(margin=_money(customers.loc[complete, "margin"]))
+    return ledger.reset_index(drop=True), int((~complete).sum())
+
+
+def _money(values: pd.Series) -> FloatArray:
+    amounts = numeric_column(values, "margin", "amounts of money")
+    if np.isinf(amounts).any():
+        raise DataError.of("customers", "margin", "infinite", "infinite amounts", "finite ones", "Check the column.")
+    return amounts
+
+
+def _margin(ledger: pd.DataFrame) -> MarginMean | None:
+    if "margin" not in ledger:
+        return None
+    known = ledger["margin"].notna()
+    present = known & ~ledger["churned"].astype(bool)
+    amounts = ledger.loc[present if present.sum() >= 2 else known, "margin"].to_numpy(dtype=float)
+    if amounts.size < 2:
+        raise DataError.of(
+            "customers",
+            "margin",
+            "too_few",
+            f"{amounts.size} margins",
+            "at least two, for an interval",
+            "Fill the column, or leave it out to have retention alone.",
+        )
+    error = float(amounts.std(ddof=1) / math.sqrt(amounts.size))
+    return MarginMean(float(amounts.mean()), error, amounts.size, int((amounts < 0).sum()))
+
+
+def _joint_draws(retention: Retention, margin: MarginMean | None, n: int, seed: int) -> Replicates:
+    rng = np.random.default_rng(seed)
+    columns = [retention.draws(n, rng)] + ([] if margin is None else [margin.draws(n, rng)])
+    return Replicates(np.column_stack(columns), ("retention", "margin")[: len(columns)], seed=seed)
+
+
+def _rows(value: LoyaltyValue) -> Iterator[Row]:
+    t, r, m = value.terms, value.retention, value.margin
+    per = f"per {t.period}"
+    exact = {"op": "", "rhs": per, "std_error": r.std_error}
+    yield {**exact, "lhs": "retention", "kind": "retention", **_estimate(r.estimate, r.conf_low, r.conf_high)}
+    yield {**exact, "lhs": "churn", "kind": "churn", **_estimate(1 - r.estimate, 1 - r.conf_high, 1 - r.conf_low)}
+    if m is not None:
+        yield {
+            "lhs": "margin",
+            "rhs": f"per customer, {per}",
+            "kind": "margin",
+            "std_error": m.std_error,
+            **_estimate(m.estimate, *m.interval(t.level)),
+        }
+    for lhs, rhs, kind, function, money in _figures(t, value.base):
+        if m is not None or not money:
+            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, function)}
+    yield {
+        "lhs": "uplift_percent",
+        "rhs": "+5 points, as usually quoted",
+        "kind": "claim",
+        "conf_low": CLAIM[0],
+        "conf_high": CLAIM[1],
+    }
+
+
+def _figures(t: LoyaltyTerms, base: int) -> Iterator[tuple[str, str, str, Function, bool]]:
+    """Every figure as a function of retention and margin: lhs, rhs, kind, function, whether it is money."""
+    d, h, p, size = t.discount, t.horizon, t.points, f"{100 * t.points:g}"
+    ahead = "no horizon" if math.isinf(h) else f"{h:g} {t.period}{'s' if h > 1 else ''} ahead"
+    endless = d > 0
+
+    def gain(r: FloatArray, horizon: float) -> FloatArray:
+        better = np.minimum(r + p, 1.0)
+        return margin_multiple(better, d, horizon=horizon) - margin_multiple(r, d, horizon=horizon)
+
+    yield "multiple", ahead, "multiple", lambda r, _: margin_multiple(r, d, horizon=h), False
+    yield "elasticity", ahead, "elasticity", lambda r, _: elasticity(r, d, horizon=h), False
+    yield "clv", ahead, "clv", lambda r, m: m * margin_multiple(r, d, horizon=h), True
+    if t.acquisition_cost:
+        won = f"a customer to be won, {ahead}"
+        cost = t.acquisition_cost
+        yield "clv", won, "clv_new", lambda r, m: m * margin_multiple(r, d, horizon=h, first_margin=True) - cost, True
+    points = f"+{size} points, {ahead}"
+    yield "uplift_percent", points, "uplift_percent", lambda r, _: uplift(r, d, points=p, horizon=h), False
+    yield "uplift_money", f"{points}, per customer", "uplift_money", lambda r, m: m * gain(r, h), True
+    yield "uplift_money", f"{points}, {base} customers", "uplift_base", lambda r, m: base * m * gain(r, h), True
+    relative = f"+{size} percent of retention, {ahead}"
+    yield "uplift_percent", relative, "uplift_relative", lambda r, _: uplift(r, d, points=p * r, horizon=h), False
+    if endless:
+        points = f"+{size} points, no horizon"
+        yield "clv", "no horizon", "closed_form", lambda r, m: m * margin_multiple(r, d), True
+        yield "uplift_percent", points, "closed_form", lambda r, _: uplift(r, d, points=p), False
+        yield "uplift_money", f"{points}, per customer", "closed_form", lambda r, m: m * gain(r, math.inf), True
+        yield "elasticity", "no horizon", "closed_form", lambda r, _: elasticity(r, d), False
+
+
+def _estimate(estimate: float, low: float, high: float) -> Row:
+    return {"estimate": estimate, "conf_low": low, "conf_high": high}
+
+
+def _from_draws(value: LoyaltyValue, function: Function) -> Row:
+    m = value.margin.estimate if value.margin is not None else math.nan
+    point = float(function(np.array(value.retention.estimate), np.array(m)))
+    values = function(value.draws.values[:, 0], value.draws.values[:, -1])
+    known = values[np.isfinite(values)]
+    tail = (1 - value.terms.level) / 2
+    low, high = np.quantile(known, [tail, 1 - tail]) if known.size else (math.nan, math.nan)
+    error = float(known.std(ddof=1)) if known.size > 1 else math.nan
+    return {"std_error": error, **_estimate(point, float(low), float(high))}
+
+
+def _notes(value: LoyaltyValue) -> Iterator[Note]:
+    t, r = value.terms, value.retention
+    if value.dropped:
+        text = f"{value.dropped} customers were left out because tenure or churn was missing."
+        yield Note("rows_dropped", "info", "customers", text)
+    if r.estimate + t.points > 1:
+        text = (
+            f"Retention is {r.estimate:.1%}, so {100 * t.points:g} more points are not to be had; "
+            f"the figures count the {100 * (1 - r.estimate):.1f} points up to 100 %."
+        )
+        yield Note("points_limited", "serious", "uplift", text)
+    if r.estimate == 0:
+        text = "Nobody renewed, so customer value is zero and a rise in per cent of it has no meaning."
+        yield Note("nothing_to_compare", "serious", "uplift", text)
+    yield from _margin_notes(value)
+    yield Note("claim", "info", "uplift", _claim_text(t))
+    yield Note("before_cost", "info", "uplift", "The figures are before the cost of winning the extra loyalty.")
+
+
+def _margin_notes(value: LoyaltyValue) -> Iterator[Note]:
+    m = value.margin
+    if m is None:
+        text = "The customer table has no margins, so there are figures in per cent but none in money."
+        yield Note("no_margin", "info", "margin", text)
+        return
+    low, high = m.interval(value.terms.level)
+    if m.estimate < 0:
+        text = "Customers cost more than they bring on average; keeping more of them would lose more money."
+        yield Note("negative_margin", "serious", "margin", text)
+    elif low < 0 < high:
+        text = "The mean margin cannot be told from zero, so neither can anything in money that is built on it."
+        yield Note("margin_near_zero", "serious", "margin", text)
+    if m.negative:
+        text = (
+            f"{m.negative} of {m.customers} customers bring a loss. The figures are for the average customer; "
+            "keeping a customer who brings a loss is worth less than nothing."
+        )
+        yield Note("loss_customers", "info", "margin", text)
+
+
+def _claim_text(t: LoyaltyTerms) -> str:
+    low, high = (f"{share:.0%}" for share in CLAIM)
+    return (
+        f"'Five points more retention, {low} to {high} more profit' is a claim without a traceable study behind it. "
+        "Where it comes out, it is a change in the value of a customer over a whole life, not in a year's profit, and "
+        f"before any cost. {_needed(t.discount)}{'' if t.discount == 0 else ' ' + _needed(0.0)}"
+    )
+
+
+def _needed(discount: float) -> str:
+    """At what retention plain arithmetic gives the claimed range."""
+    low, high = (retention_for_uplift(target, discount) for target in CLAIM)
+    terms = f"with a constant margin, no horizon and {f'a discount of {discount:.0%}' if discount else 'no discount'}"
+    if math.isnan(high):
+        return f"Plain arithmetic {terms} gives {CLAIM[0]:.0%} at a retention of {low:.0%} and {CLAIM[1]:.0%} at none."
+    return f"Plain arithmetic {terms} gives it to firms whose retention is {low:.0%} to {high:.0%} already."

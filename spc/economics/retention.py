@@ -1,0 +1,200 @@
+"""How many customers stay from one period to the next, seen through a ledger that is cut off today."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.economics.curve import constant_hazard_test, survival_curve
+from spc.economics.tenure import watched
+from spc.errors import UsageError
+from spc.linalg import FloatArray
+from spc.results import Note
+
+__all__ = ["Retention", "estimate_retention"]
+
+FEW_EVENTS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Retention:
+    """Retention per period under one rate for all, and the curve that shows whether that is fair.
+
+    Attributes
+    ----------
+    estimate, conf_low, conf_high : float
+        Probability of staying for a period, with its exact interval.
+    level : float
+    events : int
+        Customers who left.
+    periods_at_risk : float
+        Periods customers were watched in all.
+    whole : bool
+        Whether all tenures are whole periods (renewal occasions); time runs on between them otherwise.
+    customers, active : int
+        All customers; those who have not left.
+    curve : DataFrame
+        See :func:`spc.economics.curve.survival_curve`.
+    p_constant : float
+        See :func:`spc.economics.curve.constant_hazard_test`.
+    """
+
+    estimate: float
+    conf_low: float
+    conf_high: float
+    level: float
+    events: int
+    periods_at_risk: float
+    whole: bool
+    customers: int
+    active: int
+    curve: pd.DataFrame
+    p_constant: float
+
+    @property
+    def std_error(self) -> float:
+        """Large-sample standard error of the estimate."""
+        if self.whole:
+            return math.sqrt(self.estimate * (1 - self.estimate) / self.periods_at_risk)
+        return self.estimate * math.sqrt(self.events) / self.periods_at_risk
+
+    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n retention rates, shape (n,).
+
+        From the beta distribution of events and occasions, or for broken tenures the gamma distribution of the hazard,
+        both with half an event added (Jeffreys).
+        """
+        if self.whole:
+            return np.asarray(rng.beta(self.periods_at_risk - self.events + 0.5, self.events + 0.5, size=n))
+        return np.asarray(np.exp(-rng.gamma(self.events + 0.5, 1 / self.periods_at_risk, size=n)))
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the rate."""
+        return tuple(note for note in (_few_note(self), _edge_note(self), _shape_note(self)) if note is not None)
+
+
+def estimate_retention(tenure: npt.ArrayLike, churned: npt.ArrayLike, *, level: float = 0.95) -> Retention:
+    r"""Retention per period from tenure and churn.
+
+    Customers who have not left count for the time they were watched and not beyond (right censoring). Under one rate
+    for all the likelihood depends on the number e who left and the periods n that were watched alone:
+
+    - whole tenures are renewal occasions, and retention is :math:`1 - e / n` (binomial);
+    - with broken tenures customers may leave at any time, and retention is :math:`\exp(-e / n)` (exponential).
+
+    Parameters
+    ----------
+    tenure : (n,) array-like of float
+        Periods each customer was watched. In whole periods, a customer with tenure 3 who churned renewed twice and
+        left at the third occasion; one who has not churned renewed three times. Tenure 0 counts for nothing.
+    churned : (n,) array-like of bool
+        Whether the customer left.
+    level : float
+        Level of the intervals.
+
+    Returns
+    -------
+    Retention
+        With the exact interval (Clopper–Pearson, or Garwood's).
+
+    Raises
+    ------
+    DataError
+        Tenures that are negative or missing, churn that is not yes or no, or nobody at risk.
+    UsageError
+        A level outside 0..1.
+
+    References
+    ----------
+    Clopper & Pearson (1934), *Biometrika* 26; Garwood (1936), *Biometrika* 28.
+
+    Examples
+    --------
+    >>> r = estimate_retention([1, 2, 3, 4], [True, False, True, False])
+    >>> r.estimate, r.events, r.periods_at_risk
+    (0.8, 2, 10.0)
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
+    time, left = watched(tenure, churned)
+    events, at_risk = int(left.sum()), float(time.sum())
+    whole = bool(np.all(time == np.floor(time)))
+    rate = 1 - events / at_risk if whole else math.exp(-events / at_risk)
+    low, high = (_binomial_interval if whole else _poisson_interval)(events, at_risk, level)
+    return Retention(
+        estimate=rate,
+        conf_low=low,
+        conf_high=high,
+        level=level,
+        events=events,
+        periods_at_risk=at_risk,
+        whole=whole,
+        customers=len(time),
+        active=int((~left).sum()),
+        curve=survival_curve(time, left, rate=rate, level=level),
+        p_constant=constant_hazard_test(time, left),
+    )
+
+
+def _binomial_interval(events: int, at_risk: float, level: float) -> tuple[float, float]:
+    from scipy.special import betaincinv
+
+    tail, stays = (1 - level) / 2, at_risk - events
+    low = float(betaincinv(stays, events + 1, tail)) if stays else 0.0
+    high = float(betaincinv(stays + 1, events, 1 - tail)) if events else 1.0
+    return low, high
+
+
+def _poisson_interval(events: int, at_risk: float, level: float) -> tuple[float, float]:
+    from scipy.special import gammaincinv
+
+    tail = (1 - level) / 2
+    least = float(gammaincinv(events, tail)) if events else 0.0
+    most = float(gammaincinv(events + 1, 1 - tail))
+    return math.exp(-most / at_risk), math.exp(-least / at_risk)
+
+
+def _few_note(r: Retention) -> Note | None:
+    if 0 < r.events < FEW_EVENTS:
+        text = (
+            f"Only {r.events} customers left in {r.periods_at_risk:,.0f} periods, so retention and everything "
+            "built on it is uncertain; read the interval, not the figure."
+        )
+        return Note("few_churn_events", "warning", "retention", text)
+    return None
+
+
+def _edge_note(r: Retention) -> Note | None:
+    if r.events == 0:
+        text = (
+            f"No customer left in {r.periods_at_risk:,.0f} periods. That does not make retention 100 %: "
+            f"the data agree with anything above {r.conf_low:.1%}."
+        )
+        return Note("no_churn", "serious", "retention", text)
+    if r.active == 0:
+        text = (
+            "Every customer in the table has left. If those who stayed are missing from it, retention is far too low; "
+            "if not, there is no customer base left to value."
+        )
+        return Note("all_churned", "serious", "retention", text)
+    return None
+
+
+def _shape_note(r: Retention) -> Note | None:
+    if not r.p_constant < 0.01:
+        return None
+    seen = r.curve.loc[r.curve["at_risk"] >= 30]
+    gap = (seen["survival"] - seen["geometric"]).abs().to_numpy()
+    if not gap.size or gap.max() < 0.03:
+        return None
+    period, survival, geometric = seen[["period", "survival", "geometric"]].to_numpy()[gap.argmax()]
+    text = (
+        f"Customers do not leave at the same rate in every period: after {period:.0f} "
+        f"{survival:.0%} are still there where one rate for all says {geometric:.0%}. The figures rest on that one "
+        "rate; where long-standing customers leave less, it understates what they are worth."
+    )
+    return Note("hazard_not_constant", "warning", "retention", text)

@@ -1,0 +1,160 @@
+"""How long each customer has been watched, and whether the customer left: from columns or from dates."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.errors import DataError, UsageError
+from spc.linalg import FloatArray
+
+__all__ = ["PERIODS", "numeric_column", "tenure_between", "watched"]
+
+PERIODS = {"year": 12, "quarter": 3, "month": 1, "week": 7, "day": 1}
+"""Months in a year, quarter and month; days in a week and day."""
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, period: str = "year") -> pd.DataFrame:
+    """Tenure and churn in whole periods from first and last days.
+
+    A period counts once it is over: of customers who came on one day, nobody is known to have stayed before the period
+    ends, so counting those who have already left in it would overstate churn.
+
+    Parameters
+    ----------
+    start : (n,) Series of dates
+        First day of each customer.
+    end : (n,) Series of dates
+        Last day; missing for customers who have not left.
+    until : date, optional
+        Last day the ledger knows of; the last date in it when left out.
+    period : {"year", "quarter", "month", "week", "day"}
+        Years, quarters and months run from the day of the month a customer came.
+
+    Returns
+    -------
+    DataFrame
+        ``tenure`` (whole number) and ``churned`` (bool), indexed as ``start``.
+
+    Raises
+    ------
+    DataError
+        Missing starts, starts after the end or after ``until``, or text that is no date.
+    UsageError
+        An unknown period.
+
+    Examples
+    --------
+    >>> start = pd.Series(["2020-01-01", "2020-01-01", "2023-06-01"])
+    >>> end = pd.Series(["2022-05-01", None, "2023-09-01"])
+    >>> tenure_between(start, end, until="2023-12-31")
+       tenure  churned
+    0       3     True
+    1       4    False
+    2       0    False
+    """
+    if period not in PERIODS:
+        raise UsageError(f"The period is {period!r}; expected one of {', '.join(PERIODS)}.")
+    came, left = _dates(start, "start"), _dates(end, "end")
+    last = pd.concat([came, left]).max() if until is None else _dates(pd.Series([until]), "until").iloc[0]
+    _check_order(came, left, last)
+    gone = left.notna() & (left <= last)
+    day = pd.Timedelta(days=1)
+    complete = _whole_periods(came, pd.Series(last + day, index=came.index), period)
+    renewed = _whole_periods(came, (left - day).where(gone, last).clip(lower=came), period)
+    churned = gone & (renewed < complete)
+    return pd.DataFrame({"tenure": (renewed + 1).where(churned, complete).astype(int), "churned": churned})
+
+
+def _whole_periods(begin: pd.Series, finish: pd.Series, period: str) -> pd.Series:
+    if period in ("week", "day"):
+        return (finish - begin).dt.days // PERIODS[period]
+    months = 12 * (finish.dt.year - begin.dt.year) + finish.dt.month - begin.dt.month
+    return pd.Series((months - (finish.dt.day < begin.dt.day)) // PERIODS[period])
+
+
+def _dates(values: pd.Series, column: str) -> pd.Series:
+    try:
+        return pd.to_datetime(values, format="ISO8601")
+    except (ValueError, TypeError) as error:
+        raise DataError.of(
+            "customers", column, "not_a_date", f"a value that is no date ({error})", "dates like 2026-01-31", "Mend it."
+        ) from None
+
+
+def _check_order(came: pd.Series, left: pd.Series, last: pd.Timestamp) -> None:
+    n = int(came.isna().sum())
+    if n:
+        raise DataError.of(
+            "customers", "start", "missing", f"{n} customers without a start", "a date for each", "Add or drop them."
+        )
+    wrong = int(((left < came) | (came > last)).sum())
+    if wrong:
+        raise DataError.of(
+            "customers",
+            "start",
+            "order",
+            f"{wrong} customers who start after they end, or after the ledger's last day",
+            "start before end",
+            "Check whether day and month, or the two columns, are swapped.",
+        )
+
+
+def watched(tenure: npt.ArrayLike, churned: npt.ArrayLike) -> tuple[FloatArray, BoolArray]:
+    """Tenure and churn as checked arrays.
+
+    Raises
+    ------
+    DataError
+        Tenures that are negative or missing, churn that is not yes or no, or nobody who was watched at all.
+    UsageError
+        Not one of each a customer.
+
+    Examples
+    --------
+    >>> watched([1, 2], ["1", "0"])
+    (array([1., 2.]), array([ True, False]))
+    """
+    time = numeric_column(tenure, "tenure", "numbers of periods, 0 or more")
+    left = numeric_column(churned, "churned", "1 for customers who left, else 0")
+    if time.shape != left.shape:
+        raise UsageError(f"tenure has {time.size} values and churned {left.size}; expected one of each a customer.")
+    _refuse(~(np.isfinite(time) & (time >= 0)), "tenure", "tenures that are missing, infinite or negative", "0 or more")
+    _refuse(~np.isin(left, (0.0, 1.0)), "churned", "values other than 0 and 1", "1 for customers who left, else 0")
+    gone = left == 1
+    if np.all(time == np.floor(time)):
+        hint = "If tenure counts renewals, add 1 for customers who left: the occasion at which they left counts."
+        _refuse(gone & (time == 0), "tenure", "customers who left with tenure 0", "tenures from 1 for them", hint)
+    if not time.sum() > 0:
+        _refuse(np.ones(1, bool), "tenure", "table in which nobody has been watched for a period", "tenures above 0")
+    return time, gone
+
+
+def _refuse(wrong: BoolArray, column: str, what: str, expected: str, hint: str = "Check the column.") -> None:
+    if wrong.any():
+        raise DataError.of("customers", column, "impossible_value", f"{int(wrong.sum())} {what}", expected, hint)
+
+
+def numeric_column(values: npt.ArrayLike, column: str, expected: str) -> FloatArray:
+    """A column of the ledger as floats, missing ones NaN.
+
+    Raises
+    ------
+    DataError
+        Text that is no number.
+
+    Examples
+    --------
+    >>> numeric_column(["1", None], "margin", "amounts of money")
+    array([ 1., nan])
+    """
+    try:
+        numbers = pd.to_numeric(pd.Series(values).reset_index(drop=True))
+    except (ValueError, TypeError):
+        raise DataError.of(
+            "customers", column, "not_numeric", "values that are not numbers", expected, "Recode the column."
+        ) from None
+    return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
