@@ -1,0 +1,417 @@
+"""What a schema cannot see: whether the parts of a study document fit one another and the files beside it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from spc.disclosure import DisclosureRule
+from spc.errors import DataError, Finding, SpecError
+from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
+from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudySpec, TableSpec
+from spc.study.lags import Lag, circle, wave_offsets
+from spc.study.structure import Path as Keys
+from spc.study.structure import nearest, place_finding
+from spc.study.toml import key_line
+from spc.survey import Construct
+
+__all__ = ["TABLES", "parts"]
+
+TABLES = ("employee_responses", "customer_responses", "units", "customers", "transactions", "assignments")
+"""Canonical tables, in the order in which they are checked and shown."""
+
+_ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
+
+
+class _Notebook:
+    """Collects findings about one document."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.text = path, text
+        self.findings: list[Finding] = []
+
+    def add(self, keys: Keys, rule: str, found: str, expected: str, hint: str, severity: str = "error") -> None:
+        self.findings.append(
+            place_finding(self.path.name, self.text, keys, rule, found, expected, hint, severity=severity)
+        )
+
+    def adopt(self, keys: Keys, findings: Iterable[Finding]) -> None:
+        """Take over what another part of the package found, at its place in this document."""
+        for finding in findings:
+            self.add(keys, finding.rule, finding.found, finding.expected, finding.hint, finding.severity)
+
+
+def parts(
+    sound: Mapping[str, Any], raw: Mapping[str, Any], *, path: Path, text: str
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Build the parts of a document and check them against one another.
+
+    Parameters
+    ----------
+    sound : mapping
+        Values without those of a wrong shape.
+    raw : mapping
+        All values, to tell an absent part from a faulty one.
+    path : Path
+        Of the document.
+    text : str
+        The document.
+
+    Returns
+    -------
+    parts : dict
+        Fields of :class:`~spc.study.document.StudyDocument`, faulty tables and constructs left out.
+    findings : list of Finding
+    """
+    book = _Notebook(path, text)
+    study = StudySpec(**{"name": path.parent.resolve().name, **sound.get("study", {})})
+    tables = _tables(sound.get("tables", {}), study, book)
+    constructs = _constructs(sound.get("constructs", {}), raw, book)
+    pieces = {
+        "study": study,
+        "tables": MappingProxyType(tables),
+        "constructs": constructs,
+        "chain": _chain(sound.get("chain"), constructs, raw, book),
+        "money": _money(sound.get("money"), raw, book),
+        "disclosure": _disclosure(sound.get("disclosure", {}), book),
+        "report": ReportSpec(**sound.get("report", {})),
+    }
+    return pieces, book.findings
+
+
+def _names(raw: Mapping[str, Any], key: str) -> list[str]:
+    value = raw.get(key)
+    return list(value) if isinstance(value, Mapping) else []
+
+
+def _tables(values: Mapping[str, Any], study: StudySpec, book: _Notebook) -> dict[str, TableSpec]:
+    specs = {}
+    for name in sorted(values, key=_table_order):
+        path = _table_path(name, values[name]["file"], study, book)
+        if path is not None:
+            specs[name] = _table_spec(name, values[name], path)
+    _same_file(specs, book)
+    return specs
+
+
+def _table_order(name: str) -> tuple[int, str]:
+    return (TABLES.index(name) if name in TABLES else len(TABLES), name)
+
+
+def _table_spec(name: str, value: Mapping[str, Any], path: Path) -> TableSpec:
+    columns = {
+        key: (source,) if isinstance(source, str) else tuple(source) for key, source in value.get("columns", {}).items()
+    }
+    return TableSpec(
+        name=name,
+        file=value["file"],
+        path=path,
+        table=value.get("table"),
+        missing=tuple(value.get("missing", ())),
+        columns=MappingProxyType(columns),
+        encoding=value.get("encoding"),
+    )
+
+
+def _table_path(name: str, file: str, study: StudySpec, book: _Notebook) -> Path | None:
+    keys: Keys = ("tables", name, "file")
+    folder = book.path.parent
+    if _ADDRESS.match(file):
+        book.add(keys, "file_is_address", f"the address {file!r}", "a file", "Save it beside the document first.")
+        return None
+    if "\x00" in file:
+        book.add(keys, "file_name", "a file name with a NUL character", "the name of a file", "Write the plain name.")
+        return None
+    path = folder / file
+    if not study.allow_outside and (_outside(path, folder) or _DRIVE.match(file)):
+        book.add(
+            keys,
+            "file_outside",
+            f"{file!r}, which is outside the folder of the study",
+            "a file in that folder",
+            "Copy the file there, or set allow_outside = true under [study].",
+        )
+        return None
+    return path if _is_file(path, file, keys, book) else None
+
+
+def _outside(path: Path, folder: Path) -> bool:
+    try:
+        return not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):
+        return True
+
+
+def _is_file(path: Path, file: str, keys: Keys, book: _Notebook) -> bool:
+    try:
+        if path.is_file():
+            return True
+        folder = path.is_dir()
+        beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    except OSError as error:
+        book.add(keys, "file_unreadable", f"{file[:60]!r}: {error.strerror}", "a readable file", "Check its name.")
+        return False
+    if folder:
+        book.add(keys, "file_is_folder", f"{file!r} is a folder", "a file", "Name one file in it.")
+        return False
+    if "\\" in file and (path.parent / file.replace("\\", "/")).is_file():
+        hint = f"Write file = {file.replace(chr(92), '/')!r}, with forward slashes."
+    else:
+        hint = nearest(path.name, beside)
+    book.add(keys, "file_missing", f"no file {file!r}", f"a file in {path.parent}", hint)
+    return False
+
+
+def _same_file(specs: Mapping[str, TableSpec], book: _Notebook) -> None:
+    used: dict[tuple[Path, str | None], str] = {}
+    for name, spec in specs.items():
+        place = (spec.path.resolve(), spec.table)
+        if place in used and {name, used[place]} != {"customers", "customer_responses"}:
+            book.add(
+                ("tables", name, "file"),
+                "same_file",
+                f"{spec.file!r}, which is {used[place]} too",
+                "a file of its own",
+                "Check that both tables are meant to come from the same rows.",
+                "warning",
+            )
+        used.setdefault(place, name)
+
+
+def _constructs(values: Mapping[str, Any], raw: Mapping[str, Any], book: _Notebook) -> tuple[Construct, ...]:
+    built = [_construct(name, value, raw, book) for name, value in values.items()]
+    constructs = tuple(c for c in built if c is not None)
+    _shared_items(constructs, book)
+    _name_clashes(constructs, book)
+    return constructs
+
+
+def _construct(name: str, value: Mapping[str, Any], raw: Mapping[str, Any], book: _Notebook) -> Construct | None:
+    keys: Keys = ("constructs", name)
+    declared = _names(raw, "tables")
+    table = value["table"]
+    low, high = value.get("scale", (None, None))
+    options = {key: value[key] for key in ("minimum_share", "label") if key in value}
+    faulty = table not in declared
+    if faulty and declared and set(declared) <= set(TABLES):
+        found = f"table {table!r}, which is not declared"
+        book.add((*keys, "table"), "undeclared_table", found, "a declared table", nearest(table, declared))
+    try:
+        construct = Construct(
+            name, tuple(value["items"]), low, high, tuple(value.get("reverse", ())), table=table, **options
+        )
+    except DataError as error:
+        for finding in error.findings:
+            book.adopt((*keys, _FAULT_KEY.get(finding.rule, "items")), [finding])
+        return None
+    return None if faulty else construct
+
+
+_FAULT_KEY = {
+    "reverse_unknown": "reverse",
+    "reverse_without_scale": "reverse",
+    "scale_ends": "scale",
+    "scale_order": "scale",
+    "minimum_share": "minimum_share",
+}
+
+
+def _shared_items(constructs: Sequence[Construct], book: _Notebook) -> None:
+    users: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for construct in constructs:
+        for item in construct.items:
+            users[construct.table, item].append(construct.name)
+    for (_, item), names in users.items():
+        if len(names) > 1:
+            book.add(
+                ("constructs", names[1], "items"),
+                "shared_item",
+                f"{item} measures {' and '.join(names)}",
+                "an item of one construct",
+                "Their correlation is partly the item with itself; take it out of one of them.",
+                "warning",
+            )
+
+
+_TAKEN = ("respondent", "unit", "wave")
+
+
+def _name_clashes(constructs: Sequence[Construct], book: _Notebook) -> None:
+    for construct in constructs:
+        of = [c.name for c in constructs if construct.name in c.items and c.items != (construct.name,)]
+        if construct.name in _TAKEN or of:
+            taken = f"a name that is also an item of {of[0]}" if of else "the name of a column of the table"
+            book.add(("constructs", construct.name), "name_clash", taken, "a name of its own", "Rename the construct.")
+
+
+def _chain(
+    value: Mapping[str, Any] | None, constructs: Sequence[Construct], raw: Mapping[str, Any], book: _Notebook
+) -> ChainSpec | None:
+    if value is None:
+        return None
+    preset, text = value.get("preset"), value.get("model")
+    if preset is not None and text is not None:
+        book.add(("chain",), "preset_and_model", "a preset and a model", "one of them", "Take one of the two out.")
+        return None
+    declared = _names(raw, "constructs")
+    if text is None:
+        text = _preset_text(declared, book) if preset is not None else ""
+        if preset is None:
+            book.add(
+                ("chain",),
+                "no_links",
+                "neither preset nor model",
+                "one of them",
+                'Write preset = "service-profit-chain" or model = """...""".',
+            )
+    links = _links(text, declared, book) if text else {}
+    lags = _lags(value.get("lags", ()), links, book)
+    known = {c.name for c in constructs}
+    if not links or not {n for e, cs in links.items() for n in (e, *cs)} <= known:
+        return None
+    options = {key: value[key] for key in ("level", "measurement", "wave") if key in value}
+    return ChainSpec(model=text, preset=preset, lags=lags, **options)
+
+
+def _preset_text(declared: Sequence[str], book: _Notebook) -> str:
+    present = [name for name in declared if name in CHAIN_CONSTRUCTS]
+    for name in declared:
+        if name not in present:
+            book.add(
+                ("constructs", name),
+                "outside_preset",
+                f"a construct {name!r}, which has no place in the preset chain",
+                "a construct of the preset",
+                f"{nearest(name, CHAIN_CONSTRUCTS)} Or write the chain as a model.",
+                "warning",
+            )
+    try:
+        return chain_preset(present)
+    except SpecError:
+        book.add(
+            ("chain", "preset"),
+            "preset_without_links",
+            f"no link among {', '.join(declared) or 'no constructs'}",
+            "at least two neighbouring constructs of the preset",
+            f"Its constructs are {', '.join(CHAIN_CONSTRUCTS)}; name yours so, or write a model.",
+        )
+        return ""
+
+
+def _links(text: str, declared: Sequence[str], book: _Notebook) -> dict[str, list[str]]:
+    keys: Keys = ("chain", "model")
+    try:
+        parsed = model(text)
+    except SpecError as error:
+        _spec_fault(error, text, book)
+        return {}
+    faults = len(book.findings)
+    _only_links(parsed, book)
+    links: dict[str, list[str]] = defaultdict(list)
+    for row in parsed.parameters:
+        if row.op == "~":
+            links[row.lhs].append(row.rhs)
+    for name in dict.fromkeys(n for effect, causes in links.items() for n in (effect, *causes)):
+        if name not in declared:
+            book.add(
+                keys, "unknown_construct", f"{name!r} in the chain", "a construct of the study", nearest(name, declared)
+            )
+    if not links:
+        book.add(keys, "no_links", "no regression in the model", "links such as b ~ a", "Write effect ~ cause.")
+    if round_trip := circle(links):
+        book.add(
+            keys,
+            "circular_chain",
+            f"a chain that runs in a circle: {' → '.join(round_trip)}",
+            "links in one direction",
+            "Take one link out; a loop over time needs waves and a lag.",
+        )
+    return dict(links) if len(book.findings) == faults else {}
+
+
+def _only_links(parsed: Model, book: _Notebook) -> None:
+    odd = next((row for row in parsed.parameters if row.given_by == "user" and row.op not in {"~", "~~"}), None)
+    if odd is not None:
+        book.add(
+            ("chain", "model"),
+            "not_a_link",
+            f"{odd.lhs} {odd.op} {odd.rhs}".strip(),
+            "links among constructs, such as b ~ a",
+            "Items belong under [constructs.<name>].",
+        )
+
+
+def _spec_fault(error: SpecError, text: str, book: _Notebook) -> None:
+    first = key_line(book.text, ("chain", "model"))
+    line = None
+    if first is not None and error.line is not None:
+        given = book.text.splitlines()[first - 1].rstrip()
+        line = first + error.line - 1 + given.endswith(('"""', "'''"))
+    message = " ".join(str(error).split("\n")[0].split())
+    finding = Finding(
+        book.path.name,
+        "chain.model",
+        "model_text",
+        message,
+        "lavaan regressions among constructs",
+        "Write one link a line, effect ~ cause + cause.",
+        () if line is None else (line,),
+        int(line is not None),
+    )
+    book.findings.append(finding)
+
+
+def _lags(values: Sequence[Mapping[str, Any]], links: Mapping[str, Sequence[str]], book: _Notebook) -> tuple[Lag, ...]:
+    lags: dict[tuple[str, str], Lag] = {}
+    names = list(dict.fromkeys(n for effect, causes in links.items() for n in (effect, *causes)))
+    for index, value in enumerate(values):
+        keys: Keys = ("chain", "lags", index)
+        lag = Lag(value["from"], value["to"], value["waves"])
+        pair = (lag.cause, lag.effect)
+        if links and lag.cause not in links.get(lag.effect, ()):
+            unknown = [name for name in pair if name not in names]
+            hint = nearest(unknown[0], names) if unknown else f"Links into {lag.effect}: {_into(links, lag.effect)}."
+            book.add(keys, "lag_without_link", f"a lag from {lag.cause} to {lag.effect}", "a link of the chain", hint)
+        elif pair in lags and lags[pair].waves != lag.waves:
+            found = f"{lag.cause} → {lag.effect} after {lags[pair].waves} and after {lag.waves} waves"
+            book.add(keys, "contradicting_lags", found, "one lag a link", "Take one of the two out.")
+        else:
+            lags.setdefault(pair, lag)
+    try:
+        wave_offsets(links, lags.values())
+    except DataError as error:
+        book.adopt(("chain", "lags", 0), error.findings)
+    return tuple(lags.values())
+
+
+def _into(links: Mapping[str, Sequence[str]], effect: str) -> str:
+    return ", ".join(links.get(effect, ())) or "none"
+
+
+def _money(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Notebook) -> MoneySpec | None:
+    if value is None:
+        return None
+    if "customers" not in _names(raw, "tables"):
+        book.add(
+            ("money",),
+            "money_without_customers",
+            "money settings without a customers table",
+            "a table with one row a customer",
+            "Add [tables.customers] with its file, or take [money] out.",
+        )
+    return replace(MoneySpec(), **value)
+
+
+def _disclosure(value: Mapping[str, Any], book: _Notebook) -> DisclosureRule:
+    try:
+        return DisclosureRule(**value)
+    except DataError as error:
+        for finding in error.findings:
+            book.adopt(("disclosure", str(finding.column)), [finding])
+    return DisclosureRule()

@@ -1,0 +1,134 @@
+"""The commented document that ``spc init`` writes."""
+
+from __future__ import annotations
+
+__all__ = ["TEMPLATE"]
+
+TEMPLATE = """\
+# A study document. It says what a study is made of: files, questions, links, terms of money, confidentiality.
+# The same document gives the same report again. Lines that begin with # are remarks.
+#
+#   spc check study.toml     is anything wrong with the document or the files?
+#   spc run study.toml       fit the chain, count the money, write the report
+#   spc schema study         every key that may stand here
+#
+# The tables beside it are made up: replace them with your own and change the names below.
+
+[study]
+name = "Example study"
+currency = "EUR"                    # of every amount
+seed = 1                            # every random draw follows from it
+
+# ---- Tables -----------------------------------------------------------------------------------------------------
+# One part per table; leave out what you do not have (customers only, employees only and no money are all fine).
+# Files: .csv .tsv .parquet .xlsx .sav .duckdb, beside this document or in a folder below it.
+# Columns: spc schema employee_responses, spc schema units, and so on.
+
+[tables.employee_responses]         # one row an answered employee questionnaire
+file = "employees.csv"
+# table = "Sheet1"                  # sheet of a workbook, table of a database
+# encoding = "cp1252"               # only when it is not found out rightly
+# missing = [-99, "n/a"]            # codes that mean no answer
+# columns = { respondent = "SUBNUM", unit = ["BTN", "COMPANY"], wave = "TIME" }
+#                                   # our name = heading in the file; a list of headings is joined with "-"
+
+[tables.customer_responses]         # one row an answered customer questionnaire
+file = "customers.csv"
+
+[tables.units]                      # one row a unit (branch, store, team): its results
+file = "units.csv"
+
+[tables.customers]                  # the ledger: one row a customer, with tenure, whether it left, and margin
+file = "accounts.csv"
+
+# ---- Constructs -------------------------------------------------------------------------------------------------
+# What is measured, and by which columns. The nine names of the service-profit chain below are those of the preset.
+# scale: lowest and highest answer. reverse: items whose high answers mean little of the construct.
+# minimum_share: a person gets a score when at least this share of the items is answered (0.5 when left out).
+
+[constructs.internal_service_quality]
+table = "employee_responses"
+items = ["isq1", "isq2", "isq3", "isq4"]
+scale = [1, 7]
+reverse = ["isq4"]
+minimum_share = 0.5
+label = "Internal service quality"  # how the report calls it
+
+[constructs.employee_satisfaction]
+table = "employee_responses"
+items = ["es1", "es2", "es3"]
+scale = [1, 7]
+reverse = ["es3"]
+
+[constructs.employee_loyalty]
+table = "employee_responses"
+items = ["el1", "el2", "el3"]
+scale = [1, 7]
+reverse = ["el2"]
+
+[constructs.employee_productivity]
+table = "employee_responses"
+items = ["ep1", "ep2", "ep3"]
+scale = [1, 7]
+
+[constructs.customer_value]
+table = "customer_responses"
+items = ["cv1", "cv2", "cv3"]
+scale = [1, 10]
+
+[constructs.customer_satisfaction]
+table = "customer_responses"
+items = ["cs1", "cs2", "cs3"]
+scale = [1, 10]
+
+[constructs.customer_loyalty]
+table = "customer_responses"
+items = ["cl1", "cl2", "cl3"]
+scale = [1, 10]
+reverse = ["cl3"]
+
+[constructs.revenue_growth]         # a quantity, not an answer: no scale
+table = "units"
+items = ["revenue_growth"]
+
+[constructs.profitability]
+table = "units"
+items = ["profitability"]
+label = "Profitability (contribution ratio)"
+
+# ---- Chain ------------------------------------------------------------------------------------------------------
+
+[chain]
+preset = "service-profit-chain"     # the links of the chain among the constructs above; or write your own:
+# model = \"\"\"
+#   employee_satisfaction ~ internal_service_quality
+#   customer_satisfaction ~ employee_satisfaction
+# \"\"\"
+level = "auto"                      # unit, person; auto: units when both sides are there, else persons
+measurement = "auto"                # scores, items; auto: scores for units, items for persons
+# wave = 2026                       # wave of the last construct; the latest when left out
+
+# [[chain.lags]]                    # one such part per link that takes time; needs a wave column
+# from = "employee_satisfaction"
+# to = "customer_satisfaction"
+# waves = 1
+
+# ---- Money ------------------------------------------------------------------------------------------------------
+
+[money]
+horizon = 5                         # periods ahead that count
+discount = 0.10                     # per period: 0.10 is ten per cent
+period = "year"                     # week, month, quarter, year
+points = 0.05                       # the rise in retention to put a price on: five points
+acquisition_cost = 0                # of winning one customer
+
+# ---- Confidentiality and report ---------------------------------------------------------------------------------
+
+[disclosure]
+minimum_group = 5                   # no score of fewer people than this is shown; may be raised, not below 3
+minimum_comments = 10
+
+[report]
+title = "Example study: what the chain is worth"
+"""
+"""Text of the document; its constructs are those of :func:`spc.synthetic.make_firm`."""
