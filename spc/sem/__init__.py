@@ -1,0 +1,20 @@
+"""Structural equation models by maximum likelihood, with lavaan's conventions and balanced units."""
+
+from spc.sem.fit import Options, SemFit, fit, refit
+from spc.sem.measures import Baseline, fit_measures
+from spc.sem.optimise import Solution
+from spc.sem.tables import implied_moments, r_square, residuals, standardized
+
+__all__ = [
+    "Baseline",
+    "Options",
+    "SemFit",
+    "Solution",
+    "fit",
+    "fit_measures",
+    "implied_moments",
+    "r_square",
+    "refit",
+    "residuals",
+    "standardized",
+]

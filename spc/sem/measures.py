@@ -1,0 +1,199 @@
+"""Fit measures of a fitted model: picks the inputs, leaves the arithmetic to :mod:`spc.sem.fitmeasures`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spc.linalg import FloatArray
+from spc.results import GLANCE_COLUMNS
+from spc.sem import fitmeasures as measure
+from spc.sem.diagnose import n_moments
+from spc.sem.problem import Problem
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = ["Baseline", "baseline", "fit_measures", "glance_row"]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The independence model: all variables uncorrelated, covariates held at their sample moments."""
+
+    chisq: float
+    df: int
+
+
+def baseline(problem: Problem) -> Baseline:
+    """Chi-square and degrees of freedom of the independence model, in closed form."""
+    place, cov = problem.place, problem.sample.cov
+    outcome = np.setdiff1d(np.arange(place.n_observed), place.exogenous)
+    value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, place.exogenous) - problem.sample.log_det
+    df = n_moments(place) - outcome.size * (2 if place.meanstructure else 1)
+    return Baseline(max(problem.divisor * value, 0.0), df)
+
+
+def _log_det(cov: FloatArray, index: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> float:
+    return float(np.linalg.slogdet(cov[np.ix_(index, index)])[1]) if index.size else 0.0
+
+
+def _test(fit: SemFit) -> dict[str, float]:
+    problem, base = fit.problem, fit.baseline
+    df = n_moments(problem.place) - problem.size
+    chisq = max(problem.divisor * fit.point.value, 0.0)
+    return {
+        "npar": problem.size,
+        "fmin": 0.5 * max(fit.point.value, 0.0),
+        "chisq": chisq,
+        "df": df,
+        "pvalue": measure.chisq_pvalue(chisq, df),
+        "baseline_chisq": base.chisq,
+        "baseline_df": base.df,
+        "baseline_pvalue": measure.chisq_pvalue(base.chisq, base.df),
+    }
+
+
+def _incremental(test: dict[str, float]) -> dict[str, float]:
+    chisq, df = test["chisq"], int(test["df"])
+    base, base_df = test["baseline_chisq"], int(test["baseline_df"])
+    return {
+        "cfi": measure.cfi(chisq, df, base, base_df),
+        "tli": measure.tli(chisq, df, base, base_df),
+        "nnfi": measure.tli(chisq, df, base, base_df),
+        "rfi": measure.rfi(chisq, df, base, base_df),
+        "nfi": measure.nfi(chisq, base),
+        "pnfi": measure.pnfi(chisq, df, base, base_df),
+        "ifi": measure.ifi(chisq, df, base),
+        "rni": measure.rni(chisq, df, base, base_df),
+    }
+
+
+def _likelihood(fit: SemFit) -> dict[str, float]:
+    """Log-likelihoods of the rows given the covariates, in the user's units."""
+    problem, point = fit.problem, fit.point
+    place, sample, n = problem.place, problem.sample, problem.n
+    p, x = place.n_observed, place.exogenous
+    free = np.setdiff1d(np.arange(p), x)
+    units = 2.0 * float(np.log(problem.scale[free]).sum())
+    covariates = _log_det(sample.cov, x) + x.size
+    trace = point.value - point.log_det + sample.log_det + p
+    model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)
+    saturated = measure.logl(n, p - x.size, sample.log_det - covariates + units, p)
+    npar = problem.size
+    return {
+        "logl": model,
+        "unrestricted_logl": saturated,
+        "aic": measure.aic(model, npar),
+        "bic": measure.bic(model, npar, n),
+        "ntotal": n,
+        "bic2": measure.bic2(model, npar, n),
+    }
+
+
+def _approximation(test: dict[str, float], n: int) -> dict[str, float]:
+    chisq, df = test["chisq"], int(test["df"])
+    low, high = measure.rmsea_ci(chisq, df, n)
+    return {
+        "rmsea": measure.rmsea(chisq, df, n),
+        "rmsea_ci_lower": low,
+        "rmsea_ci_upper": high,
+        "rmsea_ci_level": 0.90,
+        "rmsea_pvalue": measure.rmsea_pvalue(chisq, df, n),
+        "rmsea_close_h0": 0.05,
+        "rmsea_notclose_pvalue": measure.rmsea_notclose(chisq, df, n),
+        "rmsea_notclose_h0": 0.08,
+    }
+
+
+def _residuals(fit: SemFit, *, user_units: bool) -> measure.Residuals:
+    problem, point = fit.problem, fit.point
+    p = problem.place.n_observed
+    scale = problem.scale[:p] if user_units else np.ones(p)
+    square = np.outer(scale, scale)
+    sigma = point.at.covariance[:p, :p] * square
+    if point.residual_mean is None or problem.sample.mean is None:
+        return measure.Residuals(problem.sample.cov * square, sigma)
+    return measure.Residuals(problem.sample.cov * square, sigma, problem.sample.mean * scale, point.at.mean[:p] * scale)
+
+
+def _residual_measures(fit: SemFit) -> dict[str, float]:
+    raw, balanced = _residuals(fit, user_units=True), _residuals(fit, user_units=False)
+    return {
+        "rmr": measure.rmr(raw),
+        "rmr_nomean": measure.rmr(raw, means=False),
+        "srmr": measure.srmr(balanced),
+        "srmr_bentler": measure.srmr(balanced),
+        "srmr_bentler_nomean": measure.srmr(balanced, means=False),
+        "crmr": measure.crmr(balanced),
+        "crmr_nomean": measure.crmr(balanced, means=False),
+        "srmr_mplus": measure.srmr_mplus(balanced),
+        "srmr_mplus_nomean": measure.srmr_mplus(balanced, means=False),
+    }
+
+
+def _gfi(fit: SemFit) -> float:
+    return measure.gfi(fit.problem.sample.cov, fit.point.inverse, fit.problem.sample.mean, fit.point.residual_mean)
+
+
+def fit_measures(fit: SemFit) -> dict[str, float]:
+    """All fit measures that lavaan prints for complete-data maximum likelihood, under its names with underscores.
+
+    Parameters
+    ----------
+    fit : SemFit
+
+    Returns
+    -------
+    dict of str to float
+        NaN where a measure does not exist, as the p-value of a model without degrees of freedom.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> from spc.sem import fit
+    >>> r = [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]]
+    >>> measures = fit_measures(fit("y ~ m\\nm ~ x", Moments(["x", "m", "y"], 200, None, r)))
+    >>> {name: round(measures[name], 3) for name in ("npar", "df", "chisq", "cfi", "rmsea")}
+    {'npar': 4, 'df': 1, 'chisq': 3.199, 'cfi': 0.976, 'rmsea': 0.105}
+    """
+    test, n, place = _test(fit), fit.problem.divisor, fit.problem.place
+    chisq, df, npar = test["chisq"], int(test["df"]), int(test["npar"])
+    gfi = _gfi(fit)
+    moments = place.n_observed * (place.n_observed + 1) // 2 + (place.n_observed if place.meanstructure else 0)
+    return {
+        **test,
+        **_incremental(test),
+        **_likelihood(fit),
+        **_approximation(test, n),
+        **_residual_measures(fit),
+        "cn_05": measure.cn(chisq, df, n, 0.05),
+        "cn_01": measure.cn(chisq, df, n, 0.01),
+        "gfi": gfi,
+        "agfi": measure.agfi(gfi, df, moments),
+        "pgfi": measure.pgfi(gfi, df, moments),
+        "mfi": measure.mfi(chisq, df, n),
+        "ecvi": measure.ecvi(chisq, npar, n),
+    }
+
+
+def glance_row(fit: SemFit) -> pd.DataFrame:
+    """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing under plain maximum likelihood."""
+    test = _test(fit)
+    numbers = {
+        **test,
+        **_incremental(test),
+        **_likelihood(fit),
+        **_approximation(test, fit.problem.divisor),
+        "srmr": measure.srmr(_residuals(fit, user_units=False)),
+        "gfi": _gfi(fit),
+        "nobs": fit.problem.n,
+        "ngroups": 1,
+        "estimator": fit.options.estimator,
+        "converged": fit.solution.converged,
+    }
+    return pd.DataFrame([[numbers.get(column, math.nan) for column in GLANCE_COLUMNS]], columns=list(GLANCE_COLUMNS))

@@ -1,0 +1,243 @@
+"""A structure and moments made ready to fit: balanced units, equal parameters and constraints as one linear map.
+
+Every variable is divided by a scale (observed: its standard deviation; latent: that of its marker), so a value of the
+table becomes ``value * multiplier``. The free values of the table are then ``offset + map @ x`` with ``x`` the
+coordinates the optimiser moves in: sharing of numbers, rescaling and linear constraints in one step. Units enter and
+leave here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spc.errors import DataError, SpecError
+from spc.linalg import FloatArray, cholesky
+from spc.moments import Moments
+from spc.sem.defined import label_rows, linear_constraints
+from spc.sem.ml import Sample
+from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure, structure
+from spc.spec.table import Model
+
+__all__ = ["Problem", "check_moments", "label_slopes", "prepare", "with_moments"]
+
+SMALLEST_EIGENVALUE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Everything a fit needs, in balanced units.
+
+    Attributes
+    ----------
+    place : Structure
+    sample : Sample
+        Moments divided by the scales.
+    n : int
+        Rows of data.
+    divisor : int
+        n for the normal likelihood, n - 1 for the Wishart likelihood.
+    scale : (v,) array
+        Unit of each variable.
+    multiplier : (R,) array
+        Balanced value = value * multiplier.
+    base : (R,) array
+        Balanced values of fixed and sample rows; 0 where free.
+    active : (r,) int array
+        Rows that are free.
+    map : (r, k) array
+        Free rows from coordinates.
+    offset : (r,) array
+    to_theta : (q, k) array
+        ``theta = theta_offset + to_theta @ x`` in the user's units.
+    theta_offset : (q,) array
+    plain : bool
+        The map is the identity.
+    """
+
+    place: Structure
+    sample: Sample
+    n: int
+    divisor: int
+    scale: FloatArray
+    multiplier: FloatArray
+    base: FloatArray
+    active: IntArray
+    map: FloatArray
+    offset: FloatArray
+    to_theta: FloatArray
+    theta_offset: FloatArray
+    plain: bool
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates: free parameters less constraints."""
+        return self.map.shape[1]
+
+    def values(self, x: FloatArray) -> FloatArray:
+        """Balanced values of all R rows at coordinates ``x``."""
+        values = self.base.copy()
+        values[self.active] = x if self.plain else self.offset + self.map @ x
+        return values
+
+    def theta(self, x: FloatArray) -> FloatArray:
+        """Free parameters in the user's units."""
+        return np.asarray(self.theta_offset + self.to_theta @ x)
+
+    def coordinates(self, theta: FloatArray) -> FloatArray:
+        """Coordinates nearest to the given free parameters."""
+        size = np.abs(self.to_theta).max(axis=1, initial=0.0)
+        size[size == 0.0] = 1.0
+        left, right = self.to_theta / size[:, None], (theta - self.theta_offset) / size
+        return np.asarray(np.linalg.lstsq(left, right, rcond=None)[0])
+
+    def row_values(self, theta: FloatArray) -> FloatArray:
+        """Values of all rows in the user's units, for (..., q) free parameters: (..., R)."""
+        place = self.place
+        values = np.broadcast_to(self.base / self.multiplier, (*theta.shape[:-1], self.base.size)).copy()
+        values[..., self.active] = theta[..., place.free[self.active]]
+        return values
+
+
+def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
+    """Balance the units and lay out the linear map.
+
+    Parameters
+    ----------
+    model : Model
+    moments : Moments
+        Exactly the observed variables of the model, in its order.
+    likelihood : {"normal", "wishart"}
+
+    Raises
+    ------
+    DataError
+        A constant variable, or too few rows, or unknown means where the model has intercepts.
+    NotPositiveDefiniteError
+        The variables are linearly dependent.
+    SpecError
+        The constraints contradict one another.
+    """
+    place = structure(model)
+    check_moments(moments, place)
+    divisor = moments.n if likelihood == "normal" else moments.n - 1
+    deviations = np.sqrt(moments.cov.diagonal() * ((moments.n - 1) / divisor))
+    scale = _scales(place, deviations)
+    multiplier = _multipliers(place, scale)
+    active = np.flatnonzero(place.free >= 0)
+    number = place.free[active]
+    q = len(place.names)
+    unit = np.ones(q)
+    unit[number[::-1]] = multiplier[active[::-1]]
+    span, start = _span(model, place, unit)
+    weight = multiplier[active] / unit[number]
+    linear = weight[:, None] * span[number]
+    plain = bool(linear.shape[0] == linear.shape[1] and np.array_equal(linear, np.eye(len(linear))) and not start.any())
+    problem = Problem(
+        place, Sample(np.eye(1), None, 0.0), moments.n, divisor, scale, multiplier, np.empty(0), active, linear,
+        weight * start[number], span / unit[:, None], start / unit, plain,
+    )  # fmt: skip
+    return with_moments(problem, moments)
+
+
+def with_moments(problem: Problem, moments: Moments) -> Problem:
+    """Put other moments of the same variables in, keeping units and map."""
+    place, p = problem.place, problem.place.n_observed
+    divisor = moments.n - (problem.n - problem.divisor)
+    observed = problem.scale[:p]
+    cov = moments.cov * ((moments.n - 1) / divisor) / np.outer(observed, observed)
+    mean = moments.mean / observed if place.meanstructure and moments.mean is not None else None
+    base = np.where(place.free >= 0, 0.0, place.fixed * problem.multiplier)
+    held = np.flatnonzero(place.sample)
+    if held.size:
+        base[held] = _held(place, held, cov, mean)
+    factor = np.linalg.cholesky(cov)
+    sample = Sample(cov, mean, 2.0 * float(np.log(factor.diagonal()).sum()))
+    return replace(problem, sample=sample, n=moments.n, divisor=divisor, base=base)
+
+
+def _held(place: Structure, held: IntArray, cov: FloatArray, mean: FloatArray | None) -> FloatArray:
+    means = np.zeros(len(cov)) if mean is None else mean
+    intercept = place.part[held] == INTERCEPT
+    return np.where(intercept, means[place.row[held]], cov[place.row[held], place.column[held]])
+
+
+def check_moments(moments: Moments, place: Structure) -> None:
+    """Raise where moments cannot carry a fit: see :func:`prepare`."""
+    p = len(moments.names)
+    variances = moments.cov.diagonal()
+    floor = np.zeros(p) if moments.mean is None else (1e-10 * np.abs(moments.mean)) ** 2
+    constant = [name for name, flag in zip(moments.names, variances <= floor, strict=True) if flag]
+    if constant:
+        raise DataError.of(
+            "data", ", ".join(constant), "constant_column", "the same value in every row", "values that vary",
+            "Leave it out of the model, or check how it was read.",
+        )  # fmt: skip
+    if moments.n <= p:
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{moments.n} rows for {p} variables", f"more than {p} rows",
+            "Name fewer variables, or model scale scores in place of items.",
+        )  # fmt: skip
+    if place.meanstructure and moments.mean is None:
+        raise DataError.of(
+            "moments", None, "no_means", "a model with intercepts, and no means", "means of all variables",
+            "Give Moments(mean=...), or leave the intercepts out of the model.",
+        )  # fmt: skip
+    root = np.sqrt(variances)
+    correlation = moments.cov / np.outer(root, root)
+    cholesky(correlation - SMALLEST_EIGENVALUE * np.eye(p), "The sample covariance matrix", moments.names)
+
+
+def _scales(place: Structure, deviations: FloatArray) -> FloatArray:
+    """Units: an observed variable's standard deviation; a latent's from its first fixed loading or fixed variance."""
+    p = place.n_observed
+    scale = np.concatenate([deviations, np.full(len(place.variables) - p, np.nan)])
+    fixed = np.where(np.isnan(place.fixed), 0.0, place.fixed)
+    for j in range(p, len(scale)):
+        variance = fixed[(place.part == COVARIANCE) & (place.row == j) & (place.column == j)]
+        if variance.size and variance[0] > 0:
+            scale[j] = np.sqrt(variance[0])
+    markers = np.flatnonzero((place.part == DIRECTED) & (place.column >= p) & (fixed != 0))
+    for _ in range(len(scale) - p):
+        for row in markers:
+            i, j = place.row[row], place.column[row]
+            if np.isnan(scale[j]) and not np.isnan(scale[i]):
+                scale[j] = scale[i] / abs(fixed[row])
+    scale[np.isnan(scale)] = 1.0
+    return scale
+
+
+def _multipliers(place: Structure, scale: FloatArray) -> FloatArray:
+    row, column = scale[place.row], scale[place.column]
+    return np.select(
+        [place.part == DIRECTED, place.part == COVARIANCE], [column / row, 1.0 / (row * column)], 1.0 / row
+    )
+
+
+def label_slopes(model: Model, place: Structure) -> dict[str, FloatArray]:
+    """Derivatives of the labelled rows on the free parameters: (q,) each."""
+    unit = np.eye(len(place.names))
+    none = np.zeros(len(place.names))
+    return {name: unit[place.free[i]] if place.free[i] >= 0 else none for name, i in label_rows(model).items()}
+
+
+def _span(model: Model, place: Structure, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Balanced free parameters as ``start + span @ x``: the null space of the constraints, or everything."""
+    q = len(unit)
+    if not model.constraints:
+        return np.eye(q), np.zeros(q)
+    zero = np.where(place.free >= 0, 0.0, place.fixed)
+    labels = {name: float(zero[i]) for name, i in label_rows(model).items()}
+    matrix, target = linear_constraints(model.constraints, labels, label_slopes(model, place))
+    matrix = matrix / unit
+    size = np.abs(matrix).max(axis=1, initial=0.0)
+    size[size == 0.0] = 1.0
+    matrix, target = matrix / size[:, None], target / size
+    left, singular, right = np.linalg.svd(matrix)
+    rank = int((singular > 1e-10).sum())
+    start = right[:rank].T @ ((left.T @ target)[:rank] / singular[:rank])
+    if not np.allclose(matrix @ start, target, rtol=1e-8, atol=1e-10):
+        said = "; ".join(f"{item.left.strip()} {item.op} {item.right.strip()}" for item in model.constraints)
+        raise SpecError(f"No parameter values meet all of the constraints at once: {said}.")
+    return right[rank:].T, start

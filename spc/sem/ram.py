@@ -1,0 +1,266 @@
+"""Reticular form: where each row of the parameter table sits, and what the model implies at given values.
+
+With ``A`` (directed effects), ``S`` (residual covariances) and ``alpha`` (intercepts) over observed then latent
+variables, ``B = (I - A)^-1``, ``C = B S B'`` and ``F`` picking the observed rows,
+
+    sigma = F C F',    mu = F B alpha.
+
+The derivative of ``sigma`` with respect to any entry is a symmetric rank-two matrix ``p q' + q p'``:
+``p = F B e_i, q = F C e_j`` for ``A_ij`` and ``p = F B e_i, q = F B e_j`` (halved on the diagonal) for ``S_ij``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.errors import SpecError, UnsupportedError
+from spc.linalg import FloatArray
+from spc.spec.table import Model, Parameter
+
+__all__ = ["Directions", "Implied", "Structure", "directions", "implied", "matrices", "structure"]
+
+IntArray = npt.NDArray[np.intp]
+BoolArray = npt.NDArray[np.bool_]
+
+DIRECTED, COVARIANCE, INTERCEPT = 0, 1, 2
+_MATRIX = {"=~": DIRECTED, "~": DIRECTED, "~~": COVARIANCE, "~1": INTERCEPT}
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Places of all R rows of a parameter table in the matrices of a model.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        The p observed, then the m latent variables: the order of all matrices.
+    n_observed : int
+        p.
+    part : (R,) int array
+        0 for A, 1 for S, 2 for alpha.
+    row, column : (R,) int arrays
+        Entry; ``column`` is 0 for intercepts.
+    free : (R,) int array
+        0-based number of the free parameter, -1 when fixed.
+    fixed : (R,) array
+        Fixed values; NaN where free or held at the sample value.
+    sample : (R,) bool array
+        Held at the sample value.
+    loading : (R,) bool array
+        Of the measurement part (``=~``).
+    exogenous : (k,) int array
+        Positions of the observed covariates held at their sample moments.
+    meanstructure : bool
+    names : tuple of str
+        Names of the free parameters.
+    """
+
+    variables: tuple[str, ...]
+    n_observed: int
+    part: IntArray
+    row: IntArray
+    column: IntArray
+    free: IntArray
+    fixed: FloatArray
+    sample: BoolArray
+    loading: BoolArray
+    exogenous: IntArray
+    meanstructure: bool
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Names of the observed variables."""
+        return self.variables[: self.n_observed]
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """Names of the latent variables."""
+        return self.variables[self.n_observed :]
+
+
+def structure(model: Model) -> Structure:
+    """Place every row of the model's table.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has groups, levels, ordered items or operators that have no complete-data method here.
+    SpecError
+        Two rows stand for the same entry, or a row names an unknown variable.
+    """
+    _check_scope(model)
+    rows = model.parameters.rows
+    variables = (*model.observed, *model.latents)
+    position = {name: i for i, name in enumerate(variables)}
+    places = [_place(row, position) for row in rows]
+    _check_once(rows, places)
+    part, to, source = (np.array(column, dtype=np.intp) for column in zip(*places, strict=True))
+    sample = np.array([row.given_by == "sample" and not row.free for row in rows], dtype=bool)
+    return Structure(
+        variables=variables,
+        n_observed=len(model.observed),
+        part=part,
+        row=to,
+        column=source,
+        free=np.array([row.free - 1 for row in rows], dtype=np.intp),
+        fixed=np.where(sample, np.nan, np.array([row.fixed for row in rows], dtype=np.float64)),
+        sample=sample,
+        loading=np.array([row.op == "=~" for row in rows], dtype=bool),
+        exogenous=np.array([position[name] for name in model.exogenous], dtype=np.intp),
+        meanstructure=bool(model.meanstructure),
+        names=model.parameters.names,
+    )
+
+
+def _check_scope(model: Model) -> None:
+    works = "This version fits one group, one level and continuous items."
+    if len(model.groups) > 1:
+        raise UnsupportedError(f"The model has {len(model.groups)} groups. {works} Fit the groups one by one.")
+    if len(model.levels) > 1:
+        raise UnsupportedError(f"The model has {len(model.levels)} levels. {works}")
+    if model.ordinal:
+        raise UnsupportedError(f"Ordered items: {', '.join(model.ordinal)}. {works}")
+    bounded = [row.name for row in model.parameters if row.lower > -np.inf or row.upper < np.inf]
+    if bounded:
+        raise UnsupportedError(f"Bounds on {', '.join(bounded)}: bounds have no method yet; leave them out.")
+    if not len(model.parameters):
+        raise SpecError("The model has no parameters: write at least one formula.")
+
+
+def _place(row: Parameter, position: dict[str, int]) -> tuple[int, int, int]:
+    part = _MATRIX.get(row.op)
+    if part is None:
+        allowed = ", ".join(_MATRIX)
+        raise UnsupportedError(f"{row.name}: the operator {row.op!r} has no method here; these have: {allowed}.")
+    for name in (row.lhs, row.rhs):
+        if name not in position and not (part == INTERCEPT and name == row.rhs):
+            raise SpecError(f"{row.name}: {name!r} is neither an observed nor a latent variable of the model.")
+    if part == INTERCEPT:
+        return part, position[row.lhs], 0
+    to, source = (row.rhs, row.lhs) if row.op == "=~" else (row.lhs, row.rhs)
+    return part, position[to], position[source]
+
+
+def _check_once(rows: Sequence[Parameter], places: list[tuple[int, int, int]]) -> None:
+    seen: dict[tuple[int, int, int], str] = {}
+    for row, (part, i, j) in zip(rows, places, strict=True):
+        if part == DIRECTED and i == j:
+            raise SpecError(f"{row.name}: a variable cannot be regressed on itself.")
+        key = (part, max(i, j), min(i, j)) if part == COVARIANCE else (part, i, j)
+        if key in seen:
+            raise SpecError(f"{row.name} is given twice (also as {seen[key]}). Leave one of them out.")
+        seen[key] = row.name
+
+
+def matrices(place: Structure, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fill A, S and alpha with the values of all rows.
+
+    Parameters
+    ----------
+    place : Structure
+    values : (..., R) array
+        One value a row of the table; leading axes are kept, so many draws go at once.
+
+    Returns
+    -------
+    A, S : (..., v, v) arrays
+    alpha : (..., v) array
+    """
+    v = len(place.variables)
+    lead = values.shape[:-1]
+    a, s, alpha = np.zeros((*lead, v, v)), np.zeros((*lead, v, v)), np.zeros((*lead, v))
+    at = place.part == DIRECTED
+    a[..., place.row[at], place.column[at]] = values[..., at]
+    at = place.part == COVARIANCE
+    s[..., place.row[at], place.column[at]] = values[..., at]
+    s[..., place.column[at], place.row[at]] = values[..., at]
+    at = place.part == INTERCEPT
+    alpha[..., place.row[at]] = values[..., at]
+    return a, s, alpha
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Implied:
+    """What a model implies at given values.
+
+    Attributes
+    ----------
+    total : (v, v) array
+        ``B = (I - A)^-1``: total effects, with ones on the diagonal of a recursive model.
+    covariance : (v, v) array
+        ``C = B S B'`` of observed and latent variables.
+    mean : (v,) array
+        ``B alpha``.
+    residual : (v, v) array
+        ``S``.
+    """
+
+    total: FloatArray
+    covariance: FloatArray
+    mean: FloatArray
+    residual: FloatArray
+
+
+def implied(place: Structure, values: FloatArray) -> Implied:
+    """Moments of all variables at the given row values.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        ``I - A`` has no inverse: feedback effects that sum to one.
+    """
+    a, s, alpha = matrices(place, values)
+    total = np.linalg.inv(np.eye(a.shape[-1]) - a)
+    covariance = total @ s @ np.swapaxes(total, -1, -2)
+    mean = (total @ alpha[..., None])[..., 0]
+    return Implied(total, covariance, mean, s)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Directions:
+    """Derivatives of all rows asked for: ``d sigma = p q' + q p'`` and ``d mu``, one column a row."""
+
+    p: FloatArray
+    q: FloatArray
+    mu: FloatArray | None
+
+
+def directions(place: Structure, at: Implied, rows: IntArray, size: int) -> Directions:
+    """Derivatives of the covariances and means of the first ``size`` variables.
+
+    Parameters
+    ----------
+    place : Structure
+    at : Implied
+    rows : (r,) int array
+        Rows of the table.
+    size : int
+        p for the observed variables alone, v for all of them.
+
+    Returns
+    -------
+    Directions
+        With arrays of shape (size, r).
+    """
+    part, to, source = place.part[rows], place.row[rows], place.column[rows]
+    directed, intercept = part == DIRECTED, part == INTERCEPT
+    reach = at.total[:size, to]
+    factor = np.where((part == COVARIANCE) & (to == source), 0.5, 1.0)
+    v = len(place.variables)
+    both = np.concatenate([at.covariance[:size], at.total[:size]], axis=1)
+    q = both[:, np.where(directed, source, source + v)] * np.where(intercept, 0.0, factor)
+    if not place.meanstructure:
+        return Directions(reach, q, None)
+    weight = np.where(directed, at.mean[source], np.where(intercept, 1.0, 0.0))
+    return Directions(reach, q, reach * weight)

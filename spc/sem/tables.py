@@ -1,0 +1,230 @@
+"""Long tables of a fitted model: estimates, standardised solution, explained variance, residuals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, ndtri
+
+from spc.errors import UsageError
+from spc.linalg import FloatArray
+from spc.moments import Moments
+from spc.results import TIDY_COLUMNS
+from spc.sem.defined import defined_slopes, defined_values, label_rows
+from spc.sem.problem import label_slopes
+from spc.sem.ram import COVARIANCE, DIRECTED, implied
+from spc.sem.standardize import Kind, standardised_slopes, standardised_values
+from spc.spec.table import Model
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = ["estimates_table", "implied_moments", "r_square", "residuals", "standardized", "tidy_table"]
+
+_KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
+
+
+def _words(model: Model) -> dict[str, list[object]]:
+    """The text columns of the table, defined parameters last."""
+    rows, defined = model.parameters.rows, model.defined
+    kinds = [_KIND.get(row.op, "variance" if row.lhs == row.rhs else "covariance") for row in rows]
+    return {
+        "lhs": [*(row.lhs for row in rows), *(item.name for item in defined)],
+        "op": [*(row.op for row in rows), *(":=" for _ in defined)],
+        "rhs": [*(row.rhs for row in rows), *(item.expression for item in defined)],
+        "level": [*(str(row.level) for row in rows), *("" for _ in defined)],
+        "group": [*(str(row.group) for row in rows), *("" for _ in defined)],
+        "label": [*(row.label for row in rows), *(item.name for item in defined)],
+        "kind": [*kinds, *("defined" for _ in defined)],
+    }
+
+
+def _numbers(estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, level: float) -> dict[str, FloatArray]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = estimate / std_error
+    half = float(ndtri(0.5 + level / 2.0)) * std_error
+    return {
+        "estimate": estimate,
+        "std_error": std_error,
+        "statistic": statistic,
+        "p_value": 2.0 * ndtr(-np.abs(statistic)),
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
+        "std_all": std_all,
+    }
+
+
+def _frame(words: dict[str, list[object]], numbers: dict[str, FloatArray]) -> pd.DataFrame:
+    return pd.DataFrame({**words, **numbers}, columns=list(TIDY_COLUMNS))
+
+
+def _errors(variances: FloatArray) -> FloatArray:
+    """Standard errors; missing where nothing varies."""
+    return np.sqrt(np.where(variances > 0.0, variances, np.nan))
+
+
+def tidy_table(fit: SemFit) -> pd.DataFrame:
+    """All rows of the parameter table and the defined parameters; see ``SemFit.tidy``."""
+    model, place = fit.model, fit.problem.place
+    values = fit.values
+    balanced = values * fit.problem.multiplier
+    std_all = standardised_values(place, balanced, fit.point.at)
+    free = place.free >= 0
+    variances = np.where(free, fit.vcov.diagonal()[place.free], 0.0) if place.names else np.zeros(len(values))
+    std_error = _errors(variances)
+    if model.defined:
+        defined, errors = _defined(fit)
+        values = np.concatenate([values, defined])
+        std_error = np.concatenate([std_error, errors])
+        std_all = np.concatenate([std_all, _defined_standardised(fit, std_all)])
+    return _frame(_words(model), _numbers(values, std_error, std_all, fit.options.level))
+
+
+def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
+    """Defined parameters and their delta-method errors."""
+    model, rows = fit.model, label_rows(fit.model)
+    labels = {name: fit.values[i] for name, i in rows.items()}
+    values = defined_values(model.defined, labels)
+    slopes = defined_slopes(model.defined, labels, label_slopes(model, fit.problem.place))
+    jacobian = np.array([slopes[item.name] for item in model.defined]).reshape(len(model.defined), -1)
+    variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
+    return np.array([float(values[item.name]) for item in model.defined]), _errors(variances)
+
+
+def _defined_standardised(fit: SemFit, std: FloatArray) -> FloatArray:
+    labels = {name: std[i] for name, i in label_rows(fit.model).items()}
+    values = defined_values(fit.model.defined, labels)
+    return np.array([float(values[item.name]) for item in fit.model.defined])
+
+
+def estimates_table(fit: SemFit) -> pd.DataFrame:
+    """Rows of the free parameters, equal ones once, in the order of ``vcov``."""
+    place = fit.problem.place
+    first = [int(np.flatnonzero(place.free == k)[0]) for k in range(len(place.names))]
+    return fit.tidy().iloc[first].reset_index(drop=True)
+
+
+def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
+    """Standardised solution with delta-method errors.
+
+    Parameters
+    ----------
+    fit : SemFit
+    type : {"all", "lv"}
+        Standardise by all variables, or by the latent variables alone.
+
+    Returns
+    -------
+    DataFrame
+        ``TIDY_COLUMNS``; estimate, error and interval are those of the standardised values.
+
+    Raises
+    ------
+    UsageError
+        Another type.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> chain = fit("y ~ x", Moments(["x", "y"], 100, None, [[4.0, 2.0], [2.0, 9.0]]))
+    >>> standardized(chain).loc[0, ["estimate", "std_error"]].astype(float).round(4).tolist()
+    [0.3333, 0.0838]
+    """
+    if type not in ("all", "lv"):
+        raise UsageError(f"type={type!r}: expected 'all' or 'lv'.")
+    problem, at = fit.problem, fit.point.at
+    place, active = problem.place, problem.active
+    values = fit.values * problem.multiplier
+    std = standardised_values(place, values, at, type)
+    slopes = standardised_slopes(place, values, at, active, type)
+    to_theta = np.zeros((active.size, len(place.names)))
+    to_theta[np.arange(active.size), place.free[active]] = problem.multiplier[active]
+    jacobian = slopes @ to_theta
+    scale = _observed_units(fit) if type == "lv" else np.ones(len(values))
+    estimate, jacobian = std * scale, jacobian * scale[:, None]
+    if fit.model.defined:
+        rows = label_rows(fit.model)
+        labels = {name: estimate[i] for name, i in rows.items()}
+        known = {name: jacobian[i] for name, i in rows.items()}
+        found = defined_values(fit.model.defined, labels)
+        moved = defined_slopes(fit.model.defined, labels, known)
+        estimate = np.concatenate([estimate, [float(found[item.name]) for item in fit.model.defined]])
+        jacobian = np.vstack([jacobian, *(moved[item.name] for item in fit.model.defined)])
+    variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
+    variances[variances < 1e-18 * np.maximum(estimate**2, 1e-300)] = 0.0
+    everything = fit.tidy()["std_all"].to_numpy(dtype=np.float64)
+    return _frame(_words(fit.model), _numbers(estimate, _errors(variances), everything, fit.options.level))
+
+
+def _observed_units(fit: SemFit) -> FloatArray:
+    """Factors from balanced to user units of the observed variables alone, one a row."""
+    place, scale = fit.problem.place, fit.problem.scale.copy()
+    scale[place.n_observed :] = 1.0
+    row, column = scale[place.row], scale[place.column]
+    return np.select([place.part == DIRECTED, place.part == COVARIANCE], [row / column, row * column], row)
+
+
+def r_square(fit: SemFit) -> pd.Series:
+    """Explained share of the variance of each variable that something points at.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> chain = fit("y ~ x", Moments(["x", "y"], 100, None, [[4.0, 2.0], [2.0, 9.0]]))
+    >>> r_square(chain).round(4).to_dict()
+    {'y': 0.1111}
+    """
+    place, at = fit.problem.place, fit.point.at
+    explained = np.unique(place.row[place.part == DIRECTED])
+    share = 1.0 - at.residual.diagonal()[explained] / at.covariance.diagonal()[explained]
+    return pd.Series(share, index=[place.variables[i] for i in explained], name="r_square")
+
+
+def implied_moments(fit: SemFit) -> Moments:
+    """Moments of the observed variables that the model implies, with divisor n - 1 as in :class:`Moments`.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> chain = fit("y ~ x", Moments(["x", "y"], 100, None, [[4.0, 2.0], [2.0, 9.0]]))
+    >>> implied_moments(chain).cov.round(6).tolist()
+    [[9.0, 2.0], [2.0, 4.0]]
+    """
+    problem = fit.problem
+    p = problem.place.n_observed
+    scale = problem.scale[:p]
+    cov = fit.point.at.covariance[:p, :p] * np.outer(scale, scale) * (problem.divisor / (problem.n - 1))
+    mean = fit.point.at.mean[:p] * scale if problem.place.meanstructure else fit.observed.mean
+    return Moments(problem.place.observed, problem.n, mean, 0.5 * (cov + cov.T))
+
+
+def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:  # noqa: A002
+    """Sample minus implied covariances, or correlations, as a square table.
+
+    Parameters
+    ----------
+    fit : SemFit
+    type : {"raw", "cor"}
+
+    Raises
+    ------
+    UsageError
+        Another type.
+    """
+    if type not in ("raw", "cor"):
+        raise UsageError(f"type={type!r}: expected 'raw' or 'cor'.")
+    names, problem = list(fit.problem.place.observed), fit.problem
+    p = len(names)
+    sample, sigma = problem.sample.cov, fit.point.at.covariance[:p, :p]
+    if type == "cor":
+        sample, sigma = _correlation(sample), _correlation(sigma)
+        return pd.DataFrame(sample - sigma, index=names, columns=names)
+    scale = problem.scale[:p]
+    return pd.DataFrame((sample - sigma) * np.outer(scale, scale), index=names, columns=names)
+
+
+def _correlation(matrix: FloatArray) -> FloatArray:
+    root = np.sqrt(matrix.diagonal())
+    return np.asarray(matrix / np.outer(root, root))
