@@ -232,8 +232,11 @@ def loyalty_value(
     Notes
     -----
     Retention is drawn from the beta distribution of its events and occasions, the mean margin from Student's
-    distribution around it, independently; every figure is computed on each pair of draws and the interval is the
-    middle ``level`` of the results. Points that would take retention past one stop there, and a note says so.
+    distribution around it, independently, and every figure is computed on each pair of draws. Intervals of money are
+    the middle ``level`` of the results. Figures that depend on retention alone take the range of results over the
+    middle ``level`` of retention: the relative uplift first falls and then rises with retention, and the middle of its
+    draws would leave out the truth near the turn. Points that would take retention past one stop there, and a note
+    says so.
     The margin is that of present customers where there are at least two, since it is their future that is valued.
 
     Examples
@@ -337,7 +340,7 @@ def _rows(value: LoyaltyValue) -> Iterator[Row]:
         }
     for lhs, rhs, kind, function, money in _figures(t, value.base):
         if m is not None or not money:
-            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, function)}
+            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, function, money)}
     yield {
         "lhs": "uplift_percent",
         "rhs": "+5 points, as usually quoted",
@@ -382,15 +385,21 @@ def _estimate(estimate: float, low: float, high: float) -> Row:
     return {"estimate": estimate, "conf_low": low, "conf_high": high}
 
 
-def _from_draws(value: LoyaltyValue, function: Function) -> Row:
+def _from_draws(value: LoyaltyValue, function: Function, money: bool) -> Row:
     m = value.margin.estimate if value.margin is not None else math.nan
-    point = float(function(np.array(value.retention.estimate), np.array(m)))
-    values = function(value.draws.values[:, 0], value.draws.values[:, -1])
-    known = values[np.isfinite(values)]
+    point = float(function(np.array(value.retention.estimate), np.array(m))) + 0.0
+    if not math.isfinite(point):
+        return _estimate(point, math.nan, math.nan)
+    retention = value.draws.values[:, 0]
+    drawn = function(retention, value.draws.values[:, -1])
     tail = (1 - value.terms.level) / 2
-    low, high = np.quantile(known, [tail, 1 - tail]) if known.size else (math.nan, math.nan)
-    error = float(known.std(ddof=1)) if known.size > 1 else math.nan
-    return {"std_error": error, **_estimate(point, float(low), float(high))}
+    if money:
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+    else:
+        least, most = np.quantile(retention, [tail, 1 - tail])
+        middle = drawn[(retention >= least) & (retention <= most)]
+        low, high = middle.min(), middle.max()
+    return {"std_error": float(drawn.std(ddof=1)), **_estimate(point, min(float(low), point), max(float(high), point))}
 
 
 def _notes(value: LoyaltyValue) -> Iterator[Note]:

@@ -52,8 +52,8 @@ def ledger_truth(plan: FirmPlan, sizes: npt.NDArray[np.int_], loyalty: FloatArra
     """Retention of the firm's customers, given its units, and what it is worth on the plan's terms.
 
     Retention is expected renewals over expected renewal occasions: sums over units and starting periods, with
-    ``1 − (1 − h)**T`` leavers and ``(1 − (1 − h)**T) / h`` occasions of a customer of age T whose unit loses the share h.
-    A customer's value is written out period by period, ``sum over t = 1..horizon of margin * r**t / (1 + d)**t``.
+    ``1 − (1 − h)**T`` leavers and ``(1 − (1 − h)**T) / h`` occasions of a customer of age T whose unit loses
+    the share h. A customer's value is written out, ``sum over t = 1..horizon of margin * r**t / (1 + d)**t``.
 
     Parameters
     ----------

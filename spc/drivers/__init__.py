@@ -1,0 +1,5 @@
+"""Which of several constructs an outcome goes along with most, and how well each of them does."""
+
+from spc.drivers.importance import KeyDrivers, key_drivers, relative_weights
+
+__all__ = ["KeyDrivers", "key_drivers", "relative_weights"]
