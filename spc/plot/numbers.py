@@ -1,0 +1,127 @@
+"""Numbers as a reader sees them: one function a sort, used by figures, tables and prose alike."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["between", "bracket", "ends", "money", "number", "percent", "points", "wording"]
+
+_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+MISSING = "–"
+
+
+def number(value: float) -> str:
+    """A number with about three figures that matter.
+
+    Examples
+    --------
+    >>> number(0.456), number(-0.0212), number(23.4), number(12345.6), number(float("nan"))
+    ('0.46', '−0.021', '23.4', '12,346', '–')
+    """
+    if not math.isfinite(value):
+        return MISSING if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    return _signed(f"{value:,.{_digits(abs(value))}f}")
+
+
+def _digits(size: float) -> int:
+    if size >= 99.95:
+        return 0
+    return 1 if size >= 9.995 else 2 if size >= 0.0995 or size < 0.0005 else 3
+
+
+def percent(value: float, digits: int = 0) -> str:
+    """A share in per cent.
+
+    Examples
+    --------
+    >>> percent(0.284).split(), percent(0.8123, 1).split()
+    (['28', '%'], ['81.2', '%'])
+    """
+    return MISSING if not math.isfinite(value) else _signed(f"{100 * value:,.{digits}f}") + "\u00a0%"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points.
+
+    Examples
+    --------
+    >>> points(0.05).split()
+    ['5', 'points']
+    """
+    text = f"{100 * value:g}"
+    return f"{_signed(text)}\u00a0point{'' if text == '1' else 's'}"
+
+
+def money(value: float, currency: str = "") -> str:
+    """An amount of money.
+
+    Examples
+    --------
+    >>> money(1234567, "EUR").split(), money(-89.5, "USD"), money(41200.4, "DKK").split()
+    (['€1.23', 'million'], '−$89.50', ['DKK', '41,200'])
+    """
+    if not math.isfinite(value):
+        return MISSING
+    size, unit = abs(value), ""
+    for limit, word in ((999.5e6, "billion"), (999.5e3, "million")):
+        if size >= limit:
+            size, unit = size / (1e9 if word == "billion" else 1e6), f"\u00a0{word}"
+            break
+    digits = 2 if unit or size < 100 else 0
+    code = currency.strip()
+    sign = _SYMBOLS.get(code.upper(), f"{code}\u00a0" if code else "")
+    return f"{'−' if value < 0 else ''}{sign}{size:,.{digits}f}{unit}"
+
+
+def ends(low: float, high: float) -> tuple[str, str]:
+    """Both ends of an interval with the decimals of the larger one.
+
+    Examples
+    --------
+    >>> ends(-0.021, 0.42)
+    ('−0.02', '0.42')
+    """
+    finite = [abs(value) for value in (low, high) if math.isfinite(value)]
+    digits = _digits(max(finite, default=0.0))
+    return tuple(_signed(f"{v:,.{digits}f}") if math.isfinite(v) else number(v) for v in (low, high))  # type: ignore[return-value]
+
+
+def bracket(low: float, high: float) -> str:
+    """An interval for tables and labels.
+
+    Examples
+    --------
+    >>> bracket(0.1, 0.25)
+    '[0.10, 0.25]'
+    """
+    return f"[{', '.join(ends(low, high))}]" if math.isfinite(low) or math.isfinite(high) else MISSING
+
+
+def between(low: str, high: str) -> str:
+    """An interval in a sentence, from numbers already written.
+
+    Examples
+    --------
+    >>> between("€2.10 million", "€3.40 million")
+    'between €2.10 million and €3.40 million'
+    """
+    return f"between {low} and {high}"
+
+
+def wording(name: str) -> str:
+    """Name of a construct in words when the study gives no label.
+
+    Examples
+    --------
+    >>> wording("customer_satisfaction")
+    'Customer satisfaction'
+    """
+    text = " ".join(name.replace("_", " ").split())
+    return text[:1].upper() + text[1:]
+
+
+def _signed(text: str) -> str:
+    """A real minus sign, and none before zero."""
+    if text.startswith("-"):
+        return text[1:] if not text.strip("-0.,") else "−" + text[1:]
+    return text
