@@ -210,7 +210,7 @@ def key_drivers(
         cluster=groups,
         what="Key drivers",
     )
-    inside = np.corrcoef(data[:, 1:], rowvar=False)
+    inside = np.asarray(np.corrcoef(data, rowvar=False))[1:, 1:]
     return KeyDrivers(
         outcome=outcome,
         drivers=names,
@@ -231,7 +231,7 @@ def key_drivers(
 
 def _estimate(data: FloatArray, names: Sequence[str]) -> FloatArray:
     """Weights, coefficients and means, shape (3k,), of a table whose first column is the outcome."""
-    correlations = np.corrcoef(data, rowvar=False)
+    correlations = np.asarray(np.corrcoef(data, rowvar=False))
     inside, validities = correlations[1:, 1:], correlations[1:, 0]
     _check_independent(inside, names)
     weights = relative_weights(inside, validities)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from spc.economics.tenure import numeric_column, tenure_between
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+
+if TYPE_CHECKING:
+    from spc.study import Study
 
 __all__ = ["CLAIM", "LoyaltyTerms", "LoyaltyValue", "MarginMean", "loyalty_value"]
 
@@ -46,6 +49,8 @@ class LoyaltyTerms:
         Spent once to win a customer.
     level : float
         Level of the intervals.
+    assumed : bool
+        Whether a study left horizon and discount unsaid, so that these are the defaults.
 
     Raises
     ------
@@ -60,6 +65,7 @@ class LoyaltyTerms:
     currency: str = ""
     acquisition_cost: float = 0.0
     level: float = 0.95
+    assumed: bool = False
 
     def __post_init__(self) -> None:
         if (
@@ -78,6 +84,8 @@ class LoyaltyTerms:
             raise UsageError(f"The level is {self.level!r}; expected a share between 0 and 1, such as 0.95.")
         if not _number(self.acquisition_cost) or not 0 <= self.acquisition_cost < math.inf:
             raise UsageError(f"The acquisition cost is {self.acquisition_cost!r}; expected an amount of 0 or more.")
+        if math.isinf(self.horizon) and self.discount == 0:
+            raise UsageError("Without horizon and without discount customer value has no limit. State one of the two.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,37 +194,42 @@ class LoyaltyValue:
 
 
 def loyalty_value(
-    customers: pd.DataFrame,
+    study: Study | pd.DataFrame,
     *,
     horizon: float | None = None,
     discount: float | None = None,
-    points: float = 0.05,
-    period: str = "year",
-    currency: str = "",
-    acquisition_cost: float = 0.0,
+    points: float | None = None,
+    period: str | None = None,
+    currency: str | None = None,
+    acquisition_cost: float | None = None,
     until: object = None,
     level: float = 0.95,
     draws: int = 4000,
-    seed: int = 1,
+    seed: int | None = None,
 ) -> LoyaltyValue:
-    """Retention, customer value, and what ``points`` more retention are worth in this firm.
+    """Retention, customer value, and what some points more retention are worth in this firm.
 
     Parameters
     ----------
-    customers : DataFrame
-        One row a customer: ``tenure`` and ``churned`` (see :func:`estimate_retention`), or ``start`` and ``end`` dates
-        (see :func:`tenure_between`), and, for money, ``margin`` per period. Margins may be losses.
+    study : Study or DataFrame
+        A study with a customer table, or that table. One row a customer: ``tenure`` and ``churned`` (see
+        :func:`estimate_retention`), or ``start`` and ``end`` dates (see :func:`tenure_between`), and, for money,
+        ``margin`` per period. Margins may be losses.
     horizon : float
-        Renewals that count; ``math.inf`` for all. Has no default: it decides the figure, so it is stated.
+        Renewals that count; ``math.inf`` for all. A study says it under ``[money]``; with a bare table it has to be
+        given, since it decides the figure.
     discount : float
-        Per period. Has no default either.
-    points, period, currency, acquisition_cost, level
-        See :class:`LoyaltyTerms`.
+        Per period. Likewise.
+    points, period, currency, acquisition_cost
+        See :class:`LoyaltyTerms`; from the study where not given, else 0.05, ``"year"``, none, 0.
     until : date, optional
         How far a ledger with dates reaches.
+    level : float
+        Level of the intervals.
     draws : int
         Number of joint draws.
-    seed : int
+    seed : int, optional
+        The study's own where not given, else 1.
 
     Returns
     -------
@@ -246,23 +259,50 @@ def loyalty_value(
     >>> value.tidy().query("kind == 'retention'")["estimate"].round(2).item()
     0.9
     """
-    if horizon is None or discount is None:
-        missing = " and ".join(n for n, v in (("horizon", horizon), ("discount", discount)) if v is None)
-        raise UsageError(
-            f"No {missing} is given. Customer value depends on both, so they are stated: horizon=5, discount=0.10 "
-            "counts five periods at ten per cent a period; in a study document they stand under [money]."
-        )
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise UsageError(f"draws is {draws!r}; expected a whole number of at least 100.")
-    terms = LoyaltyTerms(horizon, discount, points, period, currency, acquisition_cost, level)
-    ledger, dropped = _ledger(customers, period, until)
+    customers, stated, own_seed = (study, {}, 1) if isinstance(study, pd.DataFrame) else _of_study(study)
+    given = {
+        "horizon": horizon,
+        "discount": discount,
+        "points": points,
+        "period": period,
+        "currency": currency,
+        "acquisition_cost": acquisition_cost,
+    }
+    terms = _terms({**stated, **{name: value for name, value in given.items() if value is not None}}, level)
+    seed = own_seed if seed is None else seed
+    ledger, dropped = _ledger(customers, terms.period, until)
     retention = estimate_retention(ledger["tenure"], ledger["churned"], level=level)
-    if math.isinf(horizon) and discount == 0:
-        raise UsageError("Without a horizon and without a discount customer value has no limit. State one of the two.")
     margin = _margin(ledger)
-    options = {"horizon": horizon, "discount": discount, "points": points, "period": period, "draws": draws}
-    provenance = Provenance.record(options, fingerprint(ledger), seed)
+    provenance = Provenance.record({**asdict(terms), "draws": draws}, fingerprint(ledger), seed)
     return LoyaltyValue(terms, retention, margin, _joint_draws(retention, margin, draws, seed), dropped, provenance)
+
+
+def _of_study(study: Study) -> tuple[pd.DataFrame, Row, int]:
+    """Customer table, terms and seed of a study; terms it does not state are the document's defaults."""
+    from spc.study import MoneySpec, Study
+
+    if not isinstance(study, Study):
+        raise UsageError(f"loyalty_value takes a study or its customer table, found a {type(study).__name__}.")
+    if "customers" not in study.tables:
+        have = ", ".join(study.tables)
+        raise UsageError(
+            f"The study has no customer table ([tables.customers]), so there is no retention; it has: {have}."
+        )
+    money = study.money or MoneySpec()
+    terms = {**asdict(money), "currency": study.currency, "assumed": study.money is None}
+    return study.tables["customers"], terms, study.seed
+
+
+def _terms(given: Row, level: float) -> LoyaltyTerms:
+    missing = " and ".join(name for name in ("horizon", "discount") if name not in given)
+    if missing:
+        raise UsageError(
+            f"No {missing} is given. Customer value depends on both, so they are stated: horizon=5, discount=0.10 "
+            "counts five periods at ten per cent a period."
+        )
+    return LoyaltyTerms(**given, level=level)
 
 
 def _number(value: object) -> bool:
@@ -407,6 +447,12 @@ def _notes(value: LoyaltyValue) -> Iterator[Note]:
     if value.dropped:
         text = f"{value.dropped} customers were left out because tenure or churn was missing."
         yield Note("rows_dropped", "info", "customers", text)
+    if t.assumed:
+        text = (
+            f"The study does not say on what terms money is counted; {t.horizon:g} {t.period}s and a discount of "
+            f"{t.discount:.0%} are assumed. State them under [money]."
+        )
+        yield Note("terms_assumed", "warning", "customer value", text)
     if r.estimate + t.points > 1:
         text = (
             f"Retention is {r.estimate:.1%}, so {100 * t.points:g} more points are not to be had; "

@@ -72,11 +72,11 @@ class Firm:
         UsageError
             A file is there already, or the folder cannot be written; nothing has been changed then.
         """
-        from spc.synthetic.files import write_all
+        from spc.files import write_all
 
         texts = {FILES[table]: frame.to_csv(index=False) for table, frame in self.tables.items()}
         texts |= {"truth.csv": self.truth.to_csv(index=False), "study.toml": self.document()}
-        return write_all(Path(folder), texts, force) / "study.toml"
+        return write_all(Path(folder), texts, force=force)[-1]
 
 
 def make_firm(*, seed: int = 1, name: str = "Example firm", **plan: Any) -> Firm:
