@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from spc.spec.complete import model
 from spc.spec.expressions import Expression, parse_expression
+from spc.spec.presets import CHAIN_CONSTRUCTS, CHAIN_LINKS, chain_preset
 from spc.spec.table import Constraint, Defined, GivenBy, Model, Parameter, ParameterTable
+from spc.spec.write import write_model
 
 __all__ = [
+    "CHAIN_CONSTRUCTS",
+    "CHAIN_LINKS",
     "Constraint",
     "Defined",
     "Expression",
@@ -14,6 +18,8 @@ __all__ = [
     "Model",
     "Parameter",
     "ParameterTable",
+    "chain_preset",
     "model",
     "parse_expression",
+    "write_model",
 ]

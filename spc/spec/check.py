@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 
 from spc.spec.expressions import Expression
 from spc.spec.parser import Definition, Entry, Syntax
-from spc.spec.tokens import Token, fail
+from spc.spec.tokens import Token, spec_error
 
-__all__ = ["check_entries", "nearest", "ordered_definitions", "refuse_unknown_labels"]
+__all__ = ["check_entries", "nearest", "ordered_definitions", "refuse_unknown_label"]
 
 
 def nearest(name: str, known: Collection[str]) -> str:
@@ -38,14 +38,14 @@ def check_entries(syntax: Syntax) -> None:
     entries, text = syntax.entries, syntax.text
     if not entries:
         place = Token("end", "", 1, 1)
-        fail("found no variables; expected lines such as f =~ x1 + x2 + x3 or y ~ x", place, text)
+        raise spec_error("found no variables; expected lines such as f =~ x1 + x2 + x3 or y ~ x", place, text)
     variables = {name for entry in entries for name in (entry.lhs, entry.rhs) if name}
     paths: dict[tuple[str, str], Entry] = {}
     for entry in entries:
         _refuse_self(entry, text)
         _refuse_second_path(entry, paths, text)
         if entry.modifiers.label in variables:
-            fail(
+            raise spec_error(
                 f"found '{entry.modifiers.label}' as the label of {entry}, but it is a variable of this model; "
                 "take another label, or, if a product was meant, compute it as a column of the data",
                 entry.token,
@@ -53,14 +53,16 @@ def check_entries(syntax: Syntax) -> None:
             )
     latents = {entry.lhs for entry in entries if entry.op == "=~"}
     if variables <= latents:
-        fail("found no observed variables; expected columns of the data as indicators", entries[0].token, text)
+        raise spec_error(
+            "found no observed variables; expected columns of the data as indicators", entries[0].token, text
+        )
 
 
 def _refuse_self(entry: Entry, text: str) -> None:
     if entry.op in {"~", "=~"} and entry.lhs == entry.rhs:
         verb = "regressed on itself" if entry.op == "~" else "measured by itself"
         hint = f"; its variance is written {entry.lhs} ~~ {entry.lhs}" if entry.op == "~" else ""
-        fail(f"found '{entry.lhs}' {verb}; expected another variable{hint}", entry.token, text)
+        raise spec_error(f"found '{entry.lhs}' {verb}; expected another variable{hint}", entry.token, text)
 
 
 def _refuse_second_path(entry: Entry, paths: dict[tuple[str, str], Entry], text: str) -> None:
@@ -69,15 +71,19 @@ def _refuse_second_path(entry: Entry, paths: dict[tuple[str, str], Entry], text:
     path = (entry.lhs, entry.rhs) if entry.op == "=~" else (entry.rhs, entry.lhs)
     first = paths.setdefault(path, entry)
     if first is not entry:
-        fail(f"found '{entry}', which is the same path as '{first}'; remove one of the two", entry.token, text)
+        raise spec_error(
+            f"found '{entry}', which is the same path as '{first}'; remove one of the two", entry.token, text
+        )
 
 
-def refuse_unknown_labels(expressions: Iterable[tuple[Expression, Token]], known: Collection[str], text: str) -> None:
-    """Raise for the first label of an expression that the model does not have."""
-    for expression, token in expressions:
-        for name in expression.names:
-            if name not in known:
-                fail(f"found '{name}', which is no label of this model; {nearest(name, sorted(known))}", token, text)
+def refuse_unknown_label(expression: Expression, tokens: Sequence[Token], known: Collection[str], text: str) -> None:
+    """Raise for the first label of an expression that is not known, at its place among the expression's tokens."""
+    for name in expression.names:
+        if name not in known:
+            place = next(token for token in tokens if token.kind == "name" and token.text == name)
+            raise spec_error(
+                f"found '{name}', which is no label of this model; {nearest(name, sorted(known))}", place, text
+            )
 
 
 def ordered_definitions(
@@ -94,22 +100,28 @@ def ordered_definitions(
     for definition in definitions:
         name = definition.token.text
         if name in labels:
-            fail(f"found '{name}' defined by :=, but it is a label already; take another name", definition.token, text)
+            raise spec_error(
+                f"found '{name}' defined by :=, but it is a label already; take another name", definition.token, text
+            )
         if name in by_name:
             line = by_name[name].token.line
-            fail(f"found '{name}' defined a second time (first on line {line}); remove one", definition.token, text)
+            raise spec_error(
+                f"found '{name}' defined a second time (first on line {line}); remove one", definition.token, text
+            )
         by_name[name] = definition
-    refuse_unknown_labels(((d.expression, d.token) for d in definitions), {*labels, *by_name}, text)
+    for definition in definitions:
+        others = {*labels, *by_name} - ({definition.token.text} - {*definition.expression.names})
+        refuse_unknown_label(definition.expression, definition.tokens, others, text)
     needs = {name: [n for n in d.expression.names if n in by_name] for name, d in by_name.items()}
     try:
         TopologicalSorter(needs).prepare()
     except CycleError as error:
         circle = error.args[1]
-        fail(
+        raise spec_error(
             f"found '{circle[0]}' defined by itself ({' needs '.join(reversed(circle))}); break the circle",
             by_name[circle[0]].token,
             text,
-        )
+        ) from None
     return _stable_order(by_name, needs)
 
 

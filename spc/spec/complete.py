@@ -1,4 +1,4 @@
-"""Complete what a model text says by the defaults of lavaan's ``sem()``, ``cfa()`` and ``growth()``.
+"""From model text to a complete model, by the defaults of lavaan's ``sem()``, ``cfa()`` and ``growth()``.
 
 Rows of the text come first, then variances, covariances of exogenous latent variables, residual covariances of
 outcomes that explain nothing, moments of exogenous covariates, and intercepts.
@@ -7,53 +7,19 @@ outcomes that explain nothing, moments of exogenous covariates, and intercepts.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 from spc.errors import UsageError
-from spc.spec.check import check_entries, nearest, ordered_definitions, refuse_unknown_labels
+from spc.spec.check import check_entries, nearest, ordered_definitions, refuse_unknown_label
+from spc.spec.defaults import FREE, Options, default_rows, row_key, value_or
 from spc.spec.parser import Entry, Syntax, read_syntax
+from spc.spec.roles import Roles, find_roles
 from spc.spec.table import Constraint, Defined, Model, Parameter, ParameterTable
-from spc.spec.tokens import fail
+from spc.spec.tokens import spec_error
 
 __all__ = ["model"]
-
-_FREE = -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    std_lv: bool
-    orthogonal: bool
-    meanstructure: bool
-    fixed_x: bool
-    growth: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Roles:
-    """Who is what, each in order of appearance."""
-
-    latents: tuple[str, ...]
-    observed: tuple[str, ...]
-    indicators: tuple[str, ...]
-    outcomes: tuple[str, ...]
-    predictors: tuple[str, ...]
-    covariates: tuple[str, ...]
-    alone: tuple[str, ...]
-
-    @property
-    def exogenous_latents(self) -> tuple[str, ...]:
-        return tuple(name for name in self.latents if name not in self.outcomes and name not in self.indicators)
-
-    @property
-    def leaves(self) -> tuple[str, ...]:
-        """Outcomes that explain and measure nothing else, latent ones first."""
-        found = [name for name in self.outcomes if name not in self.predictors and name not in self.indicators]
-        return tuple(sorted(found, key=lambda name: name not in self.latents))
 
 
 def model(
@@ -113,10 +79,10 @@ def model(
         )
     syntax = read_syntax(text)
     check_entries(syntax)
-    options = _Options(std_lv, orthogonal, _meanstructure(syntax, meanstructure, growth), fixed_x, growth)
-    roles = _roles(syntax.entries)
+    options = Options(std_lv, orthogonal, _meanstructure(syntax, meanstructure, growth), fixed_x, growth)
+    roles = find_roles(syntax.entries)
     given = tuple(_given(syntax, roles, options))
-    rows = _numbered(_equal(_resolved([*given, *_defaults(given, roles, options)], syntax), syntax))
+    rows = _numbered(_equal(_resolved([*given, *default_rows(given, roles, options)], syntax), syntax))
     labels = {row.label for row in rows if row.label}
     return Model(
         parameters=ParameterTable(rows),
@@ -133,8 +99,8 @@ def model(
     )
 
 
-def _recorded(options: _Options) -> Mapping[str, object]:
-    return MappingProxyType({name: getattr(options, name) for name in _Options.__dataclass_fields__})
+def _recorded(options: Options) -> Mapping[str, object]:
+    return MappingProxyType({name: getattr(options, name) for name in Options.__dataclass_fields__})
 
 
 def _meanstructure(syntax: Syntax, asked: bool | None, growth: bool) -> bool:
@@ -142,42 +108,13 @@ def _meanstructure(syntax: Syntax, asked: bool | None, growth: bool) -> bool:
     if asked is False and growth:
         raise UsageError("a growth model is a model of means; leave meanstructure out or make it True")
     if asked is False and intercept is not None:
-        fail("found an intercept, but meanstructure is False; remove one of the two", intercept.token, syntax.text)
+        raise spec_error(
+            "found an intercept, but meanstructure is False; remove one of the two", intercept.token, syntax.text
+        )
     return growth or intercept is not None if asked is None else asked
 
 
-def _roles(entries: Sequence[Entry]) -> _Roles:
-    latents = _unique(entry.lhs for entry in entries if entry.op == "=~")
-    indicators = _unique(entry.rhs for entry in entries if entry.op == "=~")
-    outcomes = _unique(entry.lhs for entry in entries if entry.op == "~")
-    predictors = _unique(entry.rhs for entry in entries if entry.op == "~")
-    mentioned = {name for entry in entries if entry.op in {"~~", "~1"} for name in (entry.lhs, entry.rhs)}
-    within = {*latents, *indicators, *outcomes, *mentioned}
-    everyone = _unique(name for entry in entries for name in (entry.lhs, entry.rhs) if name)
-    return _Roles(
-        latents=latents,
-        observed=tuple(name for name in everyone if name not in latents),
-        indicators=indicators,
-        outcomes=outcomes,
-        predictors=predictors,
-        covariates=tuple(name for name in predictors if name not in within),
-        alone=_single_indicators(entries),
-    )
-
-
-def _single_indicators(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Sole indicators of a latent variable that measure nothing else: they have no error of their own."""
-    measured = [(entry.lhs, entry.rhs) for entry in entries if entry.op == "=~"]
-    per_latent = Counter(lhs for lhs, _ in measured)
-    per_indicator = Counter(rhs for _, rhs in measured)
-    return tuple(rhs for lhs, rhs in measured if per_latent[lhs] == 1 and per_indicator[rhs] == 1)
-
-
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
-
-
-def _given(syntax: Syntax, roles: _Roles, options: _Options) -> Iterator[Parameter]:
+def _given(syntax: Syntax, roles: Roles, options: Options) -> Iterator[Parameter]:
     """Rows of the text; ``free`` is -1 until they are numbered."""
     markers: set[str] = set()
     for entry in syntax.entries:
@@ -195,16 +132,12 @@ def _given(syntax: Syntax, roles: _Roles, options: _Options) -> Iterator[Paramet
             entry.op,
             entry.rhs,
             label=says.label or "",
-            free=_FREE if fixed is None else 0,
-            fixed=_or(fixed, math.nan),
-            start=_or(says.start, math.nan),
-            lower=_or(says.lower, -math.inf),
-            upper=_or(says.upper, math.inf),
+            free=FREE if fixed is None else 0,
+            fixed=value_or(fixed, math.nan),
+            start=value_or(says.start, math.nan),
+            lower=value_or(says.lower, -math.inf),
+            upper=value_or(says.upper, math.inf),
         )
-
-
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
 
 
 def _refuse_start_of_fixed(entry: Entry, marks: bool, text: str) -> None:
@@ -213,75 +146,12 @@ def _refuse_start_of_fixed(entry: Entry, marks: bool, text: str) -> None:
     what = "start(...)" if entry.modifiers.start is not None else "equal(...)"
     why = f"the first indicator of {entry.lhs} sets its scale" if marks else "std_lv makes latent variances 1"
     name = entry.rhs
-    fail(
+    raise spec_error(
         f"found {what} for '{entry}', which is fixed at 1 because {why}; "
         f"add NA*{name} to free it, or remove the modifier",
         entry.token,
         text,
     )
-
-
-def _defaults(given: Sequence[Parameter], roles: _Roles, options: _Options) -> Iterator[Parameter]:
-    """Rows that the text leaves to the defaults."""
-    present = {_key(row) for row in given}
-    for row in _all_defaults(roles, options):
-        if _key(row) not in present:
-            present.add(_key(row))
-            yield row
-
-
-def _key(row: Parameter) -> tuple[str, str, str]:
-    lhs, rhs = sorted((row.lhs, row.rhs)) if row.op == "~~" else (row.lhs, row.rhs)
-    return lhs, row.op, rhs
-
-
-def _all_defaults(roles: _Roles, options: _Options) -> Iterator[Parameter]:
-    yield from _variances(roles, options)
-    for one, other in combinations(roles.exogenous_latents, 2):
-        yield _default(one, "~~", other, 0.0 if options.orthogonal else None)
-    for one, other in combinations(roles.leaves, 2):
-        apart = options.orthogonal and one in roles.latents and other in roles.latents
-        yield _default(one, "~~", other, 0.0 if apart else None)
-    for position, one in enumerate(roles.covariates):
-        for other in roles.covariates[position:]:
-            yield _covariate(one, "~~", other, options)
-    if options.meanstructure:
-        yield from _intercepts(roles, options)
-
-
-def _variances(roles: _Roles, options: _Options) -> Iterator[Parameter]:
-    alone = roles.alone
-    for name in _in_table_order(roles):
-        yield _default(name, "~~", name, 0.0 if name in alone else None)
-    for name in roles.latents:
-        value = 0.0 if name in alone else 1.0 if options.std_lv else None
-        yield _default(name, "~~", name, value)
-
-
-def _in_table_order(roles: _Roles) -> tuple[str, ...]:
-    """Observed variables but covariates: indicators, outcomes, the rest."""
-    first = _unique(name for name in (*roles.indicators, *roles.outcomes) if name not in roles.latents)
-    return tuple(name for name in _unique((*first, *roles.observed)) if name not in roles.covariates)
-
-
-def _intercepts(roles: _Roles, options: _Options) -> Iterator[Parameter]:
-    zero = 0.0 if options.growth else None
-    for name in _in_table_order(roles):
-        yield _default(name, "~1", "", zero)
-    for name in roles.covariates:
-        yield _covariate(name, "~1", "", options, zero)
-    for name in roles.latents:
-        yield _default(name, "~1", "", None if options.growth else 0.0)
-
-
-def _default(lhs: str, op: str, rhs: str, fixed: float | None) -> Parameter:
-    return Parameter(lhs, op, rhs, free=_FREE if fixed is None else 0, fixed=_or(fixed, math.nan), given_by="default")
-
-
-def _covariate(lhs: str, op: str, rhs: str, options: _Options, fixed: float | None = None) -> Parameter:
-    if options.fixed_x:
-        return Parameter(lhs, op, rhs, given_by="sample")
-    return _default(lhs, op, rhs, fixed)
 
 
 def _resolved(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
@@ -291,7 +161,7 @@ def _resolved(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
     targets = {entry.key: entry for entry in syntax.entries if entry.modifiers.equal is not None}
 
     def shared(row: Parameter, seen: frozenset[tuple[str, str, str]]) -> str:
-        entry = targets.get(_key(row))
+        entry = targets.get(row_key(row))
         if entry is None:
             return row.name
         asked = "".join((entry.modifiers.equal or "").split())
@@ -299,18 +169,24 @@ def _resolved(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
             return asked
         target = names.get(asked)
         if target is None:
-            fail(
+            raise spec_error(
                 f'found equal("{asked}"), which is no parameter; {nearest(asked, list(names))}',
                 entry.token,
                 syntax.text,
             )
-        if _key(target) in seen:
-            fail(f"found equal(\"{asked}\"), which leads back to '{entry}'; break the circle", entry.token, syntax.text)
+        if row_key(target) in seen:
+            raise spec_error(
+                f"found equal(\"{asked}\"), which leads back to '{entry}'; break the circle", entry.token, syntax.text
+            )
         if target.given_by == "sample":
-            fail(f'found equal("{asked}"), which is not estimated (fixed_x); take another', entry.token, syntax.text)
-        return shared(target, seen | {_key(target)})
+            raise spec_error(
+                f'found equal("{asked}"), which is not estimated (fixed_x); take another', entry.token, syntax.text
+            )
+        return shared(target, seen | {row_key(target)})
 
-    return [replace(row, label=shared(row, frozenset({_key(row)}))) if _key(row) in targets else row for row in rows]
+    return [
+        replace(row, label=shared(row, frozenset({row_key(row)}))) if row_key(row) in targets else row for row in rows
+    ]
 
 
 def _equal(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
@@ -322,13 +198,16 @@ def _equal(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
             continue
         first = values.setdefault(row.name, row.fixed)
         if first != row.fixed:
-            fail(
+            raise spec_error(
                 f"found the label '{row.name}' on parameters fixed at two values, {first:g} and {row.fixed:g}; "
                 "use two labels",
-                places[_key(row)],
+                places.get(row_key(row), syntax.entries[0].token),
                 syntax.text,
             )
-    return [replace(row, free=0, fixed=values[row.name]) if row.free and row.name in values else row for row in rows]
+    return [
+        replace(row, free=0, fixed=values[row.name], start=math.nan) if row.free and row.name in values else row
+        for row in rows
+    ]
 
 
 def _numbered(rows: Sequence[Parameter]) -> tuple[Parameter, ...]:
@@ -339,7 +218,9 @@ def _numbered(rows: Sequence[Parameter]) -> tuple[Parameter, ...]:
 def _constraints(syntax: Syntax, labels: set[str]) -> tuple[Constraint, ...]:
     for relation in syntax.relations:
         if not relation.left.names and not relation.right.names:
-            fail("found a constraint without a label; expected one, as in a == 1", relation.token, syntax.text)
-    sides = [(side, r.token) for r in syntax.relations for side in (r.left, r.right)]
-    refuse_unknown_labels(sides, labels, syntax.text)
+            raise spec_error(
+                "found a constraint without a label; expected one, as in a == 1", relation.token, syntax.text
+            )
+        for side in (relation.left, relation.right):
+            refuse_unknown_label(side, relation.tokens, labels, syntax.text)
     return tuple(Constraint(str(r.left), r.token.text, str(r.right)) for r in syntax.relations)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, NoReturn
+from typing import Literal
 
 from spc.errors import SpecError, UnsupportedError
 
-__all__ = ["Kind", "Token", "fail", "is_name", "tokenize", "unsupported"]
+__all__ = ["Kind", "Token", "is_name", "spec_error", "tokenize", "unsupported"]
 
 Kind = Literal["name", "number", "string", "op", "newline", "end"]
 
@@ -54,14 +54,14 @@ class Token:
         return f'"{self.text}"' if self.kind == "string" else f"'{self.text}'"
 
 
-def fail(message: str, token: Token, text: str) -> NoReturn:
-    """Raise a :class:`SpecError` that points at a token."""
-    raise SpecError(message, line=token.line, column=token.column, text=text)
+def spec_error(message: str, token: Token, text: str) -> SpecError:
+    """Error that points at a token."""
+    return SpecError(message, line=token.line, column=token.column, text=text)
 
 
-def unsupported(message: str, token: Token) -> NoReturn:
-    """Raise an :class:`UnsupportedError` that points at a token."""
-    raise UnsupportedError(f"line {token.line}, column {token.column}: {message}")
+def unsupported(message: str, token: Token) -> UnsupportedError:
+    """Error for what the syntax has but this package does not, with its place."""
+    return UnsupportedError(f"line {token.line}, column {token.column}: {message}")
 
 
 def is_name(text: str) -> bool:
@@ -123,7 +123,7 @@ def _next(text: str, position: int, line: int, column: int) -> tuple[Kind, str, 
         return _quoted(text, found, line, column)
     if found := _OPERATOR.match(text, position):
         return "op", found[0], found.end()
-    _refuse_character(text, character, line, column)
+    raise SpecError(_why_no_token(character), line=line, column=column, text=text)
 
 
 def _quoted(text: str, found: re.Match[str], line: int, column: int) -> tuple[Kind, str, int]:
@@ -146,16 +146,14 @@ def _refuse_leading_digit(text: str, number: re.Match[str], line: int, column: i
         )
 
 
-def _refuse_character(text: str, character: str, line: int, column: int) -> NoReturn:
+def _why_no_token(character: str) -> str:
     if character in "`\"'":
-        message = f"found an opening {character} that is never closed on this line; close it"
-    elif character in _CURLY:
-        message = f"found '{character}', a typographic sign from a word processor; write {_CURLY[character]} instead"
-    elif character in "[]{}$@\\":
-        message = (
+        return f"found an opening {character} that is never closed on this line; close it"
+    if character in _CURLY:
+        return f"found '{character}', a typographic sign from a word processor; write {_CURLY[character]} instead"
+    if character in "[]{}$@\\":
+        return (
             f"found '{character}', which has no meaning in model text; write names with other signs in backticks, "
             "such as `my name`"
         )
-    else:
-        message = f"found the character {character!r}, which has no meaning in model text; remove it"
-    raise SpecError(message, line=line, column=column, text=text)
+    return f"found the character {character!r}, which has no meaning in model text; remove it"

@@ -1,0 +1,98 @@
+"""Rows that a model text leaves to the defaults of lavaan's ``sem()``, ``cfa()`` and ``growth()``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from spc.spec.roles import Roles, unique
+from spc.spec.table import Parameter
+
+__all__ = ["FREE", "Options", "default_rows", "row_key", "value_or"]
+
+FREE = -1
+"""Stands for "free" until parameters are numbered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What completes a model text."""
+
+    std_lv: bool
+    orthogonal: bool
+    meanstructure: bool
+    fixed_x: bool
+    growth: bool
+
+
+def value_or(value: float | None, otherwise: float) -> float:
+    """A value, or another where there is none."""
+    return otherwise if value is None else value
+
+
+def default_rows(given: Sequence[Parameter], roles: Roles, options: Options) -> Iterator[Parameter]:
+    """Rows that the text leaves to the defaults."""
+    present = {row_key(row) for row in given}
+    for row in _all_defaults(roles, options):
+        if row_key(row) not in present:
+            present.add(row_key(row))
+            yield row
+
+
+def row_key(row: Parameter) -> tuple[str, str, str]:
+    """Identity of a parameter: covariances have no direction."""
+    lhs, rhs = sorted((row.lhs, row.rhs)) if row.op == "~~" else (row.lhs, row.rhs)
+    return lhs, row.op, rhs
+
+
+def _all_defaults(roles: Roles, options: Options) -> Iterator[Parameter]:
+    yield from _variances(roles, options)
+    for one, other in combinations(roles.exogenous_latents, 2):
+        yield _default(one, "~~", other, 0.0 if options.orthogonal else None)
+    for one, other in combinations(roles.leaves, 2):
+        apart = options.orthogonal and one in roles.latents and other in roles.latents
+        yield _default(one, "~~", other, 0.0 if apart else None)
+    for position, one in enumerate(roles.covariates):
+        for other in roles.covariates[position:]:
+            yield _covariate(one, "~~", other, options)
+    if options.meanstructure:
+        yield from _intercepts(roles, options)
+
+
+def _variances(roles: Roles, options: Options) -> Iterator[Parameter]:
+    alone = roles.alone
+    for name in _in_table_order(roles):
+        yield _default(name, "~~", name, 0.0 if name in alone else None)
+    for name in roles.latents:
+        value = 0.0 if name in alone else 1.0 if options.std_lv else None
+        yield _default(name, "~~", name, value)
+
+
+def _in_table_order(roles: Roles) -> tuple[str, ...]:
+    """Observed variables but covariates: indicators, outcomes, the rest."""
+    first = unique(name for name in (*roles.indicators, *roles.outcomes) if name not in roles.latents)
+    return tuple(name for name in unique((*first, *roles.observed)) if name not in roles.covariates)
+
+
+def _intercepts(roles: Roles, options: Options) -> Iterator[Parameter]:
+    zero = 0.0 if options.growth else None
+    for name in _in_table_order(roles):
+        yield _default(name, "~1", "", zero)
+    for name in roles.covariates:
+        yield _covariate(name, "~1", "", options, zero)
+    for name in roles.latents:
+        yield _default(name, "~1", "", None if options.growth else 0.0)
+
+
+def _default(lhs: str, op: str, rhs: str, fixed: float | None) -> Parameter:
+    return Parameter(
+        lhs, op, rhs, free=FREE if fixed is None else 0, fixed=value_or(fixed, math.nan), given_by="default"
+    )
+
+
+def _covariate(lhs: str, op: str, rhs: str, options: Options, fixed: float | None = None) -> Parameter:
+    if options.fixed_x:
+        return Parameter(lhs, op, rhs, given_by="sample")
+    return _default(lhs, op, rhs, fixed)
