@@ -218,10 +218,11 @@ def read_document(path: str | Path) -> StudyDocument:
     return document
 
 
-def document_schema() -> Mapping[str, Any]:
+def document_schema() -> dict[str, Any]:
     """JSON Schema of a study document, from ``data_schemas/study.yaml``."""
     import yaml
 
     from spc.contracts import schema_text
 
-    return MappingProxyType(yaml.safe_load(schema_text("study")))
+    schema: dict[str, Any] = yaml.safe_load(schema_text("study"))
+    return schema

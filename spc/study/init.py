@@ -43,7 +43,7 @@ def init_study(folder: str | Path, force: bool = False) -> Path:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; give the name of a folder.")
-    firm = make_firm(seed=1, units=24, employees=10, customers=14, accounts=12)
+    firm = make_firm(seed=1, units=40, employees=12, customers=20, accounts=20)
     texts = {FILES[table]: frame.to_csv(index=False) for table, frame in firm.tables.items()}
     write_all(folder, {**texts, "study.toml": TEMPLATE}, force=force)
     return folder / "study.toml"

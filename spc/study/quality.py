@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from spc.errors import SpcError
-from spc.results import TIDY_COLUMNS, Note, tidy_frame
+from spc.results import Note, tidy_frame
 from spc.survey import Aggregation, Construct, Reliability, aggregation, scale_reliability
 
 __all__ = ["Quality", "latest_wave", "quality"]
@@ -36,14 +37,16 @@ class Quality:
 
     def tidy(self) -> pd.DataFrame:
         """Rows of kind alpha, omega and so on, then those of the aggregations."""
-        blocks = [part.tidy() for part in (*self.reliabilities, *self.aggregations.values())]
-        rows = [row for block in blocks for row in block.to_dict("records")]
-        return tidy_frame(rows)[list(TIDY_COLUMNS)]
+        rows: list[Any] = [row for part in self._parts for row in part.tidy().to_dict("records")]
+        return tidy_frame(rows)
 
     def notes(self) -> tuple[Note, ...]:
         """Remarks on scales, verdicts on units, what could not be computed; each once."""
-        parts = (*self.reliabilities, *self.aggregations.values())
-        return tuple(dict.fromkeys([*(note for part in parts for note in part.notes()), *self.failures]))
+        return tuple(dict.fromkeys([*(note for part in self._parts for note in part.notes()), *self.failures]))
+
+    @property
+    def _parts(self) -> tuple[Reliability | Aggregation, ...]:
+        return (*self.reliabilities, *self.aggregations.values())
 
 
 def quality(tables: Mapping[str, pd.DataFrame], codebook: Sequence[Construct], *, level: float = 0.95) -> Quality:
@@ -91,7 +94,8 @@ def latest_wave(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if "wave" not in frame or frame["wave"].isna().all():
         return frame
-    return frame[frame["wave"] == frame["wave"].max()]
+    latest: pd.DataFrame = frame[frame["wave"] == frame["wave"].max()]
+    return latest
 
 
 def _not_computed(table: str, error: SpcError) -> Note:

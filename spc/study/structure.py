@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spc.contracts.rules import nearest_name
@@ -130,7 +130,8 @@ def _not_finite(raw: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _faults(error: ValidationError) -> Iterator[Fault]:
     path: Path = tuple(error.absolute_path)
-    rule, value, schema = str(error.validator), error.instance, _mapping(error.schema)
+    rule, schema = str(error.validator), _mapping(error.schema)
+    value: Any = error.instance
     if "propertyNames" in error.absolute_schema_path:
         yield (*path, str(value)), "bad_name", f"the name {_short(repr(value))}", _wording(schema), _hint(schema)
     elif rule == "additionalProperties":
@@ -187,8 +188,9 @@ def _missing_keys(path: Path, value: Mapping[str, Any], schema: Mapping[str, Any
 
 
 def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    rule, limit = str(error.validator), error.validator_value
-    words = {
+    rule = str(error.validator)
+    limit: Any = error.validator_value
+    words: Mapping[str, Callable[[], str]] = {
         "enum": lambda: f"one of {', '.join(map(str, limit))}",
         "minimum": lambda: f"at least {limit}",
         "exclusiveMinimum": lambda: f"more than {limit}",
@@ -206,8 +208,9 @@ def _expected(error: ValidationError, schema: Mapping[str, Any]) -> str:
 
 
 def _near_or_hint(error: ValidationError, schema: Mapping[str, Any]) -> str:
+    allowed: Any = error.validator_value
     if error.validator == "enum" and isinstance(error.instance, str):
-        return nearest(error.instance, [str(v) for v in error.validator_value])
+        return nearest(error.instance, [str(value) for value in allowed])
     return _hint(schema)
 
 

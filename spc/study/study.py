@@ -233,10 +233,11 @@ def _unit_results(study: Study, keys: list[str]) -> pd.DataFrame:
 
 
 def _with_counts(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
-    counts = [f"n_{side}" for side in SIDES if f"n_{side}" in wide]
+    sides = [side for side in SIDES if f"n_{side}" in wide]
+    counts = [f"n_{side}" for side in sides]
     wide[counts] = wide[counts].fillna(0).astype(int)
-    lacking = pd.DataFrame({side: wide[f"n_{side}"] == 0 for side in SIDES if f"n_{side}" in wide}, index=wide.index)
-    missing = [", ".join(side for side in lacking if row[side]) for _, row in lacking.iterrows()]
+    empty = wide[counts].to_numpy() == 0
+    missing = [", ".join(side for side, none in zip(sides, row, strict=True) if none) for row in empty]
     names = [c.name for c in study.codebook if c.name in wide]
     return wide[[*names, *counts]].assign(missing=missing)
 
