@@ -40,9 +40,11 @@ RULES: Mapping[str, str] = MappingProxyType(
         "open_quote": "A quotation mark is opened and never closed.",
         "ragged_row": "Rows with more or fewer values than the heading.",
         "thousands_separator": "Numbers are written with thousands separators.",
+        "unknown_format": "The file's suffix is not one of a format that can be read.",
         "unknown_table": "The workbook or database has no such table, or several and none was chosen.",
         "unnamed_column": "A column without a heading.",
         "user_missing": "Codes that the file itself declares to mean no answer.",
+        "wrong_encoding": "The text is not in the encoding that was stated.",
         # tables
         "below_minimum": "A value is below the least allowed.",
         "above_maximum": "A value is above the greatest allowed.",

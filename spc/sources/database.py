@@ -1,0 +1,173 @@
+"""Parquet and DuckDB files, read through DuckDB, with no access to anything else."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.contracts.rules import did_you_mean, make_finding
+from spc.errors import DataError, Finding
+from spc.sources.raw import Raw, Request
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["read_duckdb", "read_parquet"]
+
+_AS_IS = {
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "VARCHAR",
+    "DATE",
+    "TIMESTAMP",
+}
+_NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "VARIANT", "GEOMETRY")
+_BIG = 2**53
+
+
+def read_parquet(request: Request) -> Raw:
+    """Read one Parquet file; rows are counted from 1.
+
+    Raises
+    ------
+    DataError
+        The file is not Parquet, or damaged.
+    """
+    import duckdb
+
+    path = glob.escape(str(request.path))
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("SET allowed_paths = ?", [[str(request.path)]])
+            connection.execute("SET enable_external_access = false")
+            return _read(connection, "read_parquet(?)", [path], request)
+        except duckdb.Error as error:
+            raise _damaged(request, "a Parquet file", error) from None
+
+
+def read_duckdb(request: Request) -> Raw:
+    """Read one table of a DuckDB file, opened for reading only; rows are counted from 1.
+
+    Raises
+    ------
+    DataError
+        The file is no DuckDB file, or has no such table.
+    """
+    import duckdb
+
+    options = {"enable_external_access": "false"}
+    try:
+        with duckdb.connect(str(request.path), read_only=True, config=options) as connection:
+            return _read(connection, _chosen(connection, request), [], request)
+    except duckdb.Error as error:
+        raise _damaged(request, "a DuckDB file", error) from None
+
+
+def _chosen(connection: duckdb.DuckDBPyConnection, request: Request) -> str:
+    found = connection.execute(
+        "SELECT table_schema, table_name FROM information_schema.tables ORDER BY table_schema, table_name"
+    ).fetchall()
+    names = {name if schema == "main" else f"{schema}.{name}": (schema, name) for schema, name in found}
+    wanted = request.table if request.table is not None else next(iter(names)) if len(names) == 1 else None
+    if wanted not in names:
+        raise unknown_table(request, list(names), "table")
+    return ".".join(_quoted(part) for part in names[wanted])
+
+
+def unknown_table(request: Request, names: Sequence[str], kind: str) -> DataError:
+    """Error for a sheet or table that is not there or not chosen."""
+    found = f"several {kind}s and none chosen" if request.table is None else f"no {kind} {request.table!r}"
+    found = found if names else f"no {kind} at all"
+    hint = "" if request.table is None else did_you_mean(request.table, names)
+    expected = f"one of {', '.join(map(repr, names[:20]))}" if names else f"at least one {kind}"
+    hint = f'{hint}Name it in the study document: table = "...".'
+    return DataError.of(request.label, None, "unknown_table", found, expected, hint)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _read(connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any], request: Request) -> Raw:
+    described = connection.execute(f"DESCRIBE SELECT * FROM {origin}", values).fetchall()  # noqa: S608 - quoted
+    findings, picked, types = [], [], {}
+    for name, kind, *_ in described:
+        if not request.wants(name):
+            continue
+        if any(mark in kind for mark in _NESTED):
+            findings.append(_nested(request, name, kind))
+            continue
+        types[name] = kind
+        picked.append(f"{_cast(_quoted(name), kind)} AS {_quoted(name)}")
+    if not picked:
+        return Raw({}, 1, tuple(findings))
+    arrays = connection.execute(f"SELECT {', '.join(picked)} FROM {origin}", values).fetchnumpy()  # noqa: S608
+    columns = {name.strip(): pd.Series(_plain(arrays.pop(name)), copy=False) for name in types}
+    return Raw(columns, 1, tuple(findings))
+
+
+def _cast(name: str, kind: str) -> str:
+    if kind in _AS_IS:
+        return name
+    if kind.startswith("DECIMAL") or "HUGEINT" in kind:
+        return f"CAST({name} AS DOUBLE)"
+    if kind.startswith("TIMESTAMP_"):
+        return f"CAST({name} AS TIMESTAMP)"
+    return f"CAST({name} AS VARCHAR)"
+
+
+def _plain(array: npt.NDArray[Any]) -> Any:
+    """Array without a mask: missing numbers are NaN, missing dates NaT, missing text None."""
+    if not np.ma.isMaskedArray(array) or not array.mask.any():
+        values = np.asarray(array)
+        return values.astype(object) if values.dtype.kind in "US" else values
+    mask, values = np.ma.getmaskarray(array), array.data
+    if values.dtype.kind == "b":
+        return pd.array(_punched(values, mask), dtype="boolean")
+    if values.dtype.kind in "iu":
+        if np.abs(values[~mask].astype(float)).max(initial=0) >= _BIG:
+            return _punched(values.astype(str), mask)
+        return np.where(mask, np.nan, values.astype(np.float64))
+    if values.dtype.kind == "f":
+        return np.where(mask, np.nan, values)
+    if values.dtype.kind == "M":
+        return np.where(mask, np.datetime64("NaT"), values)
+    return _punched(values, mask)
+
+
+def _punched(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    cells = values.astype(object)
+    cells[mask] = None
+    return cells
+
+
+def _nested(request: Request, name: str, kind: str) -> Finding:
+    return make_finding(
+        "nested_column",
+        request.label,
+        name,
+        f"a column of type {kind}",
+        "one value in a cell",
+        "Store each part in a column of its own.",
+        severity="warning",
+    )
+
+
+def _damaged(request: Request, wanted: str, error: Exception) -> DataError:
+    said = str(error).splitlines()[0][:200]
+    found = f"{request.path.name} cannot be read ({said})"
+    return DataError.of(request.label, None, "damaged_file", found, wanted, "Export it again.")
