@@ -215,7 +215,7 @@ def _constant(tokens: Sequence[Token], text: str) -> float:
     value = float(expression.evaluate({}))
     if not math.isfinite(value):
         raise spec_error(f"'{expression}' is not a finite number", tokens[0], text)
-    return value
+    return value + 0.0  # minus zero is zero
 
 
 def combine(one: Modifiers, other: Modifiers, token: Token, text: str) -> Modifiers:

@@ -21,6 +21,7 @@ _OPERATORS = (
 _SKIP = re.compile(r"[^\S\n]+|[#!](?!=)[^\n]*")
 _NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _NAME = re.compile(r"(?:[^\W\d]|\.(?!\d))[\w.]*")
+_MORE_OF_A_NAME = re.compile(r"[\w.]*")
 _OPERATOR = re.compile("|".join(re.escape(op) for op in sorted(set(_OPERATORS), key=len, reverse=True)))
 _QUOTED = re.compile(r"`([^`\n]*)`|\"([^\"\n]*)\"|'([^'\n]*)'")
 _CURLY = dict.fromkeys("“”„‟", '"') | dict.fromkeys("‘’‚", "'") | dict.fromkeys("–—−", "-") | {"∼": "~", "×": "*"}
@@ -72,7 +73,19 @@ def is_name(text: str) -> bool:
     >>> is_name("Zufriedenheit_ä.1"), is_name("staff mood")
     (True, False)
     """
-    return _NAME.fullmatch(text) is not None and text not in {"NA", "TRUE", "FALSE"}
+    return bool(text) and _name_end(text, 0) == len(text) and text not in {"NA", "TRUE", "FALSE"}
+
+
+def _name_end(text: str, position: int) -> int:
+    """Where a name ends that begins here, or -1. Marks on letters belong to names: many scripts write with them."""
+    found = _NAME.match(text, position)
+    if found is None:
+        return -1
+    end = found.end()
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        more = _MORE_OF_A_NAME.match(text, end + 1)
+        end = end + 1 if more is None else more.end()
+    return end
 
 
 def tokenize(text: str, line: int = 1, column: int = 1) -> tuple[Token, ...]:
@@ -114,8 +127,8 @@ def _next(text: str, position: int, line: int, column: int) -> tuple[Kind, str, 
     character = text[position]
     if character in "\n;":
         return "newline", character, position + 1
-    if found := _NAME.match(text, position):
-        return "name", found[0], found.end()
+    if (end := _name_end(text, position)) > 0:
+        return "name", text[position:end], end
     if found := _NUMBER.match(text, position):
         _refuse_leading_digit(text, found, line, column)
         return "number", found[0], found.end()
