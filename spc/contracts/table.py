@@ -182,7 +182,7 @@ def _duplicates(frame: pd.DataFrame, schema: TableSchema, table: str, line_offse
     repeated = frame.duplicated(keys, keep=False).to_numpy()
     if not repeated.any():
         return
-    repeated &= ~blank_cells(frame[keys[0]])
+    repeated = repeated & ~blank_cells(frame[keys[0]])
     if repeated.any():
         rows = frame.loc[repeated, keys].drop_duplicates().head(4)
         shown = examples([" / ".join(_shown(value) for value in row) for row in rows.itertuples(index=False)])
