@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +95,7 @@ def _tables(values: Mapping[str, Any], study: StudySpec, book: _Notebook) -> dic
     specs = {}
     for name in sorted(values, key=_table_order):
         path = _table_path(name, values[name]["file"], study, book)
-        if path is not None:
+        if path is not None and _is_encoding(name, values[name].get("encoding", "utf-8"), book):
             specs[name] = _table_spec(name, values[name], path)
     _same_file(specs, book)
     return specs
@@ -166,6 +167,21 @@ def _is_file(path: Path, file: str, keys: Keys, book: _Notebook) -> bool:
         hint = nearest(path.name, beside)
     book.add(keys, "file_missing", f"no file {file!r}", f"a file in {path.parent}", hint)
     return False
+
+
+def _is_encoding(name: str, encoding: str, book: _Notebook) -> bool:
+    try:
+        codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        book.add(
+            ("tables", name, "encoding"),
+            "unknown_encoding",
+            f"the encoding {encoding!r}",
+            "the name of an encoding, such as cp1252",
+            "Leave it out: the encoding is found out.",
+        )
+        return False
+    return True
 
 
 def _same_file(specs: Mapping[str, TableSpec], book: _Notebook) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 
 from spc.contracts import (
+    RowNumbers,
     TableSchema,
     check_items,
     check_keys,
+    check_straight_lines,
     check_table,
     check_units,
     check_waves,
@@ -22,7 +24,7 @@ from spc.contracts import (
 )
 from spc.errors import DataError, Finding
 from spc.resample import progress
-from spc.sources import SourceTable, read_table
+from spc.sources import read_table
 from spc.study.columns import canonical_columns, kept_columns
 from spc.study.document import StudyDocument, TableSpec, load_document
 from spc.study.quality import RESPONSES
@@ -97,65 +99,91 @@ def open_study(path: str | Path) -> Checked:
     document, findings = load_document(path)
     if document is None:
         return Checked(None, MappingProxyType({}), MappingProxyType({}), findings)
-    tables, formats, found = {}, {}, list(findings)
+    found, read = list(findings), {}
     specs = list(document.tables.values())
     for spec in progress(specs, "Reading tables", total=len(specs)):
         try:
-            frame, kind, more = _table(spec, document)
+            read[spec.name] = _read(spec, document)
         except DataError as error:
-            found += [_renamed(finding, spec) for finding in error.findings]
-            continue
-        tables[spec.name], formats[spec.name] = frame, kind
-        found += more
-    found += _between(tables, document)
-    return Checked(document, MappingProxyType(tables), MappingProxyType(formats), tuple(dict.fromkeys(found)))
+            found += error.findings
+    found += [finding for table in read.values() for finding in table.findings]
+    found += _between(read, document)
+    return Checked(
+        document,
+        MappingProxyType({name: table.frame for name, table in read.items()}),
+        MappingProxyType({name: table.format for name, table in read.items()}),
+        tuple(dict.fromkeys(found)),
+    )
 
 
-def _table(spec: TableSpec, document: StudyDocument) -> tuple[pd.DataFrame, str, list[Finding]]:
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """One table with canonical columns and types, and the line of each row in its file."""
+
+    frame: pd.DataFrame
+    lines: RowNumbers
+    format: str
+    findings: tuple[Finding, ...]
+
+
+def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     schema = load_schema(spec.name)
     constructs = [c for c in document.constructs if c.table == spec.name]
     items = list(dict.fromkeys(item for c in constructs for item in c.items))
-    source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding)
-    findings = [_renamed(finding, spec) for finding in source.findings]
+    source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding, name=spec.name)
+    if source.frame.empty:
+        raise DataError(source.findings)
     known = [*schema.names, *items]
-    frame, more = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
-    findings += [*more, *_check(frame, schema, constructs, items, spec, source)]
-    return conform(kept_columns(frame, known), schema, items=items), source.format, findings
+    frame, odd = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
+    findings = (*source.findings, *odd, *_check(frame, schema, constructs, source.lines))
+    absent = {finding.column for finding in odd}
+    findings = tuple(f for f in findings if f in odd or f.rule not in _ABSENT or f.column not in absent)
+    return _Read(conform(kept_columns(frame, known), schema, items=items), source.lines, source.format, findings)
+
+
+FEWEST_ROWS = 3
+"""Fewest rows of a response table: a variance and a correlation need three."""
+_ABSENT = frozenset({"missing_column", "missing_item", "recommended_column"})
 
 
 def _check(
-    frame: pd.DataFrame,
-    schema: TableSchema,
-    constructs: Sequence[Construct],
-    items: Sequence[str],
-    spec: TableSpec,
-    source: SourceTable,
+    frame: pd.DataFrame, schema: TableSchema, constructs: Sequence[Construct], lines: RowNumbers
 ) -> Iterator[Finding]:
-    yield from check_table(frame, schema, table=spec.name, items=items)
+    items = list(dict.fromkeys(item for c in constructs for item in c.items))
+    yield from check_table(frame, schema, table=schema.name, line_offset=lines, items=items)
     for construct in constructs:
         yield from check_items(
             frame,
-            table=spec.name,
+            table=schema.name,
             items=construct.items,
             low=construct.low,
             high=construct.high,
             reverse=construct.reverse,
+            line_offset=lines,
+            marks=schema.missing_values,
         )
+    if schema.name in RESPONSES:
+        if len(frame) < FEWEST_ROWS:
+            yield _too_few(frame, schema.name)
+        answered = [item for item in items if item in frame]
+        yield from check_straight_lines(frame, table=schema.name, items=answered)
 
 
-def _renamed(finding: Finding, spec: TableSpec) -> Finding:
-    """The finding under the canonical name of its table."""
-    from dataclasses import replace
+def _too_few(frame: pd.DataFrame, table: str) -> Finding:
+    rows = f"{len(frame)} row{'s' if len(frame) > 1 else ''}"
+    hint = "Nothing can be told from so few answers; check whether the export is whole."
+    return Finding(table, None, "too_few_rows", rows, f"at least {FEWEST_ROWS} answers", hint)
 
-    return replace(finding, table=spec.name)
 
-
-def _between(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
-    yield from check_keys(tables)
+def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Finding]:
+    tables = {name: table.frame for name, table in read.items()}
+    lines = {name: table.lines for name, table in read.items()}
+    least = document.disclosure.minimum_group
+    yield from check_keys(tables, line_offsets=lines)
     for name in (table for table in RESPONSES if table in tables):
-        yield from check_units(tables[name], table=name, minimum_group=document.disclosure.minimum_group)
+        yield from check_units(tables[name], table=name, minimum_group=least, line_offset=lines[name])
     lagged = document.chain is not None and any(lag.waves for lag in document.chain.lags)
-    yield from check_waves(tables, lagged=lagged)
+    yield from check_waves(tables, lagged=lagged, line_offsets=lines)
     yield from _chain_waves(tables, document)
 
 

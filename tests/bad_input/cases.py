@@ -60,9 +60,15 @@ scale = [1, 5]
 [chain]
 model = "loyalty ~ satisfaction"
 """
-ROWS = [(1 + (i * 7 + k * (i % 3)) % 5 for k in range(4)) for i in range(24)]
+
+
+def _likes(i: int, k: int) -> int:
+    """Answer 1 to 5 of person i to question k: mostly the person, a little the question."""
+    return min(5, max(1, 1 + i % 5 + (i * (k + 2) // 5 + k) % 3 - 1))
+
+
 ANSWERS = "respondent,s1,s2,l1,l2\n" + "".join(
-    f"r{i},{','.join(map(str, row))}\n" for i, row in enumerate(map(list, ROWS))
+    f"r{i},{','.join(str(_likes(i, k)) for k in range(4))}\n" for i in range(24)
 )
 UNITS_DOCUMENT = """\
 [study]
@@ -79,8 +85,10 @@ table = "employee_responses"
 items = ["s1", "s2"]
 scale = [1, 5]
 """
-EMPLOYEES = "respondent,unit,s1,s2\n" + "".join(f"e{i},U{i % 3},{1 + i % 5},{1 + (i + i % 2) % 5}\n" for i in range(24))
-UNITS = "unit,name\nU0,North\nU1,South\nU2,West\n"
+EMPLOYEES = "respondent,unit,s1,s2\n" + "".join(f"e{i},U{i % 12},{_likes(i, 0)},{_likes(i, 1)}\n" for i in range(60))
+UNITS = "unit,name\nU0,North\nU1,South\nU2,West\nU3,East\nU4,Hill\nU5,Dale\n" + "".join(
+    f"U{i},Town {i}\n" for i in range(6, 12)
+)
 LEDGER_DOCUMENT = DOCUMENT + '\n[tables.customers]\nfile = "accounts.csv"\n\n[money]\nhorizon = 5\ndiscount = 0.1\n'
 LEDGER = "customer,tenure,churned,margin\n" + "".join(f"c{i},{1 + i % 6},{i % 4 == 0},{100 + i}\n" for i in range(24))
 
@@ -214,7 +222,7 @@ DOCUMENTS = [
     _changed("items_empty", '["s1", "s2"]', "[]", "too_few"),
     _changed("items_numbers", '["s1", "s2"]', "[1, 2]", "wrong_type"),
     _changed("items_twice", '["s1", "s2"]', '["s1", "s1"]', "listed_twice"),
-    _changed("items_absent", '["s1", "s2"]', '["s1", "s22"]', "missing_column", "s2"),
+    _changed("items_absent", '["s1", "s2"]', '["s1", "s22"]', "missing_item", "s2"),
     _changed("seed_huge", 'name = "Harbour"', 'name = "a"\nseed = 99999999999999999999999', "outside_range"),
     _changed("seed_negative", 'name = "Harbour"', 'name = "a"\nseed = -1', "outside_range"),
     _changed("no_constructs", DOCUMENT[DOCUMENT.index("[constructs.sat") :], "", "missing_key", "constructs"),
@@ -307,46 +315,48 @@ DOCUMENTS = [
 TABLES = [
     _table("table_empty", "", "empty_file"),
     _table("table_blank_lines", "\n\n\n", "empty_file"),
-    _table("table_header_only", "respondent,s1,s2,l1,l2\n", "no_rows"),
-    _table("table_garbage", bytes(range(256)) * 40, "not_text"),
-    _table("table_is_png", b"\x89PNG\r\n\x1a\n" + bytes(500), "not_text"),
+    _table("table_header_only", "respondent,s1,s2,l1,l2\n", "empty_file"),
+    _table("table_garbage", bytes(range(256)) * 40, "null_byte"),
+    _table("table_is_png", b"\x89PNG\r\n\x1a\n" + bytes(500), "null_byte"),
     _table("table_ragged", _answer(6, "\n", ",9,9\n"), "ragged_row", "6"),
     _table("table_duplicate_headings", ANSWERS.replace("l2", "s1", 1), "duplicate_column", "s1"),
-    _table("table_unclosed_quote", _cell(5, 1, '"3'), "unclosed_quote"),
-    _table("table_no_heading", ANSWERS.split("\n", 1)[1], "missing_column"),
-    _table("table_heading_case", ANSWERS.replace("s2", "S2", 1), "missing_column", "S2"),
+    _table("table_unclosed_quote", _cell(5, 1, '"3'), "open_quote"),
+    _table("table_no_heading", ANSWERS.split("\n", 1)[1], "missing_item"),
+    _table("table_heading_case", ANSWERS.replace("s2", "S2", 1), "missing_item", "S2"),
     _table("table_one_row", "".join(ANSWERS.splitlines(keepends=True)[:2]), "too_few_rows"),
     _table("text_in_items", _cell(4, 2, "often"), "not_a_number", "often"),
     _table("formula_in_items", _cell(4, 2, "=cmd|' /C calc'!A0"), "not_a_number", "=cmd"),
     _table("outside_scale", _cell(7, 3, "9"), "outside_scale", "9"),
     _table("missing_code_left", _column(3, lambda i: "-99" if i % 4 == 0 else str(1 + i % 5)), "outside_scale", "-99"),
-    _table("infinite_answer", _cell(7, 3, "inf"), "not_finite"),
+    _table("infinite_answer", _cell(7, 3, "inf"), "outside_scale"),
     _table("dates_as_answers", _column(2, lambda i: f"2026-01-{i + 1:02d}"), "not_a_number", "2026-01-01"),
-    _table("decimal_commas", _column(2, lambda i: f'"{1 + i % 4},5"'), "decimal_comma", ","),
+    _table("decimal_commas", _column(2, lambda i: f'"{1 + i % 4},5"'), "decimal_comma", ",", exit_code=0),
     _table(
-        "decimal_commas_mixed", _column(2, lambda i: f'"{1 + i % 4},5"' if i % 2 else f"{1 + i % 4}.5"), "decimal_comma"
+        "decimal_commas_mixed",
+        _column(2, lambda i: f'"{1 + i % 4},5"' if i % 2 else f"{1 + i % 4}.5"),
+        "mixed_decimals",
     ),
     _table("nan_words", _column(2, lambda i: "NaN"), "empty_item", "s2"),
     _table("item_blank", _column(2, lambda i: ""), "empty_item", "s2"),
-    _table("item_constant", _column(2, lambda i: "4"), "constant_item", "s2", exit_code=0),
-    _table("huge_cell", _cell(5, 2, "9" * 200_000), "outside_scale"),
-    _table("huge_text", _cell(5, 2, "x" * 300_000), "not_a_number"),
+    _table("item_constant", _column(2, lambda i: "4"), "constant_item", "s2"),
+    _table("huge_cell", _cell(5, 2, "9" * 200_000), "huge_cell"),
+    _table("huge_text", _cell(5, 2, "x" * 300_000), "huge_cell"),
     _table("respondent_twice", _answer(9, "r7", "r6"), "duplicate_key", "r6"),
     _table(
         "mixed_encodings",
         _cell(3, 0, "Åse").encode() + "Øyvind,1,2,3,4\n".encode("latin-1"),
         "mixed_encoding",
-        exit_code=0,
+        exit_code=3,
     ),
-    _table("workbook_is_zip", _other_zip, "unreadable", file="answers.xlsx"),
-    _table("workbook_garbage", b"PK\x03\x04" + bytes(300), "unreadable", file="answers.xlsx"),
-    _table("workbook_is_csv", ANSWERS, "unreadable", file="answers.xlsx"),
-    _table("parquet_truncated", _truncated_parquet, "unreadable", file="answers.parquet"),
-    _table("parquet_garbage", b"PAR1" + bytes(100) + b"PAR1", "unreadable", file="answers.parquet"),
-    _table("parquet_named_csv", _parquet, "not_text"),
-    _table("sav_garbage", b"$FL2" + bytes(range(200)), "unreadable", file="answers.sav"),
+    _table("workbook_is_zip", _other_zip, "damaged_file", file="answers.xlsx"),
+    _table("workbook_garbage", b"PK\x03\x04" + bytes(300), "damaged_file", file="answers.xlsx"),
+    _table("workbook_is_csv", ANSWERS, "damaged_file", file="answers.xlsx"),
+    _table("parquet_truncated", _truncated_parquet, "damaged_file", file="answers.parquet"),
+    _table("parquet_garbage", b"PAR1" + bytes(100) + b"PAR1", "damaged_file", file="answers.parquet"),
+    _table("parquet_named_csv", _parquet, "null_byte"),
+    _table("sav_garbage", b"$FL2" + bytes(range(200)), "damaged_file", file="answers.sav"),
     _table("sav_empty", b"", "empty_file", file="answers.sav"),
-    _table("database_garbage", b"DUCK" * 900, "unreadable", file="answers.duckdb"),
+    _table("database_garbage", b"DUCK" * 900, "damaged_file", file="answers.duckdb"),
     _table("unknown_suffix", ANSWERS, "unknown_format", ".docx", file="answers.docx"),
     _table("pickle", b"\x80\x04cos\nsystem\n.", "unknown_format", file="answers.pkl"),
     *(
@@ -358,25 +368,33 @@ TABLES = [
             ("function_call", "read_csv('/etc/passwd')", "unknown_table", "answers"),
         ]
     ),
-    _units("unit_case", "unit_spelling", "u1", employees=_answer(6, "U1", "u1", EMPLOYEES), exit_code=0),
-    _units("unit_unknown", "unknown_key_value", "U7", employees=_answer(6, "U1", "U7", EMPLOYEES)),
-    _units("unit_without_people", "unit_without_respondents", "U9", units=UNITS + "U9,East\n", exit_code=0),
-    _units("unit_blank", "missing_value", employees=_answer(6, "U1", "", EMPLOYEES), exit_code=0),
+    _units("unit_case", "key_spelling", "u4", employees=_cell(6, 1, "u4", EMPLOYEES), exit_code=3),
+    _units("unit_unknown", "unknown_key", "U77", employees=_cell(6, 1, "U77", EMPLOYEES)),
+    _units("unit_without_people", "unused_key", "U99", units=UNITS + "U99,East\n", exit_code=0),
+    _units("unit_blank", "no_unit", employees=_cell(6, 1, "", EMPLOYEES), exit_code=0),
     _units("unit_twice", "duplicate_key", "U2", units=UNITS + "U2,East\n"),
     _units("unit_column_absent", "missing_column", "unit", units=UNITS.replace("unit", "untit")),
     _units(
         "wave_text_and_number",
         "wave_types",
         employees=EMPLOYEES.replace("respondent,", "wave,respondent,").replace("\ne", "\n2026,e"),
-        units="unit,name,wave\nU0,North,first\nU1,South,first\nU2,West,first\n",
+        units="unit,wave\n" + "".join(f"U{i},first\n" for i in range(12)),
     ),
     _ledger("customer_twice", LEDGER + "c3,1,False,5\n", "duplicate_key", "c3"),
-    _ledger("customer_blank", _cell(4, 0, "", LEDGER), "missing_value"),
+    _ledger("customer_blank", _cell(4, 0, "", LEDGER), "blank_id"),
     _ledger("tenure_negative", _cell(4, 1, "-2", LEDGER), "below_minimum"),
     _ledger("tenure_text", _cell(4, 1, "two years", LEDGER), "wrong_type"),
     _ledger("churned_maybe", _cell(4, 2, "maybe", LEDGER), "wrong_type", "maybe"),
     _ledger("margin_text", _cell(4, 3, "EUR 100", LEDGER), "wrong_type"),
-    _ledger("no_retention", "customer,margin\nc1,5\nc2,6\n", "missing_columns"),
+    _ledger("no_retention", "customer,margin\nc1,5\nc2,6\n", "incomplete_set"),
 ]
 
 CASES = [*DOCUMENTS, *TABLES]
+
+SOUND: Mapping[str, Mapping[str, Content]] = {
+    "answers": {"study.toml": DOCUMENT, "answers.csv": ANSWERS},
+    "units": {"study.toml": UNITS_DOCUMENT, "employees.csv": EMPLOYEES, "units.csv": UNITS},
+    "ledger": {"study.toml": LEDGER_DOCUMENT, "answers.csv": ANSWERS, "accounts.csv": LEDGER},
+    "parquet": {"study.toml": DOCUMENT.replace(".csv", ".parquet"), "answers.parquet": _parquet},
+}
+"""What the cases are made from: studies with nothing wrong."""

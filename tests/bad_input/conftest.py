@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-def corpus():
+def load_corpus():
     """The module ``cases.py``, loaded by path."""
     name = "bad_input_cases"
     if name not in sys.modules:
@@ -21,11 +21,17 @@ def corpus():
 
 def pytest_generate_tests(metafunc):
     if "bad_case" in metafunc.fixturenames:
-        cases = corpus().CASES
+        cases = load_corpus().CASES
         metafunc.parametrize("bad_case", cases, ids=[case.name for case in cases])
 
 
 @pytest.fixture
-def bad_study(bad_case, tmp_path):
+def corpus():
+    """The module of cases."""
+    return load_corpus()
+
+
+@pytest.fixture
+def bad_study(bad_case, corpus, tmp_path):
     """Path of the document of a malformed study, written to a fresh folder."""
-    return corpus().write(bad_case, tmp_path)
+    return corpus.write(bad_case, tmp_path)
