@@ -90,7 +90,7 @@ class Aggregation:
 
         Kinds: ``icc1_anova, icc2_anova, F, icc1_reml, icc2_reml`` (ICC(2) by REML is for a unit of mean size); then
         ``rwg_uniform, rwg_slight_skew, rwg_moderate_skew, rwg_heavy_skew``, with ``rhs`` saying which summary over
-        units it is: ``median``, ``mean`` or ``share_70``, the share of units at .70 or more; and ``ad`` with the first two.
+        units it is: ``median``, ``mean`` or ``share_70``, the share of units at .70 or more; then ``ad``.
         """
         return tidy_frame([row for name, found in self.scores.items() for row in _rows(name, found)])
 

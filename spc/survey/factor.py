@@ -13,6 +13,7 @@ __all__ = ["OmegaGradient", "OneFactor", "fit_one_factor", "omega_gradient"]
 
 _HEYWOOD = 0.005
 _GRADIENT = 1e-4
+_SINGULAR = 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,10 +96,12 @@ def fit_one_factor(cov: FloatArray, n: int) -> OneFactor | str:
     if np.linalg.eigvalsh(correlation)[0] < 1e-8:
         return "its items are linearly dependent (one is a copy or a sum of others)"
     loadings, uniqueness = _maximum_likelihood(correlation, n)
+    improper = "the one-factor solution is improper (an item without residual variance, a Heywood case)"
     if not np.all(np.isfinite(loadings)) or np.min(uniqueness) < _HEYWOOD:
-        return "the one-factor solution is improper (an item without residual variance, a Heywood case)"
+        return improper
+    loadings, uniqueness = _polish(correlation, loadings, uniqueness)
     if _largest_gradient(correlation, loadings, uniqueness) > _GRADIENT:
-        return "the one-factor model was not brought to an end"
+        return improper if np.min(uniqueness) < 10 * _HEYWOOD else "the one-factor model was not brought to an end"
     loadings = loadings * (1.0 if scale @ loadings >= 0 else -1.0)
     residual = (correlation - np.outer(loadings, loadings))[np.tril_indices(len(cov), -1)]
     pairs = len(cov) * (len(cov) + 1) / 2
@@ -120,11 +123,8 @@ def omega_gradient(fit: OneFactor) -> OmegaGradient | None:
     (4, 4)
     """
     load, k = fit.loadings, len(fit.loadings)
-    W = np.linalg.inv(np.outer(load, load) + np.diag(fit.uniqueness))
-    Wl = W @ load
-    cross = W * Wl
-    information = np.block([[(load @ Wl) * W + np.outer(Wl, Wl), cross], [cross.T, W * W / 2]])
-    if np.linalg.cond(information) > 1e10:
+    W, information = _information(load, fit.uniqueness)
+    if np.linalg.cond(information) > _SINGULAR:
         return None
     slope = _omega_slope(fit)
     move = np.linalg.solve(information, slope)
@@ -140,16 +140,56 @@ def _omega_slope(fit: OneFactor) -> FloatArray:
     return np.concatenate([2 * total * error / whole * fit.scale, -(total**2) / whole * fit.scale**2])
 
 
+def _information(load: FloatArray, uniqueness: FloatArray) -> tuple[FloatArray, FloatArray]:
+    W = np.asarray(np.linalg.inv(np.outer(load, load) + np.diag(uniqueness)), dtype=np.float64)
+    Wl = W @ load
+    cross = W * Wl
+    return W, np.block([[(load @ Wl) * W + np.outer(Wl, Wl), cross], [cross.T, W * W / 2]])
+
+
 def _maximum_likelihood(correlation: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
     from statsmodels.multivariate.factor import Factor
 
+    model = Factor(corr=correlation, n_factor=1, method="ml", nobs=n)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # judged below by the gradient, whatever the optimiser says
-        found = Factor(corr=correlation, n_factor=1, method="ml", nobs=n).fit(opt={"gtol": 1e-10})
-    return np.asarray(found.loadings, dtype=np.float64).ravel(), np.asarray(found.uniqueness, dtype=np.float64)
+        warnings.simplefilter("ignore")  # judged by the gradient, whatever the optimiser says
+        found = model.fit(start=_start(correlation), opt={"gtol": 1e-10})  # its own start is drawn without a seed
+    return np.array(found.loadings, dtype=np.float64).ravel(), np.array(found.uniqueness, dtype=np.float64)
 
 
-def _largest_gradient(correlation: FloatArray, loadings: FloatArray, uniqueness: FloatArray) -> float:
-    W = np.linalg.inv(np.outer(loadings, loadings) + np.diag(uniqueness))
-    M = W @ (correlation - np.outer(loadings, loadings) - np.diag(uniqueness)) @ W
-    return float(max(np.abs(2 * M @ loadings).max(), np.abs(np.diag(M)).max()))
+def _start(correlation: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """First principal axis, with half of the multiple correlations as a first guess of what is shared."""
+    specific = np.clip(1 / np.diag(np.linalg.inv(correlation)), 0.2, 0.9)
+    values, vectors = np.linalg.eigh(correlation - np.diag(specific))
+    load = np.clip(vectors[:, -1] * np.sqrt(max(values[-1], 0.05)), -0.9, 0.9)
+    return load[:, None], 1 - load**2
+
+
+def _polish(correlation: FloatArray, load: FloatArray, uniqueness: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Fisher steps from where the optimiser stopped, so that the last digits do not depend on its path."""
+    k = len(load)
+    reached = _largest_gradient(correlation, load, uniqueness)
+    for _ in range(50):
+        W, information = _information(load, uniqueness)
+        if reached < 1e-14 or np.linalg.cond(information) > _SINGULAR:
+            break
+        score = _score(correlation, load, uniqueness, W)
+        step = np.linalg.solve(information, score)
+        next_load, next_uniqueness = load + step[:k], uniqueness + step[k:]
+        if next_uniqueness.min() <= 0:
+            break
+        gradient = _largest_gradient(correlation, next_load, next_uniqueness)
+        if gradient >= reached:
+            break
+        load, uniqueness, reached = next_load, next_uniqueness, gradient
+    return load, uniqueness
+
+
+def _score(correlation: FloatArray, load: FloatArray, uniqueness: FloatArray, W: FloatArray) -> FloatArray:
+    M = W @ (correlation - np.outer(load, load) - np.diag(uniqueness)) @ W
+    return np.concatenate([M @ load, np.diag(M) / 2])
+
+
+def _largest_gradient(correlation: FloatArray, load: FloatArray, uniqueness: FloatArray) -> float:
+    W = np.asarray(np.linalg.inv(np.outer(load, load) + np.diag(uniqueness)), dtype=np.float64)
+    return float(2 * np.abs(_score(correlation, load, uniqueness, W)).max())

@@ -186,7 +186,8 @@ def _faults(frame: pd.DataFrame, construct: Construct, item: str) -> list[Findin
         return [Finding(table, item, rule, found, expected, hint, n_rows=rows)]
 
     if item not in frame.columns:
-        near = get_close_matches(item, [str(column) for column in frame.columns], n=1)
+        names = [str(column) for column in frame.columns]
+        near = [name for name in names if name.lower() == item.lower()] or get_close_matches(item, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Construct {construct.name} needs it."
         return fault("missing_column", "no such column", f"a column {item!r}", hint)
     column: pd.Series | pd.DataFrame = frame[item]

@@ -47,12 +47,12 @@ def unit_codes(unit: pd.Series[Any]) -> tuple[npt.NDArray[np.intp], pd.Index[Any
             "data", str(unit.name), "unit_type", "units that are lists or tables",
             "one plain value a row, such as text or a number", "Join the parts of the identifier into one text.",
         ) from None  # fmt: skip
-    values = list(pd.Index(found))
+    values = list(pd.Index(found, tupleize_cols=False))
     order = _order(values)
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     renumbered = np.where(codes >= 0, rank[codes] if len(rank) else -1, -1)
-    return renumbered.astype(np.intp), pd.Index([values[i] for i in order], name=unit.name)
+    return renumbered.astype(np.intp), pd.Index([values[i] for i in order], name=unit.name, tupleize_cols=False)
 
 
 def _order(values: list[Hashable]) -> list[int]:
