@@ -12,6 +12,8 @@ from spc.spec.tokens import Token, spec_error
 
 __all__ = ["check_entries", "nearest", "ordered_definitions", "refuse_unknown_label"]
 
+_SHOWN = 12
+
 
 def nearest(name: str, known: Collection[str]) -> str:
     """A hint naming the closest known name, or all of them.
@@ -24,7 +26,10 @@ def nearest(name: str, known: Collection[str]) -> str:
     close = get_close_matches(name, known, n=1)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known are: {', '.join(known)}" if known else "there are none in this model; write a*x to label one"
+    if not known:
+        return "there are none in this model; write a*x to label one"
+    more = len(known) - _SHOWN
+    return f"known are: {', '.join(list(known)[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
 
 
 def check_entries(syntax: Syntax) -> None:

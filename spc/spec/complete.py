@@ -7,7 +7,7 @@ outcomes that explain nothing, moments of exogenous covariates, and intercepts.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -156,37 +156,42 @@ def _refuse_start_of_fixed(entry: Entry, marks: bool, text: str) -> None:
 
 def _resolved(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:
     """``equal("f=~x2")`` becomes the label of that parameter, or its name where it has none."""
-    names = {f"{row.lhs}{row.op}{row.rhs}": row for row in rows}
-    names |= {f"{row.rhs}~~{row.lhs}": row for row in rows if row.op == "~~"}
-    targets = {entry.key: entry for entry in syntax.entries if entry.modifiers.equal is not None}
+    asking = {entry.key: entry for entry in syntax.entries if entry.modifiers.equal is not None}
+    labels = {row.label for row in rows if row.label}
+    named = {_plain(f"{row.lhs}{row.op}{row.rhs}"): row for row in rows}
+    named |= {_plain(f"{row.rhs}~~{row.lhs}"): row for row in rows if row.op == "~~"}
 
     def shared(row: Parameter, seen: frozenset[tuple[str, str, str]]) -> str:
-        entry = targets.get(row_key(row))
+        entry = asking.get(row_key(row))
         if entry is None:
             return row.name
-        asked = "".join((entry.modifiers.equal or "").split())
-        if asked in {other.label for other in rows}:
+        asked = entry.modifiers.equal or ""
+        if asked in labels:
             return asked
-        target = names.get(asked)
-        if target is None:
-            raise spec_error(
-                f'found equal("{asked}"), which is no parameter; {nearest(asked, list(names))}',
-                entry.token,
-                syntax.text,
-            )
-        if row_key(target) in seen:
-            raise spec_error(
-                f"found equal(\"{asked}\"), which leads back to '{entry}'; break the circle", entry.token, syntax.text
-            )
-        if target.given_by == "sample":
-            raise spec_error(
-                f'found equal("{asked}"), which is not estimated (fixed_x); take another', entry.token, syntax.text
-            )
+        target = named.get(_plain(asked))
+        problem = _no_target(asked, target, seen, list(named))
+        if target is None or problem:
+            raise spec_error(f'found equal("{asked}"), {problem}', entry.token, syntax.text)
         return shared(target, seen | {row_key(target)})
 
     return [
-        replace(row, label=shared(row, frozenset({row_key(row)}))) if row_key(row) in targets else row for row in rows
+        replace(row, label=shared(row, frozenset({row_key(row)}))) if row_key(row) in asking else row for row in rows
     ]
+
+
+def _plain(name: str) -> str:
+    return "".join(name.replace("`", "").split())
+
+
+def _no_target(asked: str, target: Parameter | None, seen: Collection[tuple[str, str, str]], known: list[str]) -> str:
+    """Why a parameter cannot be equal to another, or empty."""
+    if target is None:
+        return f"which is no parameter of this model; {nearest(_plain(asked), known)}"
+    if row_key(target) in seen:
+        return "which leads back to this parameter itself; break the circle"
+    if target.given_by == "sample":
+        return "which is not estimated (fixed_x); name another"
+    return ""
 
 
 def _equal(rows: Sequence[Parameter], syntax: Syntax) -> list[Parameter]:

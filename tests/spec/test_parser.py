@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from spc.errors import SpecError
 from spc.spec import Constraint, Defined, model
 from spc.spec.parser import read_syntax
 
@@ -120,6 +121,17 @@ def test_equal_to_an_unlabelled_parameter_takes_its_name():
 def test_equal_to_a_covariance_written_the_other_way():
     found = model('x1 ~~ x2\nx3 ~~ equal("x2~~x1")*x4')
     assert len({r.free for r in found.parameters if r.lhs != r.rhs}) == 1
+
+
+def test_equal_to_a_name_with_blanks():
+    found = model('f =~ x1 + `x 2` + equal("f=~x 2")*x3 + equal("f =~ `x 2`")*x4')
+    assert found.parameters.names[0] == "f=~x 2"
+    assert found.parameters.n_free == 1 + 4 + 1
+
+
+def test_a_covariate_held_at_its_sample_value_equals_nothing():
+    with pytest.raises(SpecError, match="not estimated"):
+        model('y ~ x\ny ~~ equal("x~~x")*y')
 
 
 def test_a_label_shared_with_a_fixed_parameter_fixes_the_other():

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spc.errors import SpecError
@@ -23,7 +23,7 @@ MODIFIERS = st.one_of(
     st.sampled_from(["a*", "b*", '"two words"*', "NA*", "NA*a*", "a*start(0.1)*", "lower(-1)*upper(1)*"]),
     VALUES.map(lambda value: f"{value!r}*"),
     VALUES.map(lambda value: f"start({value!r})*"),
-    st.sampled_from(OBSERVED).map(lambda name: f'equal("f=~{name}")*'),
+    st.sampled_from(OBSERVED).map(lambda name: f'NA*equal("{name}~~{name}")*'),
 )
 
 
@@ -32,12 +32,17 @@ def ticked(name: str) -> str:
 
 
 def terms(names: tuple[str, ...]) -> st.SearchStrategy[str]:
-    term = st.tuples(MODIFIERS, st.sampled_from(names)).map(lambda pair: pair[0] + ticked(pair[1]))
-    return st.lists(term, min_size=1, max_size=4).map(" + ".join)
+    term = st.tuples(MODIFIERS, st.sampled_from(names))
+    several = st.lists(term, min_size=1, max_size=4, unique_by=lambda pair: pair[1])
+    return several.map(lambda pairs: " + ".join(modifier + ticked(name) for modifier, name in pairs))
 
 
 def formula(left: tuple[str, ...], op: str, right: tuple[str, ...]) -> st.SearchStrategy[str]:
-    return st.tuples(st.sampled_from(left), terms(right)).map(lambda pair: f"{ticked(pair[0])} {op} {pair[1]}")
+    def onto(name: str) -> st.SearchStrategy[str]:
+        others = right if op == "~~" else tuple(other for other in right if other != name)
+        return terms(others).map(lambda found: f"{ticked(name)} {op} {found}")
+
+    return st.sampled_from(left).flatmap(onto)
 
 
 LINES = st.lists(
@@ -51,6 +56,7 @@ LINES = st.lists(
     ),
     min_size=1,
     max_size=7,
+    unique_by=lambda line: line[:7],
 ).map("\n".join)
 OPTIONS = st.fixed_dictionaries(
     {name: st.booleans() for name in ("std_lv", "orthogonal", "fixed_x", "growth")}
@@ -88,6 +94,7 @@ def test_complete_text_needs_no_options(case):
     assert again.parameters.n_free == found.parameters.n_free
 
 
+@settings(max_examples=200)
 @given(LINES, OPTIONS)
 def test_any_model_reads_back_the_same(text, options):
     try:
