@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from spc.errors import NonConvergenceError, UnsupportedError
-from spc.linalg import FloatArray
+from spc.linalg import FloatArray, one_blas_thread
 from spc.moments import Moments
 from spc.spec.table import Model, Parameter
 
@@ -70,7 +70,8 @@ def solve(model: Model, moments: Moments, likelihood: str = "normal") -> FloatAr
         cov *= (moments.n - 1) / moments.n
     sample = {(a, b): float(cov[i, j]) for i, a in enumerate(names) for j, b in enumerate(names)}
     scale = _scales(model, sample)
-    theta = _minimise(model, sample, scale)
+    with one_blas_thread():
+        theta = _minimise(model, sample, scale)
     return theta * _back_factors(model, scale)
 
 
