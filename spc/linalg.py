@@ -134,6 +134,7 @@ def _null_direction(matrix: FloatArray, names: Sequence[str]) -> list[str]:
 
 @cache
 def _blas() -> Any:
+    import scipy.linalg  # noqa: F401  # brings a BLAS of its own, which must be loaded to be held
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -108,6 +109,7 @@ class Note:
     text: str
 
 
+@cache
 def package_version() -> str:
     """Version of the installed package."""
     try:

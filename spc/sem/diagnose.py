@@ -150,7 +150,7 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
                 "a correlation or a combination of them is beyond one. No population has such latent variables.",
             )
         )
-    if not any(note.code == "heywood" for note in notes) and not _positive(_residual_block(place, at)):
+    if not notes and _correlated_residuals(place) and not _positive(_residual_block(place, at)):
         notes.append(
             Note(
                 "residual_covariance",
@@ -161,6 +161,11 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
             )
         )
     return tuple(notes)
+
+
+def _correlated_residuals(place: Structure) -> bool:
+    rows = place.covariance_rows
+    return bool(np.any((place.row[rows] != place.column[rows]) & (place.row[rows] < place.n_observed)))
 
 
 def _residual_block(place: Structure, at: Implied) -> FloatArray:

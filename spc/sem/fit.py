@@ -220,8 +220,8 @@ def fit(
     """
     options = Options(estimator, missing, likelihood, engine, level)
     made = read_model(model) if isinstance(model, str) else model
-    moments, given = _moments(data, made)
     with one_blas_thread():
+        moments, given = _moments(data, made)
         problem = prepare(made, moments, options.likelihood)
         diagnose.check_count(problem)
         result = _finish(made, moments, problem, options, _solve(problem, made, moments, options), given)
@@ -360,6 +360,6 @@ def _finish(
     parts = [moments.cov] if moments.mean is None else [moments.cov, moments.mean]
     provenance = Provenance.record(asdict(options), fingerprint(*parts))
     return SemFit(
-        model, moments, solution, frozen_array(0.5 * (vcov + vcov.T)), baseline(problem), options, provenance,
+        model, moments, solution, frozen_array(0.5 * (vcov + vcov.T)), baseline(problem, model), options, provenance,
         problem, end.point, notes,
     )  # fmt: skip

@@ -58,22 +58,28 @@ def tli(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return 1.0 - (chisq - df) * baseline_df / against if df > 0 and against != 0 else 1.0
 
 
-def nfi(chisq: float, baseline_chisq: float) -> float:
-    """Normed fit index (Bentler & Bonett 1980)."""
-    return (baseline_chisq - chisq) / baseline_chisq if baseline_chisq > 0 else math.nan
+def nfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+    """Normed fit index (Bentler & Bonett 1980); none for a model with fewer parameters than the baseline."""
+    if df > baseline_df or baseline_chisq <= 0:
+        return math.nan
+    return (baseline_chisq - chisq) / baseline_chisq
 
 
 def pnfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
     """Parsimony normed fit index (James, Mulaik & Brett 1982)."""
-    return df / baseline_df * nfi(chisq, baseline_chisq) if baseline_df > 0 else math.nan
+    if baseline_df <= 0 or baseline_chisq <= 0:
+        return math.nan
+    return df / baseline_df * (baseline_chisq - chisq) / baseline_chisq
 
 
 def rfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
-    """Relative fit index (Bollen 1986); 1 without degrees of freedom."""
+    """Relative fit index (Bollen 1986); 1 without degrees of freedom, none with more of them than the baseline."""
+    if df > baseline_df:
+        return math.nan
     if df == 0 or baseline_df == 0 or baseline_chisq <= 0:
         return 1.0
     per_df = baseline_chisq / baseline_df
-    return (per_df - chisq / df) / per_df
+    return (per_df - chisq / df) / per_df if per_df > chisq / df else 1.0
 
 
 def ifi(chisq: float, df: int, baseline_chisq: float) -> float:
@@ -178,9 +184,9 @@ def bic2(log_likelihood: float, npar: int, rows: int) -> float:
 
 
 def cn(chisq: float, df: int, n: int, alpha: float = 0.05) -> float:
-    """Hoelter's critical N; 1 without degrees of freedom, as lavaan prints it."""
+    """Hoelter's critical N; none without degrees of freedom."""
     if df == 0:
-        return 1.0
+        return math.nan
     return float(chdtri(df, alpha)) / (chisq / n) + 1.0 if chisq > 0 else math.inf
 
 
@@ -195,25 +201,29 @@ def ecvi(chisq: float, npar: int, n: int) -> float:
 
 
 def gfi(
-    cov: FloatArray, sigma_inverse: FloatArray, mean: FloatArray | None = None, mean_residual: FloatArray | None = None
+    cov: FloatArray,
+    residual: FloatArray,
+    sigma_inverse: FloatArray,
+    mean: FloatArray | None = None,
+    mean_residual: FloatArray | None = None,
 ) -> float:
     """Goodness-of-fit index (Tanaka & Huba 1985) under the weights of maximum likelihood.
 
     Parameters
     ----------
-    cov, sigma_inverse : (p, p) arrays
-        Sample covariances and inverse of the implied ones.
+    cov : (p, p) array
+        Sample covariances, zero among covariates held at their sample moments: those are taken over, not explained.
+    residual, sigma_inverse : (p, p) arrays
+        Sample minus implied covariances, and inverse of the implied ones.
     mean, mean_residual : (p,) arrays, optional
-        Sample means, and sample minus implied means, in models with means.
+        Sample means (zero for such covariates), and sample minus implied means, in models with means.
     """
-    ratio = sigma_inverse @ cov
-    identity = np.eye(len(cov))
-    missed = 0.5 * float(np.vdot((ratio - identity).T, ratio - identity))
-    whole = 0.5 * float(np.vdot(ratio.T, ratio))
+    missed, whole = sigma_inverse @ residual, sigma_inverse @ cov
+    lost, all_of_it = 0.5 * float(np.vdot(missed.T, missed)), 0.5 * float(np.vdot(whole.T, whole))
     if mean is not None and mean_residual is not None:
-        missed += float(mean_residual @ sigma_inverse @ mean_residual)
-        whole += float(mean @ sigma_inverse @ mean)
-    return 1.0 - missed / whole
+        lost += float(mean_residual @ sigma_inverse @ mean_residual)
+        all_of_it += float(mean @ sigma_inverse @ mean)
+    return 1.0 - lost / all_of_it
 
 
 def agfi(gfi_value: float, df: int, n_moments: int) -> float:
@@ -273,7 +283,7 @@ class Residuals:
 def _root_mean_square(residuals: Residuals, scaling: Scaling, means: bool) -> float:
     p = len(residuals.cov)
     cov = residuals.covariance(scaling)[np.tril_indices(p)]
-    mean = residuals.means(scaling) if means else np.empty(0)
+    mean = residuals.means("bentler" if scaling == "bollen" else scaling) if means else np.empty(0)
     count = cov.size + mean.size - (p if scaling == "bollen" else 0)
     return math.sqrt(float(cov @ cov + mean @ mean) / count) if count else 0.0
 

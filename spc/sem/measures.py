@@ -14,6 +14,8 @@ from spc.results import GLANCE_COLUMNS
 from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
 from spc.sem.problem import Problem
+from spc.sem.ram import IntArray
+from spc.spec.table import Model
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -29,16 +31,33 @@ class Baseline:
     df: int
 
 
-def baseline(problem: Problem) -> Baseline:
-    """Chi-square and degrees of freedom of the independence model, in closed form."""
+def baseline(problem: Problem, model: Model) -> Baseline:
+    """Chi-square and degrees of freedom of the independence model, in closed form.
+
+    Covariates keep their covariances, whether these are held at the sample values or estimated.
+    """
     place, cov = problem.place, problem.sample.cov
-    outcome = np.setdiff1d(np.arange(place.n_observed), place.exogenous)
-    value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, place.exogenous) - problem.sample.log_det
-    df = n_moments(place) - outcome.size * (2 if place.meanstructure else 1)
+    covariates = _covariates(model)
+    outcome = np.setdiff1d(np.arange(place.n_observed), covariates)
+    value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, covariates) - problem.sample.log_det
+    estimated = 0 if place.exogenous.size else covariates.size * (covariates.size + 1) // 2
+    means = outcome.size + (0 if place.exogenous.size else covariates.size)
+    df = n_moments(place) - outcome.size - estimated - (means if place.meanstructure else 0)
     return Baseline(max(problem.divisor * value, 0.0), df)
 
 
-def _log_det(cov: FloatArray, index: np.ndarray[tuple[int, ...], np.dtype[np.intp]]) -> float:
+def _covariates(model: Model) -> IntArray:
+    """Positions of observed variables that only explain, and whose moments the text does not mention."""
+    rows = model.parameters.rows
+    explained = {row.lhs for row in rows if row.op == "~"} | {row.rhs for row in rows if row.op == "=~"}
+    mentioned = {
+        name for row in rows if row.op in ("~~", "~1") and row.given_by == "user" for name in (row.lhs, row.rhs)
+    }
+    explaining = {row.rhs for row in rows if row.op == "~"} - explained - mentioned
+    return np.array([i for i, name in enumerate(model.observed) if name in explaining], dtype=np.intp)
+
+
+def _log_det(cov: FloatArray, index: IntArray) -> float:
     return float(np.linalg.slogdet(cov[np.ix_(index, index)])[1]) if index.size else 0.0
 
 
@@ -66,7 +85,7 @@ def _incremental(test: dict[str, float]) -> dict[str, float]:
         "tli": measure.tli(chisq, df, base, base_df),
         "nnfi": measure.tli(chisq, df, base, base_df),
         "rfi": measure.rfi(chisq, df, base, base_df),
-        "nfi": measure.nfi(chisq, base),
+        "nfi": measure.nfi(chisq, df, base, base_df),
         "pnfi": measure.pnfi(chisq, df, base, base_df),
         "ifi": measure.ifi(chisq, df, base),
         "rni": measure.rni(chisq, df, base, base_df),
@@ -137,11 +156,17 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
 
 
 def _gfi(fit: SemFit) -> float:
-    return measure.gfi(fit.problem.sample.cov, fit.point.inverse, fit.problem.sample.mean, fit.point.residual_mean)
+    sample, point, held = fit.problem.sample, fit.point, fit.problem.place.exogenous
+    p = fit.problem.place.n_observed
+    cov, mean = sample.cov.copy(), None if sample.mean is None else sample.mean.copy()
+    cov[np.ix_(held, held)] = 0.0
+    if mean is not None:
+        mean[held] = 0.0
+    return measure.gfi(cov, sample.cov - point.at.covariance[:p, :p], point.inverse, mean, point.residual_mean)
 
 
 def fit_measures(fit: SemFit) -> dict[str, float]:
-    """All fit measures that lavaan prints for complete-data maximum likelihood, under its names with underscores.
+    r"""All fit measures that lavaan prints for complete-data maximum likelihood, under its names with underscores.
 
     Parameters
     ----------
@@ -157,7 +182,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     >>> from spc.moments import Moments
     >>> from spc.sem import fit
     >>> r = [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]]
-    >>> measures = fit_measures(fit("y ~ m\\nm ~ x", Moments(["x", "m", "y"], 200, None, r)))
+    >>> measures = fit_measures(fit("y ~ m\nm ~ x", Moments(["x", "m", "y"], 200, None, r)))
     >>> {name: round(measures[name], 3) for name in ("npar", "df", "chisq", "cfi", "rmsea")}
     {'npar': 4, 'df': 1, 'chisq': 3.199, 'cfi': 0.976, 'rmsea': 0.105}
     """

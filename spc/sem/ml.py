@@ -4,7 +4,8 @@
 
 With ``W = sigma^-1`` and ``M = W (T + r r' - sigma) W``, ``r = m - mu``, the score of a parameter (minus half of the
 derivative of F) is ``p' M q + dmu' W r`` and the expected information of one row of data is
-``(P'WP) o (Q'WQ) + (P'WQ) o (P'WQ)' + dmu' W dmu``: no Jacobian of all moments is ever formed.
+``(P'WP) o (Q'WQ) + (P'WQ) o (P'WQ)' + dmu' W dmu``: no Jacobian of all moments is ever formed. The observed
+information adds terms in M, which vanish where the model fits; they too are products of small matrices.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.linalg import FloatArray
-from spc.sem.ram import Implied, IntArray, Structure, directions, implied
+from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Directions, Implied, IntArray, Structure, directions, implied
 
-__all__ = ["Point", "Sample", "discrepancy", "score_and_information"]
+__all__ = ["Point", "Sample", "curvature", "discrepancy", "score_and_information"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,8 +82,8 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
         return None
     log_det = 2.0 * float(np.log(factor.diagonal()).sum())
     lower, _ = dpotri(factor, lower=1)
-    inverse = np.tril(lower)
-    inverse = inverse + np.tril(inverse, -1).T
+    inverse = lower + lower.T
+    np.einsum("ii->i", inverse)[:] *= 0.5
     value = log_det - sample.log_det + float(np.vdot(sample.cov, inverse)) - p
     residual = None
     if place.meanstructure and sample.mean is not None:
@@ -116,3 +117,68 @@ def score_and_information(
         information += way.mu.T @ w_mu
         score += point.residual_mean @ w_mu
     return score, information
+
+
+def curvature(place: Structure, point: Point, sample: Sample, rows: IntArray) -> FloatArray:
+    """Observed less expected information of the given rows of the table, for one row of data.
+
+    Half of the Hessian of F is the expected information plus
+    ``tr(W dS_i M dS_j) - tr(M d2S_ij) / 2``, and in models with means the terms of ``r`` alike.
+
+    Returns
+    -------
+    (r, r) array
+    """
+    way = directions(place, point.at, rows, place.n_observed)
+    w = point.inverse
+    target = sample.cov
+    if point.residual_mean is not None:
+        target = target + np.outer(point.residual_mean, point.residual_mean)
+    m = w @ target @ w - w
+    mp, mq, wp, wq = m @ way.p, m @ way.q, w @ way.p, w @ way.q
+    pmq, pwq = way.p.T @ mq, way.p.T @ wq
+    cross = pmq * pwq.T
+    first = cross + cross.T + (way.q.T @ mq) * (way.p.T @ wp) + (way.p.T @ mp) * (way.q.T @ wq)
+    result = first - _bend_of_covariances(place, point.at, m, rows)
+    if way.mu is not None and point.residual_mean is not None:
+        result += _bend_with_means(place, point, way, rows)
+    return result
+
+
+def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: IntArray) -> FloatArray:
+    """``tr(M d2S) / 2`` for all pairs of rows: none between covariances, which enter sigma linearly."""
+    p = place.n_observed
+    to, source, part = place.row[rows], place.column[rows], place.part[rows]
+    m_total = m @ at.total[:p]
+    tt, tc = at.total[:p].T @ m_total, m_total.T @ at.covariance[:p]
+    result = np.zeros((rows.size, rows.size))
+    d, c = np.flatnonzero(part == DIRECTED), np.flatnonzero(part == COVARIANCE)
+    i, j, k, el = to[d], source[d], to[c], source[c]
+    down_i, down_j, down_d = i[:, None], j[:, None], d[:, None]
+    chain = at.total[down_j, i] * tc[down_i, j]
+    result[down_d, d] = chain + chain.T + at.covariance[down_j, j] * tt[down_i, i]
+    mixed = tt[down_i, k] * at.total[down_j, el] + tt[down_i, el] * at.total[down_j, k]
+    mixed *= np.where(k == el, 0.5, 1.0)
+    result[down_d, c] = mixed
+    result[c[:, None], d] = mixed.T
+    return result
+
+
+def _bend_with_means(place: Structure, point: Point, way: Directions, rows: IntArray) -> FloatArray:
+    """Terms of the observed information in the mean residual."""
+    assert way.mu is not None
+    assert point.residual_mean is not None
+    pull = point.inverse @ point.residual_mean
+    w_mu = point.inverse @ way.mu
+    both = (pull @ way.p)[:, None] * (way.q.T @ w_mu) + (pull @ way.q)[:, None] * (way.p.T @ w_mu)
+    result = both + both.T
+    to, source, part = place.row[rows], place.column[rows], place.part[rows]
+    d, a = np.flatnonzero(part == DIRECTED), np.flatnonzero(part == INTERCEPT)
+    lean = pull @ point.at.total[: place.n_observed]
+    i, j = to[d], source[d]
+    chain = point.at.total[np.ix_(j, i)] * np.outer(lean[i], point.at.mean[j])
+    result[np.ix_(d, d)] -= chain + chain.T
+    mixed = point.at.total[np.ix_(j, to[a])] * lean[i][:, None]
+    result[np.ix_(d, a)] -= mixed
+    result[np.ix_(a, d)] -= mixed.T
+    return result

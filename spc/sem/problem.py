@@ -194,16 +194,14 @@ def _scales(place: Structure, deviations: FloatArray) -> FloatArray:
     p = place.n_observed
     scale = np.concatenate([deviations, np.full(len(place.variables) - p, np.nan)])
     fixed = np.where(np.isnan(place.fixed), 0.0, place.fixed)
-    for j in range(p, len(scale)):
-        variance = fixed[(place.part == COVARIANCE) & (place.row == j) & (place.column == j)]
-        if variance.size and variance[0] > 0:
-            scale[j] = np.sqrt(variance[0])
-    markers = np.flatnonzero((place.part == DIRECTED) & (place.column >= p) & (fixed != 0))
-    for _ in range(len(scale) - p):
-        for row in markers:
-            i, j = place.row[row], place.column[row]
-            if np.isnan(scale[j]) and not np.isnan(scale[i]):
-                scale[j] = scale[i] / abs(fixed[row])
+    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.row >= p) & (fixed > 0)
+    scale[place.row[own]] = np.sqrt(fixed[own])
+    markers = np.flatnonzero((place.part == DIRECTED) & (place.column >= p) & (fixed != 0))[::-1]
+    while np.isnan(scale).any():
+        known = markers[np.isnan(scale[place.column[markers]]) & ~np.isnan(scale[place.row[markers]])]
+        if not known.size:
+            break
+        scale[place.column[known]] = scale[place.row[known]] / np.abs(fixed[known])
     scale[np.isnan(scale)] = 1.0
     return scale
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +78,26 @@ class Structure:
             array = getattr(self, field.name)
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
+
+    @cached_property
+    def directed_rows(self) -> IntArray:
+        """Rows of A."""
+        return np.flatnonzero(self.part == DIRECTED)
+
+    @cached_property
+    def covariance_rows(self) -> IntArray:
+        """Rows of S."""
+        return np.flatnonzero(self.part == COVARIANCE)
+
+    @cached_property
+    def intercept_rows(self) -> IntArray:
+        """Rows of alpha."""
+        return np.flatnonzero(self.part == INTERCEPT)
+
+    @cached_property
+    def sources(self) -> IntArray:
+        """Variables that point at some other."""
+        return np.unique(self.column[self.directed_rows])
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -180,13 +201,14 @@ def matrices(place: Structure, values: FloatArray) -> tuple[FloatArray, FloatArr
     v = len(place.variables)
     lead = values.shape[:-1]
     a, s, alpha = np.zeros((*lead, v, v)), np.zeros((*lead, v, v)), np.zeros((*lead, v))
-    at = place.part == DIRECTED
+    at = place.directed_rows
     a[..., place.row[at], place.column[at]] = values[..., at]
-    at = place.part == COVARIANCE
+    at = place.covariance_rows
     s[..., place.row[at], place.column[at]] = values[..., at]
     s[..., place.column[at], place.row[at]] = values[..., at]
-    at = place.part == INTERCEPT
-    alpha[..., place.row[at]] = values[..., at]
+    at = place.intercept_rows
+    if at.size:
+        alpha[..., place.row[at]] = values[..., at]
     return a, s, alpha
 
 
@@ -213,7 +235,10 @@ class Implied:
 
 
 def implied(place: Structure, values: FloatArray) -> Implied:
-    """Moments of all variables at the given row values.
+    """Moments of all variables at the given row values, with the leading axes of ``values``.
+
+    Only the variables that point at some other need an inverse: with ``A = A_s E_s'`` of their columns,
+    ``(I - A)^-1 = I + A_s (I - E_s' A_s)^-1 E_s'``.
 
     Raises
     ------
@@ -221,9 +246,14 @@ def implied(place: Structure, values: FloatArray) -> Implied:
         ``I - A`` has no inverse: feedback effects that sum to one.
     """
     a, s, alpha = matrices(place, values)
-    total = np.linalg.inv(np.eye(a.shape[-1]) - a)
+    total = np.zeros_like(a)
+    total += np.eye(a.shape[-1])
+    if place.sources.size:
+        columns = a[..., place.sources]
+        core = np.eye(place.sources.size) - columns[..., place.sources, :]
+        total[..., place.sources] += columns @ np.linalg.inv(core)
     covariance = total @ s @ np.swapaxes(total, -1, -2)
-    mean = (total @ alpha[..., None])[..., 0]
+    mean = (total @ alpha[..., None])[..., 0] if place.intercept_rows.size else alpha
     return Implied(total, covariance, mean, s)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from spc.linalg import FloatArray
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure
+from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Structure
 from spc.spec.table import Model
 
 __all__ = ["start_values"]
@@ -15,7 +15,7 @@ __all__ = ["start_values"]
 def start_values(problem: Problem, model: Model, *, plain: bool = False) -> FloatArray:
     """Coordinates to start from, the user's own start values respected.
 
-    Loadings follow the first principal axis of each latent's indicators, residual variances take up the rest,
+    Loadings follow the centroid of each latent's indicators, residual variances take up the rest,
     regressions and covariances start at zero, covariates and means at their sample values.
 
     Parameters
@@ -63,38 +63,35 @@ def _measurement(place: Structure, problem: Problem, plain: bool) -> tuple[Float
     p = place.n_observed
     loadings = problem.base.copy()
     variances = np.full(len(place.variables), 0.5)
-    for latent in range(p, len(place.variables)):
+    axis = np.full(loadings.size, 0.7) if plain else _axes(place, problem.sample.cov)
+    held = place.loading & (place.free < 0) & (loadings != 0)
+    for latent in range(p, len(variances)):
         rows = np.flatnonzero(place.loading & (place.column == latent))
-        own = np.flatnonzero((place.part == COVARIANCE) & (place.row == latent) & (place.column == latent))
-        axis = _axis(problem.sample.cov, place.row[rows], p, plain)
-        held = rows[place.free[rows] < 0]
-        held = held[problem.base[held] != 0]
+        free = rows[place.free[rows] >= 0]
+        marker = rows[held[rows]]
         unit, variance = 1.0, 1.0
-        if held.size:
-            first = int(np.flatnonzero(rows == held[0])[0])
-            unit = problem.base[held[0]] / axis[first]
+        if marker.size:
+            unit = problem.base[marker[0]] / axis[marker[0]]
             variance = 0.05 if plain else 1.0 / unit**2
-        elif own.size and place.free[own[0]] < 0 and problem.base[own[0]] > 0:
-            variance = problem.base[own[0]]
-            unit = 1.0 / np.sqrt(variance)
-        free = place.free[rows] >= 0
-        loadings[rows[free]] = axis[free] * unit
+        loadings[free] = axis[free] * unit
         variances[latent] = variance
     return loadings, variances
 
 
-def _axis(cov: FloatArray, indicators: IntArray, p: int, plain: bool) -> FloatArray:
-    """Rough standardised loadings of the indicators, signs included."""
-    axis = np.full(indicators.size, 0.7)
-    seen = np.flatnonzero(indicators < p)
-    if plain or seen.size < 2:
-        return axis
-    block = cov[np.ix_(indicators[seen], indicators[seen])]
-    root = np.sqrt(block.diagonal())
-    vectors = np.linalg.eigh(block / np.outer(root, root))[1]
-    first = vectors[:, -1] * np.sqrt(seen.size) * 0.7
-    if first[0] < 0:
-        first = -first
-    sign = np.where(first < 0, -1.0, 1.0)
-    axis[seen] = sign * np.clip(np.abs(first), 0.2, 0.95) * root
+def _axes(place: Structure, cov: FloatArray) -> FloatArray:
+    """Rough standardised loading of each row of the measurement part, by the centroid method, signs included.
+
+    The indicators of a latent are summed, turned towards its first one; a loading is the correlation with the sum.
+    """
+    axis = np.full(place.part.size, 0.7)
+    rows = np.flatnonzero(place.loading & (place.row < place.n_observed))
+    item, latent = place.row[rows], place.column[rows]
+    first = {int(k): int(i) for i, k in zip(item[::-1], latent[::-1], strict=True)}
+    lead = np.array([first[int(k)] for k in latent], dtype=np.intp)
+    weight = np.zeros((place.n_observed, len(place.variables)))
+    weight[item, latent] = np.where(cov[item, lead] < 0, -1.0, 1.0)
+    covariance = cov @ weight
+    spread = np.einsum("ij,ij->j", weight, covariance)[latent]
+    loading = covariance[item, latent] / np.sqrt(np.maximum(spread, 1e-12))
+    axis[rows] = np.where(loading < 0, -1.0, 1.0) * np.clip(0.95 * np.abs(loading), 0.2, 0.95)
     return axis

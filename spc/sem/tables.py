@@ -14,7 +14,7 @@ from spc.moments import Moments
 from spc.results import TIDY_COLUMNS
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.problem import label_slopes
-from spc.sem.ram import COVARIANCE, DIRECTED, implied
+from spc.sem.ram import COVARIANCE, DIRECTED
 from spc.sem.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model
 
