@@ -154,3 +154,10 @@ class Model:
     meanstructure: bool = False
     text: str = ""
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"options": dict(self.options)}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        options = state["options"]
+        self.__dict__.update(state, options=MappingProxyType(options if isinstance(options, dict) else {}))

@@ -109,16 +109,16 @@ cases <- list(
   case("variance_in_three_leaves", "y1 + y2 ~ x\ny1 ~~ start(2)*y1")
 )
 
+has_intercepts <- function(text) any(lavParseModelString(text)$op == "~1")
+
 table <- function(case) {
-  ready <- c(case[c("std_lv", "orthogonal", "fixed_x")])
+  means <- isTRUE(case$meanstructure) || case$growth || has_intercepts(case$text)
   found <- suppressWarnings(lavaanify(
-    case$text, meanstructure = isTRUE(case$meanstructure) || case$growth || grepl("~ *[0-9.*]*1( |\n|$)|~ 0 ", case$text),
-    int.ov.free = !case$growth, int.lv.free = case$growth, model.type = if (case$growth) "growth" else "sem",
-    std.lv = ready$std_lv, orthogonal = ready$orthogonal, fixed.x = ready$fixed_x, ceq.simple = TRUE,
-    auto.fix.first = !ready$std_lv, auto.fix.single = TRUE, auto.var = TRUE,
-    auto.cov.lv.x = TRUE, auto.cov.y = TRUE, auto.th = TRUE, auto.delta = TRUE))
-  keep <- intersect(c("lhs", "op", "rhs", "user", "free", "ustart", "exo", "label", "lower", "upper"), names(found))
-  found[keep]
+    case$text, meanstructure = means, int.ov.free = !case$growth, int.lv.free = case$growth,
+    model.type = if (case$growth) "growth" else "sem", std.lv = case$std_lv, orthogonal = case$orthogonal,
+    fixed.x = case$fixed_x, ceq.simple = TRUE, auto.fix.first = !case$std_lv, auto.fix.single = TRUE,
+    auto.var = TRUE, auto.cov.lv.x = TRUE, auto.cov.y = TRUE, auto.th = TRUE, auto.delta = TRUE))
+  found[intersect(c("lhs", "op", "rhs", "user", "free", "ustart", "exo", "label", "lower", "upper"), names(found))]
 }
 
 written <- lapply(cases, function(case) c(case, list(table = table(case))))

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spc.errors import SpecError
@@ -69,11 +69,13 @@ def test_names_come_once_and_in_order():
     assert parse_expression("b*a + b*`two words`/exp(a)").names == ("b", "a", "two words")
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_text_of_a_tree_reads_back_to_it(tree):
     assert parse_expression(str(tree)) == tree
 
 
+@settings(deadline=None)
 @given(TREES, st.tuples(*[st.floats(0.2, 3)] * 4))
 def test_derivative_agrees_with_central_differences(tree, values):
     point = dict(zip(LABELS, values, strict=True))

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spc.errors import SpcError, SpecError, UnsupportedError, UsageError
@@ -44,6 +44,7 @@ def test_the_message_shows_the_line_with_a_caret():
     assert str(caught.value).splitlines()[-2:] == ["    y = f", "      ^"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_any_text_is_a_model_or_our_own_error(text):
     try:
@@ -54,6 +55,7 @@ def test_any_text_is_a_model_or_our_own_error(text):
         assert isinstance(found, Model)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_characters_are_a_model_or_our_own_error(text):
     try:
@@ -76,6 +78,12 @@ def test_growth_without_means_is_a_usage_error():
 def test_intercepts_without_means_are_refused_at_their_place():
     with pytest.raises(SpecError, match="line 2, column 5: found an intercept"):
         model("y ~ x\ny ~ 1", meanstructure=False)
+
+
+@pytest.mark.parametrize("modifier", ["start(0.5)", 'equal("x1~~x1")'])
+def test_a_latent_variance_that_std_lv_fixes_takes_no_start(modifier):
+    with pytest.raises(SpecError, match="std_lv makes latent variances 1; add NA\\*f"):
+        model(f"f =~ x1 + x2 + x3\nf ~~ {modifier}*f", std_lv=True)
 
 
 def test_long_chains_do_not_exhaust_the_stack():

@@ -94,7 +94,7 @@ def test_complete_text_needs_no_options(case):
     assert again.parameters.n_free == found.parameters.n_free
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(LINES, OPTIONS)
 def test_any_model_reads_back_the_same(text, options):
     try:
