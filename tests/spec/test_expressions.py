@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from spc.errors import SpecError
@@ -75,7 +75,7 @@ def test_text_of_a_tree_reads_back_to_it(tree):
     assert parse_expression(str(tree)) == tree
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(TREES, st.tuples(*[st.floats(0.2, 3)] * 4))
 def test_derivative_agrees_with_central_differences(tree, values):
     point = dict(zip(LABELS, values, strict=True))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spc.errors import SpecError
@@ -94,7 +94,7 @@ def test_complete_text_needs_no_options(case):
     assert again.parameters.n_free == found.parameters.n_free
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, OPTIONS)
 def test_any_model_reads_back_the_same(text, options):
     try:
