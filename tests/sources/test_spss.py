@@ -1,0 +1,51 @@
+"""SPSS files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.sources import read_table
+
+pyreadstat = pytest.importorskip("pyreadstat")
+
+
+@pytest.fixture
+def path(tmp_path):
+    frame = pd.DataFrame(
+        {"id": ["a", "b", ""], "q1": [1.0, 8.0, -99.0], "q2": [4.0, 5.0, 6.0], "q3": [1.0, 97.0, np.nan]}
+    )
+    file = tmp_path / "staff.sav"
+    pyreadstat.write_sav(
+        frame,
+        str(file),
+        column_labels={"q1": "How satisfied are you?"},
+        variable_value_labels={"q1": {1.0: "not at all", 7.0: "fully", 8.0: "refused"}},
+        missing_ranges={"q1": [{"lo": 8, "hi": 9}, -99], "q3": [97], "id": ["b"]},
+    )
+    return file
+
+
+def test_declared_missing_codes_become_missing_and_are_counted(path):
+    source = read_table(path)
+    np.testing.assert_array_equal(source.frame["q1"], [1, np.nan, np.nan])
+    np.testing.assert_array_equal(source.frame["q3"], [1, np.nan, np.nan])
+    assert source.frame["id"].isna().tolist() == [False, True, True]
+    found = {f.column: f for f in source.findings}
+    assert set(found) == {"q1", "q3", "id"}
+    assert found["q1"].rule == "user_missing"
+    assert (found["q1"].rows, found["q1"].severity) == ((2, 3), "warning")
+    assert found["q3"].n_rows == 1
+
+
+def test_codes_stay_codes_and_labels_are_kept_apart(path):
+    source = read_table(path)
+    assert source.frame["q1"][0] == 1
+    assert source.labels == {"q1": "How satisfied are you?"}
+    assert source.value_labels["q1"][7.0] == "fully"
+    assert source.frame["q2"].dtype.kind == "i"
+
+
+def test_further_codes_of_the_study(path):
+    np.testing.assert_array_equal(read_table(path, missing=[4]).frame["q2"], [np.nan, 5, 6])
