@@ -184,21 +184,22 @@ def unit_scores(study: Study) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by ``unit`` (and ``wave`` where any table has one): one column a construct (mean over its people, or the
-        unit's own result), ``n_employee`` and ``n_customer`` (people of each side), and ``missing``, which sides a unit
-        lacks, comma-separated. Units of every table are there; what a unit does not have is NaN.
+        Indexed by ``unit`` (and ``wave`` where every survey side has one; results of units without a wave then stand
+        beside each): one column a construct (mean over its people, or the unit's own result), ``n_employee`` and
+        ``n_customer`` (people of each side), and ``missing``, which sides a unit lacks, comma-separated. Units of every
+        table are there; what a unit does not have is NaN. Confidential: it leaves only through the gate.
 
     Raises
     ------
     UsageError
         No table has a unit column.
     """
+    if not any(_has_units(study, table) for table in (*SIDES.values(), "units")):
+        raise UsageError("The study has no units: no table has a unit column.")
     keys = _unit_keys(study)
     blocks = [_side_means(study, side, keys) for side in SIDES if _has_units(study, SIDES[side])]
     if _has_units(study, "units"):
         blocks.append(_unit_results(study, keys))
-    if not blocks:
-        raise UsageError("The study has no units: no table has a unit column.")
     wide = blocks[0]
     for block in blocks[1:]:
         wide = wide.join(block, how="outer")
@@ -210,8 +211,8 @@ def _has_units(study: Study, table: str) -> bool:
 
 
 def _unit_keys(study: Study) -> list[str]:
-    tables = [study.tables[t] for t in (*SIDES.values(), "units") if _has_units(study, t)]
-    return ["unit", "wave"] if tables and all("wave" in table for table in tables) else ["unit"]
+    sides = [study.tables[t] for t in SIDES.values() if _has_units(study, t)] or [study.tables["units"]]
+    return ["unit", "wave"] if all("wave" in table for table in sides) else ["unit"]
 
 
 def _side_means(study: Study, side: Side, keys: list[str]) -> pd.DataFrame:
@@ -225,8 +226,8 @@ def _side_means(study: Study, side: Side, keys: list[str]) -> pd.DataFrame:
 
 def _unit_results(study: Study, keys: list[str]) -> pd.DataFrame:
     units = study.tables["units"]
-    if keys == ["unit"] and "wave" in units:
-        units = latest_wave(units)
+    keys = [key for key in keys if key in units]
+    units = units if len(keys) > 1 else latest_wave(units)
     constructs = [c for c in study.codebook if c.table == "units"]
     results = pd.DataFrame({c.name: score(units, c) for c in constructs}, index=units.index)
     return results.set_index(pd.MultiIndex.from_frame(units[keys]) if len(keys) > 1 else units["unit"])
