@@ -16,8 +16,9 @@ from spc.moments import Moments
 from spc.regression import link_regressions
 from spc.resample import bootstrap
 from spc.results import Note, Provenance, Replicates, fingerprint
-from spc.sem import SemFit, effects, fit, refit
-from spc.spec import model, quoted
+from spc.sem import SemFit, fit, refit
+from spc.sem.effects import effects
+from spc.spec import model
 from spc.study import Study
 from spc.survey import aggregation
 
@@ -68,6 +69,7 @@ def fit_chain(
     >>> chain = fit_chain(study, draws=500)
     >>> chain.level, chain.nunits
     ('unit', 40)
+    >>> folder.cleanup()
     """
     if study.chain is None:
         raise DataError.of(
@@ -101,7 +103,7 @@ def _measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
         return []
     book = {construct.name: construct for construct in study.codebook}
     return [
-        f"{quoted(name)} =~ {' + '.join(map(quoted, book[name].items))}"
+        f"`{name}` =~ {' + '.join(f'`{item}`' for item in book[name].items)}"
         for name in rows.scores
         if len(book[name].items) > 1
     ]

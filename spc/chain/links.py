@@ -14,12 +14,12 @@ Verdict = Literal["holds", "unclear", "opposite", "not interpretable"]
 
 
 def outcomes(model: Model) -> dict[str, list[str]]:
-    r"""Predictors of every outcome of the regressions, in order of the text.
+    """Predictors of every outcome of the regressions, in order of the text.
 
     Examples
     --------
     >>> from spc.spec import model
-    >>> outcomes(model("b ~ a\\nc ~ a + b"))
+    >>> outcomes(model("b ~ a; c ~ a + b"))
     {'b': ['a'], 'c': ['a', 'b']}
     """
     links: dict[str, list[str]] = defaultdict(list)

@@ -12,7 +12,8 @@ import pandas as pd
 from spc.chain.links import verdict
 from spc.regression import LinkRegressions
 from spc.results import Note, Provenance
-from spc.sem import Effects, SemFit
+from spc.sem import SemFit
+from spc.sem.effects import Effects
 
 __all__ = ["ChainFit"]
 

@@ -35,6 +35,7 @@ def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tu
     >>> study = spc.read_study(spc.make_firm(seed=2, units=30).write(folder.name))
     >>> [result.kind for result in spc.fit_study(study, draws=200)]
     ['study', 'chain', 'drivers', 'drivers', 'loyalty']
+    >>> folder.cleanup()
     """
     seed = study.seed if seed is None else seed
     results: list[Result] = [study]

@@ -81,8 +81,8 @@ def test_a_lag_takes_the_cause_from_the_wave_before(small):
     study = small("commitment ~ satisfaction")
     rows = analysis_rows(study, {"commitment": ["satisfaction"]}, [Lag("satisfaction", "commitment", 1)])
     assert rows.waves == {"satisfaction": 1, "commitment": 2}
-    assert rows.scores.loc[[1, 2, 3, 4], "satisfaction"].tolist() == [1, 2, 3, 4]
-    assert rows.scores.loc[[1, 2, 3, 4], "commitment"].tolist() == [3, 3, 5, 7]
+    assert rows.scores.loc[list("1234"), "satisfaction"].tolist() == [1, 2, 3, 4]
+    assert rows.scores.loc[list("1234"), "commitment"].tolist() == [3, 3, 5, 7]
 
 
 def test_without_lags_the_latest_wave_is_taken_and_the_other_named(small):
@@ -120,5 +120,5 @@ def test_a_person_without_the_wave_is_missing_not_guessed(small, tmp_path):
     EMPLOYEES.drop(index=0).to_csv(tmp_path / "employees.csv", index=False)
     study = spc.read_study(tmp_path / "study.toml")
     rows = analysis_rows(study, {"commitment": ["satisfaction"]}, [Lag("satisfaction", "commitment", 1)])
-    assert np.isnan(rows.scores.loc[1, "satisfaction"])
-    assert rows.scores.loc[1, "commitment"] == 3
+    assert np.isnan(rows.scores.loc["1", "satisfaction"])
+    assert rows.scores.loc["1", "commitment"] == 3

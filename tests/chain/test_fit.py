@@ -1,0 +1,121 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import spc
+from spc.chain import recovery
+from spc.errors import DataError, UsageError
+from spc.results import TIDY_COLUMNS
+
+
+@pytest.fixture(scope="module")
+def firm():
+    return spc.make_firm(seed=5, units=60)
+
+
+@pytest.fixture(scope="module")
+def study(firm, tmp_path_factory):
+    return spc.read_study(firm.write(tmp_path_factory.mktemp("firm")))
+
+
+@pytest.fixture(scope="module")
+def chain(study):
+    return spc.fit_chain(study, draws=1000)
+
+
+def rows(chain, kind):
+    table = chain.tidy()
+    return table[table["kind"] == kind].set_index(["lhs", "rhs"])
+
+
+def test_the_preset_chain_is_fitted_on_units(chain):
+    assert (chain.level, chain.nunits) == ("unit", 60)
+    assert len(rows(chain, "link")) == 9
+    assert list(chain.tidy().columns) == list(TIDY_COLUMNS)
+
+
+def test_a_recursive_chain_of_scores_has_the_least_squares_slopes(chain):
+    links, check = rows(chain, "link"), rows(chain, "regression")
+    np.testing.assert_allclose(links["estimate"], check.loc[links.index, "estimate"], rtol=1e-5)
+
+
+def test_a_total_effect_is_the_sum_over_all_ways(chain):
+    total = rows(chain, "total").loc[("customer_value", "employee_satisfaction"), "estimate"]
+    links = rows(chain, "link")["estimate"]
+    ways = [
+        links["customer_value", mediator] * links[mediator, "employee_satisfaction"]
+        for mediator in ("employee_loyalty", "employee_productivity")
+    ]
+    assert total == pytest.approx(sum(ways), rel=1e-9)
+
+
+def test_the_same_seed_gives_the_same_intervals(study, chain):
+    again = spc.fit_chain(study, draws=1000)
+    pd.testing.assert_frame_equal(again.tidy(), chain.tidy())
+    other = spc.fit_chain(study, draws=1000, seed=99)
+    assert not np.allclose(other.tidy()["conf_low"].dropna(), chain.tidy()["conf_low"].dropna())
+
+
+def test_what_unit_means_do_to_links_between_sides_is_said(chain):
+    subjects = {note.subject for note in chain.notes() if note.code == "unit_means_attenuate"}
+    assert subjects == {"employee_loyalty", "employee_productivity", "customer_loyalty"}
+
+
+def test_semopy_finds_the_same_links(study, chain):
+    other = spc.fit_chain(study, draws=200, engine="semopy")
+    np.testing.assert_allclose(rows(other, "link")["estimate"], rows(chain, "link")["estimate"], atol=2e-3)
+
+
+def test_truth_is_recovered_when_units_are_measured_without_error(tmp_path):
+    large = spc.make_firm(seed=11, units=120, employees=150, customers=150, missing=0.0, ledger=False)
+    found = recovery(spc.fit_chain(spc.read_study(large.write(tmp_path)), draws=1000), large.truth)
+    half = (found["conf_high"] - found["conf_low"]) / 2 / 1.96
+    assert (abs(found["estimate"] - found["truth"]) / half).max() < 3.5
+    assert found["share"].median() == pytest.approx(1.0, abs=0.12)
+
+
+def test_few_respondents_pull_links_between_sides_toward_zero():
+    """Median over firms of the employee-to-customer links, far below the truth (field: about half is lost)."""
+    import tempfile
+
+    shares = []
+    for seed in range(6):
+        small = spc.make_firm(seed=seed, units=100, employees=5, customers=15, ledger=False)
+        with tempfile.TemporaryDirectory() as folder:
+            found = recovery(spc.fit_chain(spc.read_study(small.write(folder)), draws=100), small.truth)
+        crossing = found[found["lhs"] == "customer_value"]
+        shares.append(crossing["estimate"].sum() / crossing["truth"].sum())
+    assert np.median(shares) < 0.8
+
+
+def test_one_side_is_fitted_on_persons_with_units_resampled(tmp_path):
+    document = spc.make_firm(seed=2, ledger=False, units=25, sides=("customer",)).write(tmp_path)
+    links = "customer_satisfaction ~ customer_value\\ncustomer_loyalty ~ customer_satisfaction"
+    document.write_text(document.read_text().replace('preset = "service-profit-chain"', f'model = "{links}"'))
+    with pytest.warns(spc.DroppedRowsWarning):
+        chain = spc.fit_chain(spc.read_study(document), draws=200)
+    assert (chain.level, chain.nunits) == ("person", 25)
+    assert [note.severity for note in chain.notes() if note.code == "nested_persons"] == ["info"]
+    table = chain.tidy()
+    assert (table["kind"] == "loading").sum() == 9
+    naive = chain.sem.tidy().set_index(["lhs", "op", "rhs"])["std_error"][
+        "customer_loyalty", "~", "customer_satisfaction"
+    ]
+    resampled = table[table["kind"] == "link"].set_index("lhs").loc["customer_loyalty", "std_error"]
+    assert resampled != pytest.approx(naive, rel=1e-3)
+
+
+def test_a_study_without_a_chain_says_what_to_add(study, tmp_path):
+    text = study.document.text.split("[chain]")[0]
+    for name in ("employees.csv", "customers.csv", "units.csv", "accounts.csv"):
+        source = study.folder / name
+        if source.exists():
+            (tmp_path / name).write_bytes(source.read_bytes())
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises(DataError, match=r"Add \[chain\]"):
+        spc.fit_chain(spc.read_study(tmp_path / "study.toml"))
+
+
+def test_an_unknown_engine_names_those_that_work(study):
+    with pytest.raises(UsageError, match="semopy"):
+        spc.fit_chain(study, engine="lisrel")

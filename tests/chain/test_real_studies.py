@@ -1,0 +1,107 @@
+"""Public data that nobody here made; skipped where they are absent."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import spc
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no public data beside the project")
+
+ITEMS = {
+    "image": [f"IMAG{i}" for i in range(1, 6)],
+    "expectation": [f"CUEX{i}" for i in range(1, 4)],
+    "quality": [f"PERQ{i}" for i in range(1, 8)],
+    "value": ["PERV1", "PERV2"],
+    "satisfaction": [f"CUSA{i}" for i in range(1, 4)],
+    "complaints": ["CUSCO"],
+    "loyalty": [f"CUSL{i}" for i in range(1, 4)],
+}
+SHORT = "value ~ quality\nsatisfaction ~ quality + value\nloyalty ~ satisfaction"
+FULL = """expectation ~ image
+quality ~ expectation
+value ~ expectation + quality
+satisfaction ~ image + expectation + quality + value
+complaints ~ satisfaction
+loyalty ~ image + satisfaction + complaints"""
+
+
+def ecsi(folder, model):
+    constructs = "\n".join(
+        f'[constructs.{name}]\ntable = "customer_responses"\nitems = {items}\nscale = [1, 10]'
+        for name, items in ITEMS.items()
+        if name in model
+    )
+    (folder / "study.toml").write_text(
+        f'[study]\nname = "ECSI"\nallow_outside = true\n[tables.customer_responses]\n'
+        f'file = "{DATA / "ecsi_mobile.csv"}"\n{constructs}\n[chain]\nmodel = """{model}"""\n'
+    )
+    return spc.read_study(folder / "study.toml")
+
+
+def test_the_short_customer_chain_holds(tmp_path):
+    chain = spc.fit_chain(ecsi(tmp_path, SHORT), draws=500)
+    links = chain.tidy().query("kind == 'link'").set_index(["rhs", "lhs"])
+    published = {
+        ("quality", "value"): 0.68,
+        ("quality", "satisfaction"): 0.75,
+        ("value", "satisfaction"): 0.24,
+        ("satisfaction", "loyalty"): 0.80,
+    }
+    assert links["std_all"].round(2).to_dict() == published
+    assert set(links["label"]) == {"holds"}
+    assert round(chain.glance()["cfi"].item(), 2) == 0.94
+
+
+def test_the_full_index_model_is_not_read_link_by_link(tmp_path):
+    chain = spc.fit_chain(ecsi(tmp_path, FULL), draws=500)
+    serious = [note for note in chain.notes() if note.code == "collinear_latents"]
+    assert serious
+    assert all(note.severity == "serious" for note in serious)
+    assert set(chain.tidy().query("kind == 'link'")["label"]) == {"not interpretable"}
+
+
+def test_soldiers_in_companies_over_three_waves(tmp_path):
+    (tmp_path / "study.toml").write_text(
+        f"""[study]
+name = "Companies"
+allow_outside = true
+[tables.employee_responses]
+file = "{DATA / "military_companies.csv"}"
+columns = {{ respondent = "SUBNUM", unit = ["BTN", "COMPANY"], wave = "TIME" }}
+[constructs.job_satisfaction]
+table = "employee_responses"
+items = ["JSAT"]
+scale = [1, 5]
+[constructs.commitment]
+table = "employee_responses"
+items = ["COMMIT"]
+scale = [1, 5]
+[constructs.readiness]
+table = "employee_responses"
+items = ["READY"]
+scale = [1, 5]
+[chain]
+model = "commitment ~ job_satisfaction\\nreadiness ~ commitment"
+[[chain.lags]]
+from = "job_satisfaction"
+to = "commitment"
+waves = 1
+[[chain.lags]]
+from = "commitment"
+to = "readiness"
+waves = 1
+"""
+    )
+    study = spc.read_study(tmp_path / "study.toml")
+    with pytest.warns(spc.DroppedRowsWarning, match="67 of 495"):
+        chain = spc.fit_chain(study, draws=300)
+    wide = pd.read_csv(DATA / "military_companies.csv").query("TIME == 0")
+    rows = wide[["JOBSAT1", "COMMIT2", "READY3"]].dropna()
+    links = chain.tidy().query("kind == 'link'").set_index("lhs")
+    slope = rows.cov().loc["COMMIT2", "JOBSAT1"] / rows["JOBSAT1"].var()
+    assert links.loc["commitment", "estimate"] == pytest.approx(slope, rel=1e-6)
+    assert chain.nunits == 43
+    assert chain.glance()["nobs"].item() == len(rows)
