@@ -18,6 +18,7 @@ from spc.resample import bootstrap
 from spc.results import Note, Provenance, Replicates, fingerprint
 from spc.sem import SemFit, fit, refit
 from spc.sem.effects import effects
+from spc.sem.fit import Engine
 from spc.spec import model
 from spc.study import Study
 from spc.survey import aggregation
@@ -30,7 +31,7 @@ EMPLOYEES, CUSTOMERS = "employee_responses", "customer_responses"
 
 
 def fit_chain(
-    study: Study, *, draws: int = 2000, seed: int | None = None, level: float = 0.95, engine: str = "spc"
+    study: Study, *, draws: int = 2000, seed: int | None = None, level: float = 0.95, engine: Engine = "spc"
 ) -> ChainFit:
     """Fit the service-profit chain of a study.
 
@@ -104,7 +105,7 @@ def _measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
     book = {construct.name: construct for construct in study.codebook}
     return [
         f"`{name}` =~ {' + '.join(f'`{item}`' for item in book[name].items)}"
-        for name in rows.scores
+        for name in map(str, rows.scores)
         if len(book[name].items) > 1
     ]
 

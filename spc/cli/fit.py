@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,7 +19,7 @@ def fit(
     force: Force = False,
     draws: Draws = 2000,
     seed: Seed = None,
-    engine: Annotated[str, typer.Option(help="spc, or semopy as an independent check.")] = "spc",
+    engine: Annotated[Literal["spc", "semopy"], typer.Option(help="spc, or semopy as an independent check.")] = "spc",
     json: Json = False,
 ) -> None:
     """Fit the chain of a study: links, effects, fit, and what to be careful about."""

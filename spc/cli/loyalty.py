@@ -20,7 +20,7 @@ def loyalty(
     from spc.study import read_study
 
     given = read_study(study)
-    released = Gate.of(given).model(loyalty_value(given, **({} if seed is None else {"seed": seed})))
+    released = Gate.of(given).model(loyalty_value(given, seed=given.seed if seed is None else seed))
     written: list[Path] = [] if output is None else write_tables([released], output, force=force)
     if json:
         show.as_json(released.record() | {"written": written})
