@@ -26,7 +26,7 @@ __all__ = ["Gate"]
 
 BoolArray = npt.NDArray[np.bool_]
 
-_SIZES = ("nobs", "responses", "respondents", "employee_responses", "customer_responses", "customers")
+_SIZES = ("nobs", "nobs_min", "responses", "respondents", "employee_responses", "customer_responses", "customers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -315,6 +315,9 @@ def _facts(result: Result) -> dict[str, Any]:
             "seed": provenance.seed,
             "time": provenance.time,
         }
+    title = getattr(getattr(result, "report", None), "title", "")
+    if isinstance(title, str) and title:
+        facts["title"] = title
     for name in ("name", "currency", "seed"):
         if isinstance(getattr(result, name, None), (str, int)):
             facts.setdefault(name, getattr(result, name))

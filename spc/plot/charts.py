@@ -9,7 +9,7 @@ import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Figure, drawing, finish, standin
-from spc.plot.numbers import bracket, number, percent, wording
+from spc.plot.numbers import bracket, number, percent, shares, wording
 
 __all__ = ["effects_plot", "five_points", "importance_performance", "retention_curve", "unit_quality"]
 
@@ -52,9 +52,12 @@ def importance_performance(
     Parameters
     ----------
     table : ReleasedTable
-        Tidy rows of kinds ``importance`` and ``performance`` (0–100), ``lhs`` the driver.
+        Tidy rows of kinds ``importance`` (``std_all`` its share of what is explained) and ``performance`` (0–100),
+        ``lhs`` the driver.
     """
     rows = _rows(table, "importance_performance", ["importance", "performance"])
+    share = rows["std_all"].where((rows["kind"] == "importance") & rows["std_all"].notna())
+    rows = rows.assign(estimate=share.fillna(rows["estimate"]))
     wide = rows.pivot_table(index="lhs", columns="kind", values="estimate", sort=False).reindex(
         columns=["importance", "performance"]
     )
@@ -67,7 +70,7 @@ def importance_performance(
         axes.axvline(float(data["x"].mean()) if len(data) else 50, color=standin("line"), linewidth=0.8, linestyle=":")
         axes.axhline(float(data["y"].mean()) if len(data) else 0, color=standin("line"), linewidth=0.8, linestyle=":")
         axes.set(xlim=(0, 100), ylim=(0, max(10.0, 1.2 * float(data["y"].max() if len(data) else 10))))
-        axes.set(xlabel="Performance (0–100)", ylabel="Importance (share explained, %)")
+        axes.set(xlabel="Performance (0–100)", ylabel="Importance (share of what is explained, %)")
         _name_points(axes, data, [_word(str(name), labels) for name in wide.index])
     said = "; ".join(
         f"{_word(str(name), labels)}: importance {percent(share)}, performance {number(level)}"
@@ -188,8 +191,8 @@ def _word(name: str, labels: Labels) -> str:
 
 
 def _said_share(words: str, row: pd.Series) -> str:
-    span = f"{percent(row['conf_low'])} to {percent(row['conf_high'])}"
-    return f"{words}: {span}" if pd.isna(row["estimate"]) else f"{words}: {percent(row['estimate'])} ({span})"
+    value, low, high = shares(row["estimate"], row["conf_low"], row["conf_high"])
+    return f"{words}: {low} to {high}" if pd.isna(row["estimate"]) else f"{words}: {value} ({low} to {high})"
 
 
 def _forest(
@@ -223,17 +226,16 @@ def _colour(low: float, high: float, zero: bool) -> str:
 
 
 def _name_points(axes: Any, data: pd.DataFrame, names: Sequence[str]) -> None:
-    """Names beside points, moved down where they would cover one another."""
-    step = 0.05 * (axes.get_ylim()[1] or 1)
-    heights: dict[bool, list[float]] = {True: [], False: []}
+    """Names beside points, on the side and at the height where they cover least, with a hair line when moved."""
+    step = 0.055 * (axes.get_ylim()[1] or 1)
+    taken: list[tuple[bool, float]] = []
     for at in data["y"].sort_values(ascending=False).index:
         x, y = float(data["x"][at]), float(data["y"][at])
-        left = x > 55
-        place = y
-        while any(abs(place - other) < step for other in heights[left]):
-            place -= step
-        heights[left].append(place)
+        sides = [left for left in (x > 55, x <= 55) if (x > 40 if left else x < 62)]
+        tries = [(abs(k), left, y - k * step / 2) for left in sides for k in range(24)]
+        _, left, place = min(t for t in tries if not any(side == t[1] and abs(t[2] - h) < step for side, h in taken))
+        taken.append((left, place))
         axes.annotate(
-            names[at], (x, y), xytext=(x - 2.2 if left else x + 2.2, place), va="center",
-            ha="right" if left else "left", fontsize=10.5,
+            names[at], (x, y), xytext=(x - 4 if left else x + 4, place), va="center", ha="right" if left else "left",
+            fontsize=10.5, arrowprops={"arrowstyle": "-", "color": standin("line"), "linewidth": 0.7, "shrinkB": 4},
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["between", "bracket", "ends", "money", "number", "percent", "points", "wording"]
+__all__ = ["between", "bracket", "ends", "money", "number", "percent", "points", "shares", "wording"]
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 MISSING = "–"
@@ -38,6 +38,18 @@ def percent(value: float, digits: int = 0) -> str:
     (['28', '%'], ['81.2', '%'])
     """
     return MISSING if not math.isfinite(value) else _signed(f"{100 * value:,.{digits}f}") + "\u00a0%"
+
+
+def shares(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A share and its interval in per cent, with a decimal where the interval is narrow.
+
+    Examples
+    --------
+    >>> [text.split()[0] for text in shares(0.159, 0.155, 0.163)]
+    ['15.9', '15.5', '16.3']
+    """
+    digits = 1 if math.isfinite(value) and abs(high - low) < 0.1 else 0
+    return percent(value, digits), percent(low, digits), percent(high, digits)
 
 
 def points(value: float) -> str:

@@ -1,0 +1,102 @@
+"""What a report is written from: results behind the gate, sorted by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from spc.disclosure import DisclosureRule, Gate, ReleasedModel
+from spc.errors import UsageError
+from spc.results import Result
+
+__all__ = ["Material", "gather", "glance_row", "kind_rows", "listed", "positions"]
+
+KINDS = ("study", "chain", "drivers", "loyalty")
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Released results by kind.
+
+    Attributes
+    ----------
+    gate : Gate
+    models : tuple of ReleasedModel
+        All, in the order given.
+    labels : mapping of str to str
+        Of constructs, in words.
+    currency : str
+    """
+
+    gate: Gate
+    models: tuple[ReleasedModel, ...]
+    labels: Mapping[str, str]
+    currency: str
+
+    def every(self, kind: str) -> tuple[ReleasedModel, ...]:
+        """Models of a kind."""
+        return tuple(model for model in self.models if model.kind == kind)
+
+    def one(self, kind: str) -> ReleasedModel | None:
+        """The last model of a kind."""
+        return next(iter(reversed(self.every(kind))), None)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the links of the chain may be read as findings."""
+        chain = self.one("chain")
+        if chain is None:
+            return False
+        links = kind_rows(chain, "link")
+        return len(links) > 0 and not (links["label"] == "not interpretable").any()
+
+
+def gather(results: Sequence[Result] | Result, rule: DisclosureRule | None) -> Material:
+    """Pass results through one gate.
+
+    Raises
+    ------
+    UsageError
+        There is nothing to report, or something is no result.
+    DataError
+        A result rests on too few people.
+    """
+    given = [results] if isinstance(results, Result) else list(results)
+    if not given:
+        raise UsageError(f"There is nothing to report. Pass results of the kinds {', '.join(KINDS)}.")
+    strange = [type(result).__name__ for result in given if not isinstance(result, Result)]
+    if strange:
+        raise UsageError(f"A report is composed of results with tidy, glance and notes; found {', '.join(strange)}.")
+    study = next((result for result in given if result.kind == "study"), None)
+    gate = Gate.of(study, rule)
+    models = tuple(gate.model(result) for result in given)
+    labels = {name: label for model in models for name, label in model.labels.items()}
+    currency = next((str(m.facts["currency"]) for m in models if m.facts.get("currency")), "")
+    if not currency:
+        currency = next((str(glance_row(m).currency) for m in models if "currency" in m.glance.frame), "")
+    return Material(gate, models, MappingProxyType(labels), currency)
+
+
+def kind_rows(model: ReleasedModel, *kinds: str) -> pd.DataFrame:
+    """Tidy rows of the given kinds; the index is the row's place in the table."""
+    frame = model.tidy.frame
+    return frame[frame["kind"].isin(kinds)]
+
+
+def listed(frame: pd.DataFrame) -> list[Any]:
+    """Rows as tuples with the columns as attributes."""
+    return list(frame.itertuples(index=False))
+
+
+def positions(model: ReleasedModel, *kinds: str) -> list[int]:
+    """Places of the rows of the given kinds."""
+    return [int(i) for i in kind_rows(model, *kinds).index]
+
+
+def glance_row(model: ReleasedModel) -> Any:
+    """The one row of the summary."""
+    return next(model.glance.frame.itertuples(index=False))

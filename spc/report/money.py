@@ -1,0 +1,171 @@
+"""Loyalty in money: retention, lifetime value, and the firm's own figure beside what is usually quoted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from spc.disclosure import ReleasedModel
+from spc.plot import five_points, retention_curve
+from spc.plot.numbers import ends, money, number, percent, points, shares
+from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Prose, Section, StatsBlock, TableBlock
+from spc.report.material import Material, glance_row, kind_rows, listed, positions
+from spc.report.words import money_sentence, periods
+
+__all__ = ["headline", "money_section", "stats"]
+
+_NAMES = {
+    "retention": "Retention",
+    "churn": "Customers lost",
+    "margin": "Margin",
+    "multiple": "Margin multiple",
+    "elasticity": "Elasticity of customer value",
+    "clv": "Value of a customer",
+    "clv_new": "Value of a customer to be won",
+    "uplift_percent": "Own figure, of customer value",
+    "uplift_money": "Own figure, per customer",
+    "uplift_base": "Own figure, all present customers",
+    "uplift_relative": "The same number read as per cent of retention",
+    "claim": "Usually quoted",
+}
+_MONEY = {"margin", "clv", "clv_new", "uplift_money", "uplift_base"}
+_SHARE = {"retention", "churn", "uplift_percent", "uplift_relative", "claim"}
+
+
+def headline(material: Material, loyalty: ReleasedModel) -> str:
+    """The verdict in money, or in per cent where the ledger has no margins."""
+    terms = glance_row(loyalty)
+    for kind in ("uplift_base", "uplift_percent"):
+        rows = kind_rows(loyalty, kind)
+        if len(rows):
+            row = listed(rows)[0]
+            return money_sentence(row, terms, material.currency, whole=kind == "uplift_base")
+    return ""
+
+
+def stats(material: Material, loyalty: ReleasedModel) -> StatsBlock:
+    """Retention, customer value and the own figure, set large."""
+    items = []
+    for kind, label in (
+        ("retention", "Retention"),
+        ("clv", "Value of a customer"),
+        ("uplift_percent", "Five points more"),
+    ):
+        rows = kind_rows(loyalty, kind)
+        if len(rows):
+            row = listed(rows)[0]
+            value, low, high = written(row, material.currency)
+            named = (
+                f"{points(float(glance_row(loyalty).points)).capitalize()} more retention"
+                if kind == "uplift_percent"
+                else label
+            )
+            items.append(
+                (named, f"+{value}" if kind == "uplift_percent" and row.estimate > 0 else value, f"{low} to {high}")
+            )
+    return StatsBlock(tuple(items))
+
+
+def written(row: Any, currency: str) -> tuple[str, str, str]:
+    """Estimate and ends of a row in the words of its kind."""
+    values = (float(row.estimate), float(row.conf_low), float(row.conf_high))
+    sort = row.lhs if row.kind == "closed_form" else row.kind
+    if sort in _MONEY:
+        return tuple(money(v, currency) for v in values)  # type: ignore[return-value]
+    if sort in _SHARE:
+        return shares(*values)
+    return (number(values[0]), *ends(*values[1:]))
+
+
+def money_section(material: Material, loyalty: ReleasedModel) -> Section:
+    """Everything on money."""
+    terms = glance_row(loyalty)
+    blocks: list[Block] = [Prose(_retention_sentence(loyalty, terms))]
+    if loyalty.curve is not None and len(loyalty.curve.frame.dropna(subset=["survival"])) > 1:
+        figure = retention_curve(loyalty.curve, period=str(terms.period))
+        blocks.append(
+            FigureBlock(figure, "Share of customers still there, with its interval; dashed: at a constant rate.")
+        )
+    if positions(loyalty, "uplift_percent"):
+        figure = five_points(loyalty.tidy, title=f"What {points(float(terms.points))} more retention are worth")
+        blocks += [
+            Prose(_own_sentence(loyalty, terms)),
+            FigureBlock(
+                figure, "The firm's own figure, the same without a horizon, and the range that is usually quoted."
+            ),
+        ]
+    columns = (
+        Column("Figure", _name),
+        Column("On what terms", lambda row: str(row.rhs)),
+        Column("Estimate", lambda row: written(row, material.currency)[0], True),
+        Column("Interval", lambda row: " to ".join(written(row, material.currency)[1:]), True),
+    )
+    known = [
+        i for i in range(len(loyalty.tidy.frame)) if loyalty.tidy.frame["kind"].iloc[i] in {*_NAMES, "closed_form"}
+    ]
+    blocks.append(TableBlock(loyalty.tidy, "Loyalty in money", columns, known))
+    blocks.append(_terms(material, terms))
+    return Section("money", "Money", tuple(blocks))
+
+
+def _name(row: Any) -> str:
+    if row.kind == "closed_form":
+        return f"{_NAMES.get(row.lhs, row.lhs)}, closed form"
+    return _NAMES.get(row.kind, str(row.kind))
+
+
+def _retention_sentence(loyalty: ReleasedModel, terms: Any) -> str:
+    rows = kind_rows(loyalty, "retention")
+    if rows.empty:
+        return "Retention could not be computed."
+    row = listed(rows)[0]
+    value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
+    return f"{value} of customers stay from one {terms.period} to the next (between {low} and {high})."
+
+
+def _own_sentence(loyalty: ReleasedModel, terms: Any) -> str:
+    row = listed(kind_rows(loyalty, "uplift_percent"))[0]
+    value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
+    text = (
+        f"{points(float(terms.points)).capitalize()} more retention raise the value of a customer by {value} "
+        f"(between {low} and {high}) {periods(float(terms.horizon), str(terms.period))}."
+    )
+    claim = kind_rows(loyalty, "claim")
+    if claim.empty:
+        return text
+    quoted = listed(claim)[0]
+    return f"{text} {_against(row, quoted)}"
+
+
+def _against(own: Any, quoted: Any) -> str:
+    span = f"{percent(quoted.conf_low)} to {percent(quoted.conf_high)}"
+    where = (
+        "below"
+        if own.conf_high < quoted.conf_low
+        else "above"
+        if own.conf_low > quoted.conf_high
+        else "at least partly in"
+    )
+    return f"That is {where} the {span} that are usually quoted."
+
+
+def _terms(material: Material, terms: Any) -> FactsBlock:
+    """On what terms money was counted."""
+    horizon = float(terms.horizon)
+    pairs = [
+        ("Horizon", "none" if math.isinf(horizon) else periods(horizon, str(terms.period)).removeprefix("over ")),
+        ("Discount", f"{percent(float(terms.discount), 1)} per {terms.period}"),
+        ("Rise in retention", points(float(terms.points))),
+        ("Currency", material.currency or "not stated"),
+    ]
+    for name, words in (
+        ("customers", "Customers in the ledger"),
+        ("active", "Present customers"),
+        ("events", "Customers lost"),
+    ):
+        value = getattr(terms, name, None)
+        if value is not None and not pd.isna(value):
+            pairs.append((words, f"{int(value):,}"))
+    return FactsBlock("Terms", tuple(pairs))
