@@ -216,9 +216,11 @@ class Estimates:
     def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw ``n`` parameter vectors from their normal approximation, shape (n, k)."""
         mean = self.table["estimate"].to_numpy(dtype=float)
-        values, vectors = np.linalg.eigh(self.vcov)
-        root = vectors * np.sqrt(np.clip(values, 0.0, None))
-        return np.asarray(mean + rng.standard_normal((n, mean.size)) @ root.T)
+        unit = np.sqrt(self.vcov.diagonal())
+        unit[unit == 0.0] = 1.0
+        values, vectors = np.linalg.eigh(self.vcov / np.outer(unit, unit))
+        root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
+        return np.asarray(mean + rng.standard_normal((n, mean.size)) @ root * unit)
 
 
 @dataclass(frozen=True, eq=False)

@@ -173,14 +173,16 @@ def _parameter_draws(fit: SemFit, draws: int, seed: int, replicates: Replicates 
 
 def _matched_draws(estimates: Estimates, n: int, rng: np.random.Generator) -> FloatArray:
     """Normal draws moved and turned so that mean and covariance are exactly those of the estimates."""
-    values, vectors = np.linalg.eigh(estimates.vcov)
-    kept = values > 1e-14 * max(float(values.max(initial=0.0)), 1e-300)
-    standard = rng.standard_normal((n, int(kept.sum())))
+    unit = np.sqrt(estimates.vcov.diagonal())
+    unit[unit == 0.0] = 1.0
+    values, vectors = np.linalg.eigh(estimates.vcov / np.outer(unit, unit))
+    root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
+    standard = rng.standard_normal((n, len(unit)))
     standard -= standard.mean(axis=0)
     factor = np.linalg.cholesky(np.atleast_2d(np.cov(standard, rowvar=False)))
     matched = np.linalg.solve(factor, standard.T).T
     mean = estimates.table["estimate"].to_numpy(dtype=float)
-    return np.asarray(mean + (matched * np.sqrt(values[kept])) @ vectors[:, kept].T)
+    return np.asarray(mean + matched @ root * unit)
 
 
 # -- what there is to compute
