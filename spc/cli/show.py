@@ -28,18 +28,36 @@ def say(text: str = "", style: str | None = None) -> None:
 
 
 def number(value: Any, digits: int = 2) -> str:
-    """A number for a terminal cell; empty when missing.
+    """A number for a terminal cell: so many decimals, more where they would be zeros; empty when missing.
 
     Examples
     --------
-    >>> number(1234.567), number(float("nan")), number("a")
-    ('1,234.57', '', 'a')
+    >>> number(1234.567), number(0.00312), number(float("nan")), number("a")
+    ('1,234.57', '0.0031', '', 'a')
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool | str):
         return str(value)
-    return f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}"
+    if not isinstance(value, float):
+        return f"{value:,}"
+    return f"{value:,.{_decimals(value, digits)}f}"
+
+
+def _decimals(size: float, digits: int) -> int:
+    size = abs(size)
+    return digits if size == 0 or size >= 10.0 ** (1 - digits) else digits + math.floor(-math.log10(size))
+
+
+def probability(value: float) -> str:
+    """A p value, never as zero.
+
+    Examples
+    --------
+    >>> probability(0.0002), probability(0.034)
+    ('p < 0.001', 'p = 0.034')
+    """
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
 def table(
@@ -49,7 +67,8 @@ def table(
     view = Table(title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold", box=None)
     for name, heading in columns.items():
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        view.add_column(escape(heading), justify="right" if numeric or name in formats else "left", overflow="fold")
+        right = numeric or name in formats or name == "interval"
+        view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right)
     for record in frame[list(columns)].to_dict("records"):
         view.add_row(*(escape(formats.get(str(name), number)(value)) for name, value in record.items()))
     Console(highlight=False).print(view)
@@ -165,11 +184,16 @@ def _labelled(released: ReleasedModel, kinds: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
+def _ways(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(way=frame["rhs"] + " → " + frame["lhs"], interval=_interval)
+
+
 def _interval(frame: pd.DataFrame, digits: int = 2) -> list[str]:
-    return [
-        "" if pd.isna(low) else f"{number(low, digits)} to {number(high, digits)}"
-        for low, high in zip(frame["conf_low"], frame["conf_high"], strict=True)
-    ]
+    def text(low: float, high: float) -> str:
+        decimals = _decimals(max(abs(low), abs(high)), digits)
+        return "" if math.isnan(low) else f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+
+    return [text(low, high) for low, high in zip(frame["conf_low"], frame["conf_high"], strict=True)]
 
 
 def study(released: ReleasedModel) -> None:
@@ -192,32 +216,30 @@ def study(released: ReleasedModel) -> None:
 def chain(released: ReleasedModel) -> None:
     """Print links with their check, total effects, fit and notes."""
     links = _labelled(released, ["link"]).reset_index(drop=True)
-    check = _labelled(released, ["regression"])[["lhs", "rhs", "estimate"]].rename(columns={"estimate": "check"})
-    links = links.merge(check, on=["lhs", "rhs"], how="left").assign(interval=_interval)
+    check = _labelled(released, ["regression"])[["lhs", "rhs", "std_all"]].rename(columns={"std_all": "check"})
     columns = {
-        "rhs": "from",
-        "lhs": "to",
+        "way": "link",
         "estimate": "effect",
         "interval": "interval",
-        "std_all": "standardised",
-        "check": "regression",
+        "std_all": "std.",
+        "check": "OLS std.",
         "label": "verdict",
     }
-    table(links, columns, "Links of the chain")
-    totals = _labelled(released, ["total"]).assign(interval=_interval)
+    table(_ways(links.merge(check, on=["lhs", "rhs"], how="left")), columns, "Links of the chain")
+    totals = _labelled(released, ["total"])
     direct = set(zip(links["rhs"], links["lhs"], strict=True))
-    far = totals[[pair not in direct for pair in zip(totals["rhs"], totals["lhs"], strict=True)]]
+    ends = set(links["lhs"]) - set(links["rhs"])
+    pairs = zip(totals["rhs"], totals["lhs"], strict=True)
+    far = totals[[pair not in direct and pair[1] in ends for pair in pairs]]
     if len(far):
         say()
-        table(
-            far,
-            {"rhs": "from", "lhs": "to", "estimate": "total effect", "interval": "interval", "std_all": "standardised"},
-            "Effects through the chain",
-        )
+        columns = {"way": "from → to", "estimate": "total effect", "interval": "interval", "std_all": "std."}
+        table(_ways(far), columns, "Effects through to the end of the chain")
     fit = released.glance.frame.iloc[0]
     say()
     say(
-        f"Fit: chi-square {fit['chisq']:.2f} on {fit['df']:.0f} df (p = {fit['pvalue']:.3f}), CFI {fit['cfi']:.3f}, "
+        f"Fit: chi-square {fit['chisq']:.2f} on {fit['df']:.0f} df ({probability(fit['pvalue'])}), "
+        f"CFI {fit['cfi']:.3f}, "
         f"RMSEA {fit['rmsea']:.3f} [{fit['rmsea_ci_lower']:.3f}, {fit['rmsea_ci_upper']:.3f}], "
         f"SRMR {fit['srmr']:.3f}; {fit['nobs']:.0f} {fit['level']}s."
     )
@@ -227,18 +249,14 @@ def chain(released: ReleasedModel) -> None:
 def loyalty(released: ReleasedModel) -> None:
     """Print what loyalty is worth."""
     frame = released.tidy.frame
-    frame = frame.assign(
-        what=[
-            " ".join(filter(None, (lhs.replace("_", " "), rhs))) for lhs, rhs in zip(frame.lhs, frame.rhs, strict=True)
-        ],
-        interval=_interval(frame, 3),
-    )
-    table(frame, {"what": "loyalty in money", "estimate": "figure", "interval": "interval"}, "", {"estimate": _three})
+    what = [_quantity(lhs, rhs) for lhs, rhs in zip(frame["lhs"], frame["rhs"], strict=True)]
+    frame = frame.assign(what=what, interval=_interval(frame))
+    table(frame, {"what": "loyalty in money", "estimate": "figure", "interval": "interval"})
     notes(released.notes)
 
 
-def _three(value: Any) -> str:
-    return number(value, 3)
+def _quantity(lhs: str, rhs: str) -> str:
+    return ", ".join(filter(None, (lhs.replace("_", " "), rhs)))
 
 
 def drivers(released: ReleasedModel) -> None:
@@ -260,12 +278,10 @@ def recovery(frame: pd.DataFrame) -> None:
         interval=_interval(frame),
         covered=["yes" if inside else "no" for inside in frame["covered"]],
         share=[f"{share:.0%}" for share in frame["share"]],
-        lhs=frame["lhs"].str.replace("_", " "),
-        rhs=frame["rhs"].str.replace("_", " "),
+        way=(frame["rhs"] + " → " + frame["lhs"]).str.replace("_", " "),
     )
     columns = {
-        "rhs": "from",
-        "lhs": "to",
+        "way": "link",
         "truth": "truth",
         "estimate": "estimate",
         "interval": "interval",
