@@ -179,8 +179,7 @@ def _positive(matrix: FloatArray) -> bool:
     root = np.sqrt(np.abs(matrix.diagonal()))
     kept = root > 0
     scaled = matrix[np.ix_(kept, kept)] / np.outer(root[kept], root[kept])
-    factor, fault = dpotrf(scaled + 1e-8 * np.eye(len(scaled)), lower=1) if scaled.size else (None, 0)
-    return not fault
+    return not scaled.size or not dpotrf(scaled + 1e-8 * np.eye(len(scaled)), lower=1)[1]
 
 
 def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 from warnings import warn
@@ -162,7 +161,7 @@ def fit(
     engine: Engine = "spc",
     level: float = 0.95,
 ) -> SemFit:
-    """Fit a structural equation model by maximum likelihood.
+    r"""Fit a structural equation model by maximum likelihood.
 
     The search runs on standardised moments by Fisher scoring, so the units of the variables change nothing but the
     units of the results.
@@ -211,7 +210,7 @@ def fit(
     --------
     >>> names = ["skill", "mood", "sales"]
     >>> published = Moments(names, 200, None, [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]])
-    >>> chain = fit("mood ~ a*skill\\nsales ~ b*mood\\nab := a*b", published)
+    >>> chain = fit("mood ~ a*skill\nsales ~ b*mood\\nab := a*b", published)
     >>> chain.tidy().query("op in ['~', ':=']")[["lhs", "op", "rhs", "estimate", "std_error"]].round(3)
          lhs  op    rhs  estimate  std_error
     0   mood   ~  skill       0.4      0.065

@@ -258,12 +258,12 @@ class Residuals:
     def covariance(self, scaling: Scaling) -> FloatArray:
         """Residual covariances (p, p): raw, by sample deviations (Bentler), each by its own (Bollen), or Mplus."""
         if scaling == "none":
-            return self.cov - self.sigma
+            return np.asarray(self.cov - self.sigma)
         root = np.sqrt(self.cov.diagonal())
         if scaling == "bentler":
-            return (self.cov - self.sigma) / np.outer(root, root)
+            return np.asarray((self.cov - self.sigma) / np.outer(root, root))
         implied = np.sqrt(self.sigma.diagonal())
-        residual = self.cov / np.outer(root, root) - self.sigma / np.outer(implied, implied)
+        residual: FloatArray = self.cov / np.outer(root, root) - self.sigma / np.outer(implied, implied)
         if scaling == "mplus":
             np.fill_diagonal(residual, (self.cov - self.sigma).diagonal() / self.cov.diagonal())
         return residual
@@ -273,11 +273,11 @@ class Residuals:
         if self.mean is None or self.mu is None:
             return np.empty(0)
         if scaling == "none":
-            return self.mean - self.mu
+            return np.asarray(self.mean - self.mu)
         root = np.sqrt(self.cov.diagonal())
         if scaling == "bentler":
-            return (self.mean - self.mu) / root
-        return self.mean / root - self.mu / np.sqrt(self.sigma.diagonal())
+            return np.asarray((self.mean - self.mu) / root)
+        return np.asarray(self.mean / root - self.mu / np.sqrt(self.sigma.diagonal()))
 
 
 def _root_mean_square(residuals: Residuals, scaling: Scaling, means: bool) -> float:

@@ -184,7 +184,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     >>> r = [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]]
     >>> measures = fit_measures(fit("y ~ m\nm ~ x", Moments(["x", "m", "y"], 200, None, r)))
     >>> {name: round(measures[name], 3) for name in ("npar", "df", "chisq", "cfi", "rmsea")}
-    {'npar': 4, 'df': 1, 'chisq': 3.199, 'cfi': 0.976, 'rmsea': 0.105}
+    {'npar': 4, 'df': 1, 'chisq': 3.2, 'cfi': 0.976, 'rmsea': 0.105}
     """
     test, n, place = _test(fit), fit.problem.divisor, fit.problem.place
     chisq, df, npar = test["chisq"], int(test["df"]), int(test["npar"])

@@ -73,7 +73,7 @@ class Problem:
     @property
     def size(self) -> int:
         """Number of coordinates: free parameters less constraints."""
-        return self.map.shape[1]
+        return int(self.map.shape[1])
 
     def values(self, x: FloatArray) -> FloatArray:
         """Balanced values of all R rows at coordinates ``x``."""

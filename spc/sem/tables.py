@@ -130,7 +130,7 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     >>> from spc.sem import fit
     >>> chain = fit("y ~ x", Moments(["x", "y"], 100, None, [[4.0, 2.0], [2.0, 9.0]]))
     >>> standardized(chain).loc[0, ["estimate", "std_error"]].astype(float).round(4).tolist()
-    [0.3333, 0.0838]
+    [0.3333, 0.0864]
     """
     if type not in ("all", "lv"):
         raise UsageError(f"type={type!r}: expected 'all' or 'lv'.")
