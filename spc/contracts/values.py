@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +32,19 @@ def key_text(column: pd.Series) -> pd.Series:
     ['007', nan]
     """
     codes, values = pd.factorize(column)
-    texts = np.array([_code(value) for value in values], dtype=object)
-    blank = np.array([text == "" for text in texts], dtype=bool)
-    texts[blank] = np.nan
-    filled = np.append(texts, np.nan)[codes]
-    return pd.Series(filled, index=column.index, name=column.name, dtype=object)
+    texts = np.array([*_texts(values), np.nan], dtype=object)
+    if is_text(column):
+        texts[texts == ""] = np.nan
+    return pd.Series(texts[codes], index=column.index, name=column.name, dtype=object, copy=False)
+
+
+def _texts(values: Any) -> Iterable[str]:
+    """Spelling of different values."""
+    if values.dtype.kind == "f" and bool((values == np.floor(values)).all()) and bool((np.abs(values) < 2**63).all()):
+        values = values.astype(np.int64)
+    if values.dtype.kind in "iu":
+        return map(str, values.tolist())
+    return [value.strip() if type(value) is str else _code(value) for value in values]
 
 
 def _code(value: object) -> str:
