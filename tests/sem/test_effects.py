@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -17,9 +18,7 @@ from hypothesis import strategies as st
 from spc.errors import SpcWarning, UsageError
 from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, Replicates, Result
-from spc.sem import SemFit, fit
-from spc.sem import effects as effects_module
-from spc.sem.effects import Effects, effects
+from spc.sem import Effects, SemFit, effects, fit
 from spc.spec import model
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "lavaan_ml.json").read_text())
@@ -308,8 +307,8 @@ def test_many_paths_are_cut_with_a_note_and_totals_stay(monkeypatch: pytest.Monk
     truth = {(y, x): 0.2 for k, y in enumerate(names) for x in names[:k]}
     result = fit(text, moments_under(truth, names))
     whole = effects(result, draws=50)
-    monkeypatch.setattr(effects_module, "MAX_PATHS", 5)
-    cut: Effects = effects_module.effects(result, draws=50)
+    monkeypatch.setattr(sys.modules["spc.sem.effects"], "MAX_PATHS", 5)
+    cut: Effects = effects(result, draws=50)
     assert (cut.tidy()["kind"] == "indirect").sum() == 5 < (whole.tidy()["kind"] == "indirect").sum()
     assert [note.code for note in cut.notes()] == ["many_paths"]
     pd.testing.assert_series_equal(
