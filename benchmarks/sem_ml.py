@@ -1,0 +1,168 @@
+"""Time an ordinary maximum-likelihood fit against semopy and, where R has it, lavaan.
+
+    python benchmarks/sem_ml.py [--repeats 21] [--n 2000] [--profile]
+
+Seven latent variables in a chain, four items each, n = 2,000, one BLAS thread. Each program does what its user waits
+for: estimates, standard errors and fit measures. The times are medians of one run on one machine; read the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import logging
+import pstats
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+import spc
+from spc.linalg import one_blas_thread
+
+LATENTS = ("isq", "esat", "eloy", "val", "csat", "cloy", "prof")
+MODEL = "\n".join(
+    [f"{name} =~ {' + '.join(f'{name}{i}' for i in range(1, 5))}" for name in LATENTS]
+    + [f"{outcome} ~ {cause}" for cause, outcome in pairwise(LATENTS)]
+)
+Row = tuple[str, str, str]
+
+LAVAAN = """
+suppressPackageStartupMessages({library(lavaan); library(jsonlite)})
+arguments <- commandArgs(trailingOnly = TRUE)
+data <- read.csv(arguments[1])
+model <- paste(readLines(arguments[2]), collapse = "\\n")
+once <- function() {
+  fit <- sem(model, data)
+  list(parameterEstimates(fit), fitMeasures(fit))
+}
+found <- once()
+seconds <- replicate(as.integer(arguments[3]), system.time(once(), gcFirst = FALSE)[["elapsed"]])
+rows <- found[[1]][c("lhs", "op", "rhs", "est", "se")]
+write_json(list(seconds = seconds, rows = rows, chisq = unname(found[[2]]["chisq"])), arguments[4], digits = NA)
+"""
+
+
+def simulate(n: int, seed: int) -> pd.DataFrame:
+    """Answers to 28 items under a chain of seven latent variables with paths of 0.5."""
+    rng = np.random.default_rng(seed)
+    level = rng.standard_normal(n)
+    columns: dict[str, np.ndarray] = {}
+    for k, name in enumerate(LATENTS):
+        level = level if k == 0 else 0.5 * level + np.sqrt(0.75) * rng.standard_normal(n)
+        for i, loading in enumerate((0.8, 0.75, 0.7, 0.65), start=1):
+            columns[f"{name}{i}"] = 4.0 + loading * level + np.sqrt(1 - loading**2) * rng.standard_normal(n)
+    return pd.DataFrame(columns)
+
+
+def median_seconds(task: Callable[[], object], repeats: int) -> float:
+    task()
+    times = []
+    with one_blas_thread():
+        for _ in range(repeats):
+            begin = time.perf_counter()
+            task()
+            times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def ours(frame: pd.DataFrame) -> pd.DataFrame:
+    fit = spc.fit(MODEL, frame)
+    fit.glance()
+    return fit.tidy()
+
+
+def semopys(frame: pd.DataFrame) -> pd.DataFrame:
+    import semopy
+
+    peer = semopy.Model(MODEL)
+    peer.fit(frame)
+    semopy.calc_stats(peer)
+    return peer.inspect()
+
+
+def semopy_estimates(frame: pd.DataFrame) -> dict[Row, float]:
+    table = semopys(frame)
+    found = {}
+    for left, op, right, value in zip(table["lval"], table["op"], table["rval"], table["Estimate"], strict=True):
+        loading = op == "~" and left not in LATENTS
+        found[(right, "=~", left) if loading else (left, op, right)] = float(value)
+    return found
+
+
+def lavaans(frame: pd.DataFrame, repeats: int) -> tuple[float, dict[Row, float]] | None:
+    """Seconds a fit as measured inside R, and the estimates; None where there is no R with lavaan."""
+    rscript = shutil.which("Rscript")
+    if rscript is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder, name) for name in ("data.csv", "model.txt", "out.json", "run.R")]
+        frame.to_csv(paths[0], index=False)
+        paths[1].write_text(MODEL)
+        paths[3].write_text(LAVAAN)
+        command = [rscript, str(paths[3]), str(paths[0]), str(paths[1]), str(repeats), str(paths[2])]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            return None
+        out = json.loads(paths[2].read_text())
+    rows = {(row["lhs"], row["op"], row["rhs"]): float(row["est"]) for row in out["rows"]}
+    return statistics.median(out["seconds"]), rows
+
+
+def furthest(mine: Mapping[Row, float], theirs: Mapping[Row, float]) -> float:
+    return max(abs(value - theirs[row]) for row, value in mine.items() if row in theirs)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=21)
+    parser.add_argument("--n", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--profile", action="store_true", help="show where our own time goes")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    frame = simulate(options.n, options.seed)
+
+    table = ours(frame)
+    mine = dict(zip(zip(table["lhs"], table["op"], table["rhs"], strict=True), table["estimate"], strict=True))
+    base = median_seconds(lambda: ours(frame), 5 * options.repeats)
+    results = [("spc", base, None)]
+    results.append(("semopy", median_seconds(lambda: semopys(frame), options.repeats), semopy_estimates(frame)))
+    referee = lavaans(frame, options.repeats)
+    if referee is not None:
+        results.append(("lavaan", *referee))
+
+    shown = Table("program", "seconds a fit", "times as long", "largest difference in an estimate")
+    for name, seconds, estimates in results:
+        far = "" if estimates is None else f"{furthest(mine, estimates):.1e}"
+        shown.add_row(name, f"{seconds:.4f}", f"{seconds / base:.1f}", far)
+    console = Console()
+    console.print(
+        f"{frame.shape[1]} items, {len(LATENTS)} latent variables, n = {len(frame)}, estimates + errors + fit"
+    )
+    console.print(shown)
+    if referee is None:
+        console.print("Without Rscript and its packages lavaan and jsonlite there is no third row.")
+    if options.profile:
+        profile = cProfile.Profile()
+        profile.enable()
+        for _ in range(50):
+            ours(frame)
+        profile.disable()
+        pstats.Stats(profile).sort_stats("tottime").print_stats(25)
+
+
+if __name__ == "__main__":
+    main()
