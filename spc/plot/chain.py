@@ -15,7 +15,7 @@ import pandas as pd
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Figure, finish, paint
 from spc.plot.layers import Placement, place
-from spc.plot.numbers import bracket, number, wording
+from spc.plot.numbers import bracket, estimate, wording
 
 __all__ = ["VERDICTS", "chain_diagram"]
 
@@ -58,7 +58,7 @@ class _Style:
         return self.box[0] if self.across else self.box[1]
 
 
-_WIDE = _Style(across=False, box=(116, 62), gap=98, pitch=116, lane=80, letters=13)
+_WIDE = _Style(across=False, box=(112, 62), gap=90, pitch=116, lane=80, letters=13)
 _NARROW = _Style(across=True, box=(136, 52), gap=78, pitch=168, lane=104, letters=16)
 
 
@@ -103,7 +103,11 @@ def _alt(rows: pd.DataFrame, words: Mapping[str, str]) -> str:
     row: Any
     for row in rows.itertuples(index=False):
         verdict = VERDICTS.get(str(row.label), VERDICTS["not interpretable"])
-        size = "" if verdict[0] == "void" else f" ({number(row.estimate)}, {bracket(row.conf_low, row.conf_high)})"
+        size = (
+            ""
+            if verdict[0] == "void"
+            else f" ({estimate(row.estimate, row.conf_low, row.conf_high)}, {bracket(row.conf_low, row.conf_high)})"
+        )
         said.append(f"{words[row.rhs]} to {words[row.lhs]}: {verdict[2]}{size}")
     return "Links from cause to effect. " + "; ".join(said) + "."
 
@@ -217,7 +221,7 @@ def _xy(point: Point) -> str:
 
 def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: _Style) -> str:
     """Estimate and interval beside the line, where they hide least."""
-    first, second = number(row.estimate), bracket(row.conf_low, row.conf_high)
+    first, second = estimate(row.estimate, row.conf_low, row.conf_high), bracket(row.conf_low, row.conf_high)
     wide, high = max(len(first) * 8.4, len(second) * 6.2) + 4, 31.0
     aside = (wide if style.across else high) / 2 + 5
     spots = [(*_bezier(piece, t), abs(t - 0.45)) for t in (0.45, 0.3, 0.6, 0.2, 0.75) for piece in way]

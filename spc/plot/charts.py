@@ -9,11 +9,12 @@ import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Figure, drawing, finish, standin
-from spc.plot.numbers import bracket, number, percent, shares, wording
+from spc.plot.numbers import bracket, estimate, number, percent, shares, wording
 
 __all__ = ["effects_plot", "five_points", "importance_performance", "retention_curve", "unit_quality"]
 
 Labels = Mapping[str, str] | None
+_WIDTH = 420
 
 
 def effects_plot(
@@ -36,7 +37,7 @@ def effects_plot(
     rows = rows[rows["lhs"] == end].sort_values("estimate", key=lambda v: v.abs(), ascending=False)
     names = [_word(name, labels) for name in rows["rhs"]]
     said = "; ".join(
-        f"{name} {number(e)}, {bracket(lo, hi)}"
+        f"{name} {estimate(e, lo, hi)}, {bracket(lo, hi)}"
         for name, e, lo, hi in zip(names, rows["estimate"], rows["conf_low"], rows["conf_high"], strict=True)
     )
     reached = _word(end or "", labels)
@@ -64,12 +65,13 @@ def importance_performance(
     wide = wide.dropna()
     import seaborn as sns
 
-    with drawing(520, 360) as (_, axes, out):
+    with drawing(_WIDTH, 320) as (_, axes, out):
         data = pd.DataFrame({"x": wide["performance"].to_numpy(), "y": 100 * wide["importance"].to_numpy()})
         sns.scatterplot(data=data, x="x", y="y", s=70, color=standin("holds"), linewidth=0, ax=axes, legend=False)
         axes.axvline(float(data["x"].mean()) if len(data) else 50, color=standin("line"), linewidth=0.8, linestyle=":")
         axes.axhline(float(data["y"].mean()) if len(data) else 0, color=standin("line"), linewidth=0.8, linestyle=":")
-        axes.set(xlim=(0, 100), ylim=(0, max(10.0, 1.2 * float(data["y"].max() if len(data) else 10))))
+        top = 1.2 * float(data["y"].max() if len(data) else 10)
+        axes.set(xlim=(0, 100), ylim=(0, min(max(10.0, top), 104.0)))
         axes.set(xlabel="Performance (0–100)", ylabel="Importance (share of what is explained, %)")
         _name_points(axes, data, [_word(str(name), labels) for name in wide.index])
     said = "; ".join(
@@ -91,7 +93,7 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = 
     import seaborn as sns
 
     x = frame["period"].astype(float)
-    with drawing(520, 300) as (_, axes, out):
+    with drawing(_WIDTH, 270) as (_, axes, out):
         axes.fill_between(
             x, 100 * frame["conf_low"].astype(float), 100 * frame["conf_high"].astype(float),
             step="post", color=standin("band"), linewidth=0,
@@ -136,7 +138,7 @@ def five_points(table: ReleasedTable, *, title: str = "What more retention is wo
         )
         if (rows["kind"] == kind).any()
     ]
-    with drawing(520, 70 + 46 * max(len(bars), 1)) as (_, axes, out):
+    with drawing(_WIDTH, 70 + 46 * max(len(bars), 1)) as (_, axes, out):
         for at, (_, row, colour) in enumerate(bars):
             thin = row["kind"] != "claim"
             axes.plot(
@@ -202,7 +204,7 @@ def _forest(
 
     import seaborn as sns
 
-    with drawing(520, 66 + 34 * max(len(names), 1)) as (_, axes, out):
+    with drawing(_WIDTH, 66 + 34 * max(len(names), 1)) as (_, axes, out):
         colours = [
             standin(_colour(low, high, zero)) for low, high in zip(rows["conf_low"], rows["conf_high"], strict=True)
         ]
@@ -213,7 +215,7 @@ def _forest(
             axes.axvline(0, color=standin("line"), linewidth=1)
         if mark is not None:
             axes.axvline(mark, color=standin("line"), linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(names)), [fill(name, 24) for name in names])
+        axes.set_yticks(range(len(names)), [fill(name, 20) for name in names])
         axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=axis, ylabel="")
         axes.tick_params(axis="y", length=0)
     return out[0]

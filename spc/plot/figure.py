@@ -148,7 +148,7 @@ def _clean(svg: str, width: float, height: float) -> str:
     body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.DOTALL)
     body = re.sub(
         r"<svg [^>]*>",
-        f'<svg viewBox="0 0 {width:g} {height:g}" style="width:100%;max-width:{width:g}px">',
+        f'<svg viewBox="0 0 {width:g} {height:g}" style="width:100%;max-width:{1.25 * width:g}px">',
         body,
         count=1,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["between", "bracket", "ends", "money", "number", "percent", "points", "shares", "wording"]
+__all__ = ["between", "bracket", "ends", "estimate", "money", "number", "percent", "points", "shares", "wording"]
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 MISSING = "–"
@@ -24,9 +24,12 @@ def number(value: float) -> str:
 
 
 def _digits(size: float) -> int:
+    """Decimals that leave two figures, between none and six."""
     if size >= 99.95:
         return 0
-    return 1 if size >= 9.995 else 2 if size >= 0.0995 or size < 0.0005 else 3
+    if size >= 9.995 or size == 0:
+        return 1 if size else 2
+    return min(max(2, 1 - math.floor(math.log10(size * 1.005))), 6)
 
 
 def percent(value: float, digits: int = 0) -> str:
@@ -65,24 +68,37 @@ def points(value: float) -> str:
 
 
 def money(value: float, currency: str = "") -> str:
-    """An amount of money.
+    """An amount of money, to three figures.
 
     Examples
     --------
-    >>> money(1234567, "EUR").split(), money(-89.5, "USD"), money(41200.4, "DKK").split()
+    >>> money(1234567, "EUR").split(), money(-89.5, "USD"), money(41234.4, "DKK").split()
     (['€1.23', 'million'], '−$89.50', ['DKK', '41,200'])
     """
     if not math.isfinite(value):
         return MISSING
-    size, unit = abs(value), ""
-    for limit, word in ((999.5e6, "billion"), (999.5e3, "million")):
-        if size >= limit:
-            size, unit = size / (1e9 if word == "billion" else 1e6), f"\u00a0{word}"
-            break
-    digits = 2 if unit or size < 100 else 0
+    size = float(f"{abs(value):.3g}")
+    size, unit = (
+        (size / 1e9, "\u00a0billion") if size >= 1e9 else (size / 1e6, "\u00a0million") if size >= 1e6 else (size, "")
+    )
+    digits = 2 if 0 < size < 100 else 0
     code = currency.strip()
     sign = _SYMBOLS.get(code.upper(), f"{code}\u00a0" if code else "")
     return f"{'−' if value < 0 else ''}{sign}{size:,.{digits}f}{unit}"
+
+
+def estimate(value: float, low: float, high: float) -> str:
+    """An estimate with as many decimals as its interval has.
+
+    Examples
+    --------
+    >>> estimate(0.00028, -0.0011, 0.0016), estimate(0.0015, -0.32, 0.31), estimate(0.25, float("nan"), float("nan"))
+    ('0.0003', '0.00', '0.25')
+    """
+    finite = [abs(end) for end in (low, high) if math.isfinite(end)]
+    if not finite or not math.isfinite(value):
+        return number(value)
+    return _signed(f"{value:,.{_digits(max(*finite, 0.0))}f}")
 
 
 def ends(low: float, high: float) -> tuple[str, str]:

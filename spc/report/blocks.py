@@ -100,6 +100,8 @@ class TableBlock:
         Which rows, in which order; all when None.
     note : str
         Printed below.
+    folded : bool
+        Shown on request; on paper always.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class TableBlock:
     columns: tuple[Column, ...]
     rows: Sequence[int] | None = None
     note: str = ""
+    folded: bool = False
     kind: str = "table"
 
     def __post_init__(self) -> None:

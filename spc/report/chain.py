@@ -8,7 +8,7 @@ import pandas as pd
 
 from spc.disclosure import ReleasedModel
 from spc.plot import chain_diagram, effects_plot, importance_performance
-from spc.plot.numbers import bracket, number
+from spc.plot.numbers import bracket, estimate, number
 from spc.report.blocks import Block, Column, FigureBlock, Prose, Section, TableBlock
 from spc.report.material import Material, glance_row, kind_rows, listed, positions
 from spc.report.words import SHORT_VERDICT, inner, label_of, path_in_words, share_text
@@ -24,6 +24,11 @@ NO_FINDING = (
 def interval(row: Any) -> str:
     """The interval of a row."""
     return bracket(float(row.conf_low), float(row.conf_high))
+
+
+def size(row: Any) -> str:
+    """The estimate of a row."""
+    return estimate(float(row.estimate), float(row.conf_low), float(row.conf_high))
 
 
 def chain_figure(material: Material, chain: ReleasedModel) -> FigureBlock:
@@ -53,7 +58,7 @@ def levers(material: Material, chain: ReleasedModel) -> TableBlock:
     totals = totals[totals["lhs"] == end].sort_values("std_all", key=lambda v: v.abs(), ascending=False, kind="stable")
     columns = (
         Column("Lever", lambda row: label_of(row.rhs, material.labels)),
-        Column("Total effect", lambda row: number(row.estimate), True),
+        Column("Total effect", size, True),
         Column("Interval", interval, True),
         Column("Standardised", lambda row: number(row.std_all), True),
     )
@@ -72,7 +77,7 @@ def effects_section(material: Material, chain: ReleasedModel) -> Section:
     labels = material.labels
     ways = (
         Column("Way", lambda row: path_in_words(row.label, labels)),
-        Column("Effect", lambda row: number(row.estimate), True),
+        Column("Effect", size, True),
         Column("Interval", interval, True),
         Column("Standardised", lambda row: number(row.std_all), True),
     )
@@ -100,10 +105,16 @@ def effects_section(material: Material, chain: ReleasedModel) -> Section:
         blocks.append(Prose(NO_FINDING, "caution"))
     blocks.append(TableBlock(chain.tidy, "Direct effects", direct, positions(chain, "link")))
     if positions(chain, "indirect"):
-        blocks.append(TableBlock(chain.tidy, "Indirect effects, one way each", ways, positions(chain, "indirect")))
+        blocks.append(_long(chain, "Indirect effects, one way each", ways, "indirect"))
     if positions(chain, "total"):
-        blocks.append(TableBlock(chain.tidy, "Total effects, over all ways", total, positions(chain, "total")))
+        blocks.append(_long(chain, "Total effects, over all ways", total, "total"))
     return Section("effects", "Effects", tuple(blocks))
+
+
+def _long(chain: ReleasedModel, caption: str, columns: tuple[Column, ...], kind: str) -> TableBlock:
+    """A table that is folded when it is long."""
+    rows = positions(chain, kind)
+    return TableBlock(chain.tidy, caption, columns, rows, folded=len(rows) > 12)
 
 
 def check_section(material: Material, chain: ReleasedModel) -> Section | None:
@@ -116,7 +127,7 @@ def check_section(material: Material, chain: ReleasedModel) -> Section | None:
 
     def beside(row: Any) -> str:
         link = model.get((row.rhs, row.lhs))
-        return "–" if link is None else number(link.estimate)
+        return "–" if link is None else size(link)
 
     def verdict(row: Any) -> str:
         link = model.get((row.rhs, row.lhs))
@@ -125,7 +136,7 @@ def check_section(material: Material, chain: ReleasedModel) -> Section | None:
     columns = (
         Column("Link", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"),
         Column("Model", beside, True),
-        Column("Regression", lambda row: number(row.estimate), True),
+        Column("Regression", size, True),
         Column("Interval", interval, True),
         Column("Method", lambda row: row.label),
         Column("They", verdict),
@@ -178,19 +189,16 @@ def _driver_blocks(material: Material, model: ReleasedModel) -> list[Block]:
     columns = (
         Column("Driver", lambda row: label_of(row.lhs, labels)),
         Column("Share of what is explained", lambda row: share_text(float(share[row.lhs])), True),
-        Column("Importance", lambda row: number(row.estimate), True),
+        Column("Importance", size, True),
         Column("Interval", interval, True),
         Column("Coefficient", lambda row: number(float(lookup.get(("coefficient", row.lhs), float("nan")))), True),
         Column("Performance", lambda row: number(float(lookup.get(("performance", row.lhs), float("nan")))), True),
     )
     first = str(rows["lhs"][order[0]])
-    blocks: list[Block] = [
-        Prose(
-            f"{label_of(first, labels)} explains most of {outcome}: {share_text(float(share[first]))} of all that "
-            "its drivers explain."
-        )
-    ]
-    if any(kind == "performance" for kind, _ in lookup):
+    most = "most" if share[first] > 0.5 else "the largest part"
+    told = f"{label_of(first, labels)} explains {most} of {outcome} here: {share_text(float(share[first]))} of all that"
+    blocks: list[Block] = [Prose(f"{told} its drivers explain.")]
+    if sum(kind == "performance" for kind, _ in lookup) >= 3:
         figure = importance_performance(model.tidy, labels, title=f"Drivers of {outcome}")
         blocks.append(FigureBlock(figure, "Upper left: matters much and has room to grow. Dotted lines are the means."))
     blocks.append(

@@ -129,17 +129,11 @@ def method_section(material: Material) -> Section:
     chain = material.one("chain")
     if chain is not None:
         blocks.append(FactsBlock("The structural model", tuple(_fit(chain))))
-    facts: list[tuple[str, str]] = []
-    for model in material.models:
-        given = model.facts
-        if given.get("package_version"):
-            seed = f", seed {given['seed']}" if given.get("seed") is not None else ""
-            facts.append(
-                (f"{model.kind.capitalize()} result", f"data {given['data_fingerprint']}{seed}, made {given['time']}")
-            )
-    facts.append(("service-profit-chain", _version("service-profit-chain")))
-    facts += [(name, _version(name)) for name in _SOFTWARE]
-    facts.append(("Python", platform.python_version()))
+    facts = [
+        (f"{model.kind.capitalize()}: data, seed, time", text) for model in material.models if (text := _origin(model))
+    ]
+    software = [f"{name} {_version(name)}" for name in ("service-profit-chain", *_SOFTWARE)]
+    facts.append(("Software", ", ".join([*software, f"Python {platform.python_version()}"])))
     rule = material.gate.rule
     blocks.append(FactsBlock("Data and software", tuple(facts)))
     blocks.append(
@@ -183,6 +177,13 @@ def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:
 
 def _p(value: float) -> str:
     return "–" if pd.isna(value) else "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _origin(model: ReleasedModel) -> str:
+    given = model.facts
+    if not given.get("package_version"):
+        return ""
+    return f"{given['data_fingerprint']}, {given['seed'] if given.get('seed') is not None else 'none'}, {given['time']}"
 
 
 def _version(name: str) -> str:

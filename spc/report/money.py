@@ -9,10 +9,10 @@ import pandas as pd
 
 from spc.disclosure import ReleasedModel
 from spc.plot import five_points, retention_curve
-from spc.plot.numbers import ends, money, number, percent, points, shares
+from spc.plot.numbers import ends, estimate, money, percent, points, shares
 from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Prose, Section, StatsBlock, TableBlock
 from spc.report.material import Material, glance_row, kind_rows, listed, positions
-from spc.report.words import money_sentence, periods
+from spc.report.words import money_sentence, more_retention, periods
 
 __all__ = ["headline", "money_section", "stats"]
 
@@ -57,11 +57,7 @@ def stats(material: Material, loyalty: ReleasedModel) -> StatsBlock:
         if len(rows):
             row = listed(rows)[0]
             value, low, high = written(row, material.currency)
-            named = (
-                f"{points(float(glance_row(loyalty).points)).capitalize()} more retention"
-                if kind == "uplift_percent"
-                else label
-            )
+            named = more_retention(float(glance_row(loyalty).points)) if kind == "uplift_percent" else label
             items.append(
                 (named, f"+{value}" if kind == "uplift_percent" and row.estimate > 0 else value, f"{low} to {high}")
             )
@@ -76,7 +72,7 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
         return tuple(money(v, currency) for v in values)  # type: ignore[return-value]
     if sort in _SHARE:
         return shares(*values)
-    return (number(values[0]), *ends(*values[1:]))
+    return (estimate(*values), *ends(*values[1:]))
 
 
 def money_section(material: Material, loyalty: ReleasedModel) -> Section:
@@ -89,7 +85,7 @@ def money_section(material: Material, loyalty: ReleasedModel) -> Section:
             FigureBlock(figure, "Share of customers still there, with its interval; dashed: at a constant rate.")
         )
     if positions(loyalty, "uplift_percent"):
-        figure = five_points(loyalty.tidy, title=f"What {points(float(terms.points))} more retention are worth")
+        figure = five_points(loyalty.tidy, title=f"{more_retention(float(terms.points))}: own figure and usual claim")
         blocks += [
             Prose(_own_sentence(loyalty, terms)),
             FigureBlock(
@@ -129,7 +125,7 @@ def _own_sentence(loyalty: ReleasedModel, terms: Any) -> str:
     row = listed(kind_rows(loyalty, "uplift_percent"))[0]
     value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
     text = (
-        f"{points(float(terms.points)).capitalize()} more retention raise the value of a customer by {value} "
+        f"{more_retention(float(terms.points))} raise the value of a customer by {value} "
         f"(between {low} and {high}) {periods(float(terms.horizon), str(terms.period))}."
     )
     claim = kind_rows(loyalty, "claim")

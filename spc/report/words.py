@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from spc.plot.numbers import bracket, ends, money, number, percent, points, shares, wording
+from spc.plot.numbers import bracket, ends, estimate, money, percent, shares, wording
 
 __all__ = [
     "SHORT_VERDICT",
@@ -18,6 +18,7 @@ __all__ = [
     "label_of",
     "links_sentence",
     "money_sentence",
+    "more_retention",
     "path_in_words",
     "periods",
     "settle",
@@ -133,20 +134,30 @@ def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool) -> st
     terms : row of the glance
         ``points, horizon, period``.
     """
-    e, lo, hi = float(uplift.estimate), float(uplift.conf_low), float(uplift.conf_high)
-    written = tuple(money(v, currency) for v in (e, lo, hi)) if whole else shares(e, lo, hi)
-    what = "to this firm's present customers" if whole else "more value a customer"
-    verb = "are worth" if whole else "mean"
-    if whole and e < 0:
-        verb = "would cost"
-        e, lo, hi = -e, -hi, -lo
-        written = (money(e, currency), money(lo, currency), money(hi, currency))
-        what = "with this firm's present customers"
+    values = (float(uplift.estimate), float(uplift.conf_low), float(uplift.conf_high))
+    loses = whole and values[0] < 0
+    if loses:
+        values = (-values[0], -values[2], -values[1])
+    estimate, low, high = (money(v, currency) for v in values) if whole else shares(*values)
+    verb = "would cost" if loses else "are worth" if whole else "mean"
+    what = "in all" if loses else "over all present customers" if whole else "more value a customer"
     return (
-        f"{points(float(terms.points))} more retention {verb} {written[0]} {what} "
-        f"{periods(float(terms.horizon), str(terms.period))} (between {written[1]} and {written[2]}): "
-        f"{MEANING[confidence(e, lo, hi)]}."
-    ).replace("\u00a0point more", "\u00a0point more", 1)
+        f"{more_retention(float(terms.points))} {verb} {estimate} {what} {periods(float(terms.horizon), terms.period)} "
+        f"(between {low} and {high}), before what it costs to win them. That is {MEANING[confidence(*values)]}."
+    )
+
+
+def more_retention(share: float) -> str:
+    """The rise in retention that money is told for, at the start of a sentence.
+
+    Examples
+    --------
+    >>> more_retention(0.05)
+    'Five points more retention'
+    """
+    n = 100 * share
+    whole = abs(n - round(n)) < 1e-9 and 0 < round(n) < len(_WORDS)
+    return f"{_WORDS[round(n)].capitalize() if whole else f'{n:g}'} point{'' if n == 1 else 's'} more retention"
 
 
 def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
@@ -181,9 +192,10 @@ def _hold(n: int) -> str:
 def total_sentence(total: Any, labels: Mapping[str, str]) -> str:
     """What one point more of a cause brings at the end of the chain."""
     low, high = ends(float(total.conf_low), float(total.conf_high))
+    size = estimate(float(total.estimate), float(total.conf_low), float(total.conf_high))
     open_word = "" if total.conf_low > 0 or total.conf_high < 0 else ", an interval that includes no change"
     return (
-        f"End to end, one point more {inner(total.rhs, labels)} goes with {number(float(total.estimate))} "
+        f"End to end, one point more {inner(total.rhs, labels)} goes with {size} "
         f"more {inner(total.lhs, labels)} (between {low} and {high}{open_word})."
     )
 
