@@ -259,15 +259,12 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
     names = fitted.model.observed
     if moments.names != names:
         moments = moments.restrict(names)
-    try:
-        problem = with_moments(fitted.problem, moments)
-    except np.linalg.LinAlgError:
-        raise NotPositiveDefiniteError(
-            "The covariance matrix of the resampled data has no inverse: too few different rows.", parameters=names
-        ) from None
+    problem = with_moments(fitted.problem, moments)
     end = search(problem, problem.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
-        end = _search(problem, fitted.model, None)
+        end = _search(problem, fitted.model)
+    if not end.converged:
+        raise _not_converged(problem, end)
     return _solution(problem, end)
 
 
@@ -290,15 +287,20 @@ def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -
 
         theta = solve(model, moments, options.likelihood)
         return _evaluate(problem, theta), "semopy"
-    return _search(problem, model, None), "converged"
+    end = _search(problem, model)
+    if not end.converged:
+        nearby = diagnose.unidentified_nearby(problem, end.x)
+        if nearby is not None:
+            raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
+        raise _not_converged(problem, end)
+    return end, "converged"
 
 
-def _search(problem: Problem, model: Model, start: FloatArray | None) -> Search:
-    """Search from ordinary start values, then from plain ones."""
+def _search(problem: Problem, model: Model) -> Search:
+    """Search from ordinary start values, then from plain ones; the better end of the two."""
     best: Search | None = None
     for plain in (False, True):
-        begin = start_values(problem, model, plain=plain) if start is None or plain else start
-        end = search(problem, begin)
+        end = search(problem, start_values(problem, model, plain=plain))
         if end is not None and end.converged:
             return end
         if end is not None and (best is None or end.point.value < best.point.value):
@@ -308,12 +310,13 @@ def _search(problem: Problem, model: Model, start: FloatArray | None) -> Search:
             "The covariance matrix that the model implies at its start values is not positive definite. Check the "
             "fixed values and the start values of the model."
         )
-    nearby = diagnose.unidentified_nearby(problem, best.x)
-    if nearby is not None:
-        raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
-    partial = _solution(problem, best, "not converged")
-    raise NonConvergenceError(
-        f"The search stopped after {best.iterations} steps before the gradient was zero (scaled gradient "
+    return best
+
+
+def _not_converged(problem: Problem, end: Search) -> NonConvergenceError:
+    partial = _solution(problem, end, "not converged")
+    return NonConvergenceError(
+        f"The search stopped after {end.iterations} steps before the gradient was zero (scaled gradient "
         f"{partial.gradient_norm:.1e}). Usually the model does not fit these data anywhere near: look for a latent "
         "variable with indicators that do not correlate, or give start values.",
         partial,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg.lapack import dpotrf
 
 from spc.errors import DataError, SpecError
 from spc.linalg import FloatArray, cholesky
@@ -142,7 +143,13 @@ def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
 
 
 def with_moments(problem: Problem, moments: Moments) -> Problem:
-    """Put other moments of the same variables in, keeping units and map."""
+    """Put other moments of the same variables in, keeping units and map.
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        The variables are linearly dependent in these moments.
+    """
     place, p = problem.place, problem.place.n_observed
     divisor = moments.n - (problem.n - problem.divisor)
     observed = problem.scale[:p]
@@ -152,7 +159,9 @@ def with_moments(problem: Problem, moments: Moments) -> Problem:
     held = np.flatnonzero(place.sample)
     if held.size:
         base[held] = _held(place, held, cov, mean)
-    factor = np.linalg.cholesky(cov)
+    factor, fault = dpotrf(cov, lower=1)
+    if fault or float((factor.diagonal() ** 2 / cov.diagonal()).min()) < SMALLEST_EIGENVALUE:
+        cholesky(cov - np.diag(SMALLEST_EIGENVALUE * cov.diagonal()), "The sample covariance matrix", moments.names)
     sample = Sample(cov, mean, 2.0 * float(np.log(factor.diagonal()).sum()))
     return replace(problem, sample=sample, n=moments.n, divisor=divisor, base=base)
 
