@@ -92,6 +92,7 @@ def fit_chain(
         nunits=_n_units(sem, rows),
         waves=rows.waves,
         scores=rows.scores,
+        labels={construct.name: construct.title for construct in study.codebook},
         messages=(*rows.messages, *_chain_notes(study, rows, links, sem, replicates)),
         provenance=Provenance.record(
             {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed

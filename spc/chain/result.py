@@ -40,6 +40,8 @@ class ChainFit:
         Wave each construct was taken at.
     scores : DataFrame
         The analysis rows, one column a construct. Confidential: it never leaves as it is.
+    labels : mapping
+        Names of the constructs for readers.
     messages : tuple of Note
     provenance : Provenance
     """
@@ -51,6 +53,7 @@ class ChainFit:
     nunits: int | None
     waves: Mapping[str, Any]
     scores: pd.DataFrame
+    labels: Mapping[str, str]
     messages: tuple[Note, ...]
     provenance: Provenance
     kind: str = "chain"

@@ -179,7 +179,7 @@ def load_document(path: str | Path) -> tuple[StudyDocument | None, tuple[Finding
     Parameters
     ----------
     path : str or Path
-        Of the document.
+        Of the document, or of the folder that holds it as ``study.toml``.
 
     Returns
     -------
@@ -193,6 +193,8 @@ def load_document(path: str | Path) -> tuple[StudyDocument | None, tuple[Finding
     from spc.study.toml import parse_toml, read_text
 
     path = Path(path)
+    if (path / "study.toml").is_file():
+        path = path / "study.toml"
     try:
         text = read_text(path)
         raw = parse_toml(text, path.name)

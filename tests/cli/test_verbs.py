@@ -1,0 +1,144 @@
+"""The verbs as a person uses them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import spc
+from spc.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    return spc.make_firm(seed=4, units=30, employees=8, customers=12).write(tmp_path_factory.mktemp("firm"))
+
+
+def test_help_names_every_verb(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for verb in ("demo", "init", "check", "fit", "drivers", "loyalty", "report", "run", "schema"):
+        assert verb in out
+
+
+@pytest.mark.parametrize("words", [["fitt"], ["check"], ["fit", "x", "--draws", "many"], ["schema", "custmers"]])
+def test_slips_of_the_hand_end_in_2(run, words):
+    code, _, err = run(*words)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_a_misspelled_schema_names_the_nearest(run):
+    assert "Did you mean 'customers'" in run("schema", "custmers")[2]
+
+
+def test_a_schema_is_printed_as_it_is(run):
+    code, out, _ = run("schema", "units")
+    assert (code, out) == (0, spc.schema_text("units"))
+
+
+def test_init_writes_a_study_that_passes_and_never_over_another(run, tmp_path):
+    code, _, _ = run("init", tmp_path / "mine")
+    assert code == 0
+    assert run("check", tmp_path / "mine" / "study.toml")[0] == 0
+    (tmp_path / "mine" / "study.toml").write_text("# mine")
+    code, _, err = run("init", tmp_path / "mine")
+    assert code == 2
+    assert "study.toml" in err
+    assert (tmp_path / "mine" / "study.toml").read_text() == "# mine"
+
+
+def test_a_folder_stands_for_its_document(run, document):
+    assert run("check", document.parent)[0] == 0
+
+
+def test_fit_prints_links_and_writes_nothing_unasked(run, document):
+    before = sorted(document.parent.iterdir())
+    code, out, _ = run("fit", document, "--draws", "200")
+    assert code == 0
+    assert "Links of the chain" in out
+    assert "chi-square" in out
+    assert sorted(document.parent.iterdir()) == before
+
+
+def test_fit_as_json_has_the_numbers_of_the_library(run, document):
+    _, out, _ = run("fit", document, "--draws", "200", "--json")
+    printed = json.loads(out)
+    chain = spc.fit_chain(spc.read_study(document), draws=200)
+    links = chain.tidy().query("kind == 'link'")
+    shown = [row for row in printed["tidy"] if row["kind"] == "link"]
+    assert [row["estimate"] for row in shown] == pytest.approx(links["estimate"].tolist())
+    assert printed["glance"][0]["df"] == chain.glance()["df"].item()
+
+
+def test_run_writes_everything_once_and_again_only_when_forced(run, document, tmp_path):
+    words = ["run", document, "--output", tmp_path / "out", "--draws", "200"]
+    code, out, err = run(*words)
+    assert code == 0, err
+    written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert {"report.html", "chain.csv", "study.csv", "loyalty.csv", "drivers.csv"} <= set(written)
+    assert "Wrote" in out
+    code, _, err = run(*words)
+    assert code == 2
+    assert "report.html" in err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == written
+    assert run(*words, "--force")[0] == 0
+
+
+def test_report_does_not_write_over_a_file(run, document, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("mine")
+    code, _, err = run("report", document, "-o", page, "--draws", "200")
+    assert code == 2
+    assert "page.html" in err
+    assert page.read_text() == "mine"
+
+
+def test_loyalty_and_drivers(run, document):
+    code, out, _ = run("loyalty", document, "--json")
+    assert code == 0
+    assert {"retention", "clv", "uplift_money"} <= {row["kind"] for row in json.loads(out)["tidy"]}
+    code, out, _ = run("drivers", document, "--draws", "100")
+    assert code == 0
+    assert "Key drivers" in out
+
+
+def test_demo_says_how_far_it_is_from_the_truth(run, tmp_path):
+    code, out, err = run("demo", tmp_path / "firm", "--units", "25", "--draws", "200", "--json")
+    assert code == 0, err
+    shown = json.loads(out)
+    assert len(shown["recovery"]) == 9
+    assert all(row["truth"] for row in shown["recovery"])
+    assert (tmp_path / "firm" / "results" / "report.html").exists()
+
+
+def test_a_study_without_customers_has_no_loyalty_in_money(run, tmp_path):
+    document = spc.make_firm(seed=4, units=20, ledger=False).write(tmp_path)
+    code, _, err = run("loyalty", document)
+    assert code == 2
+    assert "[tables.customers]" in err
+
+
+def test_our_own_fault_is_said_without_a_traceback(run, monkeypatch):
+    monkeypatch.setattr("spc.contracts.schema_names", lambda: 1 / 0)
+    code, _, err = run("schema")
+    assert code == 1
+    assert "a fault of spc" in err
+    assert "Traceback" not in err
+
+
+def test_the_console_command_is_there():
+    out = subprocess.run([sys.executable, "-m", "spc", "schema"], capture_output=True, text=True, check=True)
+    assert out.stdout.split() == list(spc.schema_names())
