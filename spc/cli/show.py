@@ -68,7 +68,7 @@ def table(
     for name, heading in columns.items():
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         right = numeric or name in formats or name == "interval"
-        view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right)
+        view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right or name == "label")
     for record in frame[list(columns)].to_dict("records"):
         view.add_row(*(escape(formats.get(str(name), number)(value)) for name, value in record.items()))
     Console(highlight=False).print(view)
@@ -231,7 +231,8 @@ def chain(released: ReleasedModel) -> None:
     ends = set(links["lhs"]) - set(links["rhs"])
     pairs = zip(totals["rhs"], totals["lhs"], strict=True)
     far = totals[[pair not in direct and pair[1] in ends for pair in pairs]]
-    if len(far):
+    readable = not (links["label"] == "not interpretable").all()
+    if len(far) and readable:
         say()
         columns = {"way": "from → to", "estimate": "total effect", "interval": "interval", "std_all": "std."}
         table(_ways(far), columns, "Effects through to the end of the chain")
