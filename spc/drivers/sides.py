@@ -48,8 +48,8 @@ def study_drivers(study: Study, *, draws: int = 1000, seed: int | None = None) -
     >>> import tempfile
     >>> from spc.study import read_study
     >>> from spc.synthetic import make_firm
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> study = read_study(make_firm(units=12, sides=("customer",)).write(folder.name))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     study = read_study(make_firm(units=12, sides=("customer",)).write(folder))
     >>> [(found.outcome, found.drivers) for found in study_drivers(study, draws=100)]
     [('customer_loyalty', ('customer_value', 'customer_satisfaction'))]
     """

@@ -1,9 +1,10 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
-from spc.economics.loyalty import LoyaltyTerms, LoyaltyValue, loyalty_value
+from spc.economics.loyalty import LoyaltyValue, loyalty_value
 from spc.economics.retention import Retention, estimate_retention
 from spc.economics.tenure import tenure_between
+from spc.economics.terms import LoyaltyTerms
 
 __all__ = [
     "LoyaltyTerms",

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
+from spc.economics.lifetime import elasticity, margin_multiple, uplift
+from spc.economics.remarks import CLAIM, loyalty_notes
 from spc.economics.retention import Retention, estimate_retention
 from spc.economics.tenure import numeric_column, tenure_between
+from spc.economics.terms import LoyaltyTerms
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
@@ -20,72 +22,10 @@ from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
 if TYPE_CHECKING:
     from spc.study import Study
 
-__all__ = ["CLAIM", "LoyaltyTerms", "LoyaltyValue", "MarginMean", "loyalty_value"]
-
-CLAIM = (0.25, 0.85)
-"""The range usually quoted for five points of retention; a claim without a traceable study."""
+__all__ = ["LoyaltyValue", "MarginMean", "loyalty_value"]
 
 Row = dict[str, Any]
 Function = Callable[[FloatArray, FloatArray], FloatArray]
-
-
-@dataclass(frozen=True, slots=True)
-class LoyaltyTerms:
-    """On what terms money is counted.
-
-    Attributes
-    ----------
-    horizon : float
-        Renewals that count: a whole number, or ``math.inf``.
-    discount : float
-        Per period.
-    points : float
-        Points of retention to put a price on; 0.05 is five.
-    period : str
-        What one period is called.
-    currency : str
-        May be empty.
-    acquisition_cost : float
-        Spent once to win a customer.
-    level : float
-        Level of the intervals.
-    assumed : bool
-        Whether a study left horizon and discount unsaid, so that these are the defaults.
-
-    Raises
-    ------
-    UsageError
-        A term outside its range.
-    """
-
-    horizon: float
-    discount: float
-    points: float = 0.05
-    period: str = "year"
-    currency: str = ""
-    acquisition_cost: float = 0.0
-    level: float = 0.95
-    assumed: bool = False
-
-    def __post_init__(self) -> None:
-        if (
-            not _number(self.horizon)
-            or self.horizon < 1
-            or not (math.isinf(self.horizon) or float(self.horizon).is_integer())
-        ):
-            raise UsageError(f"The horizon is {self.horizon!r}; expected a whole number of periods, 1 or more.")
-        if not _number(self.discount) or not 0 <= self.discount < 1:
-            raise UsageError(
-                f"The discount is {self.discount!r}; expected a share from 0 to below 1; ten per cent is 0.10."
-            )
-        if not _number(self.points) or not 0 < self.points < 1:
-            raise UsageError(f"points is {self.points!r}; expected a share above 0 and below 1; five points are 0.05.")
-        if not _number(self.level) or not 0 < self.level < 1:
-            raise UsageError(f"The level is {self.level!r}; expected a share between 0 and 1, such as 0.95.")
-        if not _number(self.acquisition_cost) or not 0 <= self.acquisition_cost < math.inf:
-            raise UsageError(f"The acquisition cost is {self.acquisition_cost!r}; expected an amount of 0 or more.")
-        if math.isinf(self.horizon) and self.discount == 0:
-            raise UsageError("Without horizon and without discount customer value has no limit. State one of the two.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +126,7 @@ class LoyaltyValue:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the figures."""
-        return (*self.retention.notes(), *_notes(self))
+        return (*self.retention.notes(), *loyalty_notes(self))
 
     def augment(self) -> pd.DataFrame:
         """The retention curve: ``period, at_risk, events, survival, conf_low, conf_high, geometric``."""
@@ -303,10 +243,6 @@ def _terms(given: Row, level: float) -> LoyaltyTerms:
             "counts five periods at ten per cent a period."
         )
     return LoyaltyTerms(**given, level=level)
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def _ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.DataFrame, int]:
@@ -440,67 +376,3 @@ def _from_draws(value: LoyaltyValue, function: Function, money: bool) -> Row:
         middle = drawn[(retention >= least) & (retention <= most)]
         low, high = middle.min(), middle.max()
     return {"std_error": float(drawn.std(ddof=1)), **_estimate(point, min(float(low), point), max(float(high), point))}
-
-
-def _notes(value: LoyaltyValue) -> Iterator[Note]:
-    t, r = value.terms, value.retention
-    if value.dropped:
-        text = f"{value.dropped} customers were left out because tenure or churn was missing."
-        yield Note("rows_dropped", "info", "customers", text)
-    if t.assumed:
-        text = (
-            f"The study does not say on what terms money is counted; {t.horizon:g} {t.period}s and a discount of "
-            f"{t.discount:.0%} are assumed. State them under [money]."
-        )
-        yield Note("terms_assumed", "warning", "customer value", text)
-    if r.estimate + t.points > 1:
-        text = (
-            f"Retention is {r.estimate:.1%}, so {100 * t.points:g} more points are not to be had; "
-            f"the figures count the {100 * (1 - r.estimate):.1f} points up to 100 %."
-        )
-        yield Note("points_limited", "serious", "uplift", text)
-    if r.estimate == 0:
-        text = "Nobody renewed, so customer value is zero and a rise in per cent of it has no meaning."
-        yield Note("nothing_to_compare", "serious", "uplift", text)
-    yield from _margin_notes(value)
-    yield Note("claim", "info", "uplift", _claim_text(t))
-    yield Note("before_cost", "info", "uplift", "The figures are before the cost of winning the extra loyalty.")
-
-
-def _margin_notes(value: LoyaltyValue) -> Iterator[Note]:
-    m = value.margin
-    if m is None:
-        text = "The customer table has no margins, so there are figures in per cent but none in money."
-        yield Note("no_margin", "info", "margin", text)
-        return
-    low, high = m.interval(value.terms.level)
-    if m.estimate < 0:
-        text = "Customers cost more than they bring on average; keeping more of them would lose more money."
-        yield Note("negative_margin", "serious", "margin", text)
-    elif low < 0 < high:
-        text = "The mean margin cannot be told from zero, so neither can anything in money that is built on it."
-        yield Note("margin_near_zero", "serious", "margin", text)
-    if m.negative:
-        text = (
-            f"{m.negative} of {m.customers} customers bring a loss. The figures are for the average customer; "
-            "keeping a customer who brings a loss is worth less than nothing."
-        )
-        yield Note("loss_customers", "info", "margin", text)
-
-
-def _claim_text(t: LoyaltyTerms) -> str:
-    low, high = (f"{share:.0%}" for share in CLAIM)
-    return (
-        f"'Five points more retention, {low} to {high} more profit' is a claim without a traceable study behind it. "
-        "Where it comes out, it is a change in the value of a customer over a whole life, not in a year's profit, and "
-        f"before any cost. {_needed(t.discount)}{'' if t.discount == 0 else ' ' + _needed(0.0)}"
-    )
-
-
-def _needed(discount: float) -> str:
-    """At what retention plain arithmetic gives the claimed range."""
-    low, high = (retention_for_uplift(target, discount) for target in CLAIM)
-    terms = f"with a constant margin, no horizon and {f'a discount of {discount:.0%}' if discount else 'no discount'}"
-    if math.isnan(high):
-        return f"Plain arithmetic {terms} gives {CLAIM[0]:.0%} at a retention of {low:.0%} and {CLAIM[1]:.0%} at none."
-    return f"Plain arithmetic {terms} gives it to firms whose retention is {low:.0%} to {high:.0%} already."

@@ -1,0 +1,84 @@
+"""What a reader must know beside the figures of loyalty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from spc.economics.lifetime import retention_for_uplift
+from spc.economics.terms import LoyaltyTerms
+from spc.results import Note
+
+if TYPE_CHECKING:
+    from spc.economics.loyalty import LoyaltyValue
+
+__all__ = ["CLAIM", "loyalty_notes"]
+
+CLAIM = (0.25, 0.85)
+"""The range usually quoted for five points of retention; a claim without a traceable study."""
+
+
+def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
+    """Notes on the figures of a loyalty value, beside those on its retention."""
+    t, r = value.terms, value.retention
+    if value.dropped:
+        text = f"{value.dropped} customers were left out because tenure or churn was missing."
+        yield Note("rows_dropped", "info", "customers", text)
+    if t.assumed:
+        text = (
+            f"The study does not say on what terms money is counted; {t.horizon:g} {t.period}s and a discount of "
+            f"{t.discount:.0%} are assumed. State them under [money]."
+        )
+        yield Note("terms_assumed", "warning", "customer value", text)
+    if r.estimate + t.points > 1:
+        text = (
+            f"Retention is {r.estimate:.1%}, so {100 * t.points:g} more points are not to be had; "
+            f"the figures count the {100 * (1 - r.estimate):.1f} points up to 100 %."
+        )
+        yield Note("points_limited", "serious", "uplift", text)
+    if r.estimate == 0:
+        text = "Nobody renewed, so customer value is zero and a rise in per cent of it has no meaning."
+        yield Note("nothing_to_compare", "serious", "uplift", text)
+    yield from _margin_notes(value)
+    yield Note("claim", "info", "uplift", _claim_text(t))
+    yield Note("before_cost", "info", "uplift", "The figures are before the cost of winning the extra loyalty.")
+
+
+def _margin_notes(value: LoyaltyValue) -> Iterator[Note]:
+    m = value.margin
+    if m is None:
+        text = "The customer table has no margins, so there are figures in per cent but none in money."
+        yield Note("no_margin", "info", "margin", text)
+        return
+    low, high = m.interval(value.terms.level)
+    if m.estimate < 0:
+        text = "Customers cost more than they bring on average; keeping more of them would lose more money."
+        yield Note("negative_margin", "serious", "margin", text)
+    elif low < 0 < high:
+        text = "The mean margin cannot be told from zero, so neither can anything in money that is built on it."
+        yield Note("margin_near_zero", "serious", "margin", text)
+    if m.negative:
+        text = (
+            f"{m.negative} of {m.customers} customers bring a loss. The figures are for the average customer; "
+            "keeping a customer who brings a loss is worth less than nothing."
+        )
+        yield Note("loss_customers", "info", "margin", text)
+
+
+def _claim_text(t: LoyaltyTerms) -> str:
+    low, high = (f"{share:.0%}" for share in CLAIM)
+    return (
+        f"'Five points more retention, {low} to {high} more profit' is a claim without a traceable study behind it. "
+        "Where it comes out, it is a change in the value of a customer over a whole life, not in a year's profit, and "
+        f"before any cost. {_needed(t.discount)}{'' if t.discount == 0 else ' ' + _needed(0.0)}"
+    )
+
+
+def _needed(discount: float) -> str:
+    """At what retention plain arithmetic gives the claimed range."""
+    low, high = (retention_for_uplift(target, discount) for target in CLAIM)
+    terms = f"with a constant margin, no horizon and {f'a discount of {discount:.0%}' if discount else 'no discount'}"
+    if math.isnan(high):
+        return f"Plain arithmetic {terms} gives {CLAIM[0]:.0%} at a retention of {low:.0%} and {CLAIM[1]:.0%} at none."
+    return f"Plain arithmetic {terms} gives it to firms whose retention is {low:.0%} to {high:.0%} already."
