@@ -87,11 +87,14 @@ class Moments:
             A column is absent, given twice or not numeric, a value is infinite, or fewer than two rows are complete.
         """
         names = list(frame.columns if names is None else names)
-        findings = _column_faults(frame, names)
-        if findings:
-            raise DataError(findings)
-        values = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
-        values = values[~np.isnan(values).any(axis=1)]
+        values = _plain_values(frame, names)
+        if values is None:
+            findings = _column_faults(frame, names)
+            if findings:
+                raise DataError(findings)
+            values = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+        complete = ~np.isnan(values).any(axis=1)
+        values = values if complete.all() else values[complete]
         if len(values) < 2:
             raise DataError.of(
                 "data", None, "too_few_rows", f"{len(values)} complete rows", "at least 2",
@@ -178,7 +181,9 @@ def _faults(moments: Moments) -> list[Finding]:
     findings = []
     if not np.all(np.isfinite(moments.cov)):
         findings.append(fault("not_finite", "missing or infinite covariances", "numbers", "Complete it."))
-    elif not np.allclose(moments.cov, moments.cov.T, rtol=1e-6, atol=1e-8 * np.abs(moments.cov).max()):
+    elif not np.array_equal(moments.cov, moments.cov.T) and not np.allclose(
+        moments.cov, moments.cov.T, rtol=1e-6, atol=1e-8 * np.abs(moments.cov).max()
+    ):
         findings.append(fault("not_symmetric", "a matrix that is not symmetric", "symmetry", "Mirror it."))
     return findings
 
@@ -192,6 +197,22 @@ def _absent(table: str, absent: Sequence[Any], present: Sequence[Any]) -> list[F
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, present))}."
         findings.append(Finding(table, str(name), "missing_column", "no such column", f"a column {name!r}", hint))
     return findings
+
+
+def _plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
+    """Values of ordinary columns in one step; None where a column needs a closer look."""
+    columns = list(frame.columns)
+    if len(set(columns)) < len(columns) or not set(names) <= set(columns):
+        return None
+    part = frame if names == columns else frame[names]
+    if not all(map(_is_plain, part.dtypes.tolist())):
+        return None
+    values = part.to_numpy(dtype=np.float64)
+    return None if np.isinf(values).any() else values
+
+
+def _is_plain(dtype: object) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
 
 
 def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:
