@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal, get_args
 from warnings import warn
 
@@ -218,7 +218,7 @@ def fit(
     5     ab  :=    a*b       0.2      0.041
     """
     options = Options(estimator, missing, likelihood, engine, level)
-    made = read_model(model) if isinstance(model, str) else model
+    made = _read(model) if isinstance(model, str) else model
     with one_blas_thread():
         moments, given = _moments(data, made)
         problem = prepare(made, moments, options.likelihood)
@@ -266,6 +266,12 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
     if not end.converged:
         raise _not_converged(problem, end)
     return _solution(problem, end)
+
+
+@lru_cache(maxsize=64)
+def _read(text: str) -> Model:
+    """Read a text once: the same text is the same model, and models do not change."""
+    return read_model(text)
 
 
 def _moments(data: pd.DataFrame | Moments, model: Model) -> tuple[Moments, int]:
