@@ -40,7 +40,7 @@ def read_excel(request: Request) -> Raw:
             rows = book.get_sheet_by_name(_sheet(request, book.sheet_names)).to_python(skip_empty_area=False)
     except calamine.PasswordError:
         raise _damaged(request, "it is locked by a password") from None
-    except (calamine.CalamineError, zipfile.BadZipFile) as error:
+    except calamine.CalamineError as error:
         raise _damaged(request, str(error)) from None
     return _table(rows, request)
 
@@ -48,8 +48,11 @@ def read_excel(request: Request) -> Raw:
 def _refuse_bomb(request: Request) -> None:
     if not zipfile.is_zipfile(request.path):
         return
-    with zipfile.ZipFile(request.path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
+    try:
+        with zipfile.ZipFile(request.path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise _damaged(request, str(error)) from None
     if size > MAX_UNPACKED:
         found = f"{request.path.name} unpacks to {size / 2**30:,.1f} GiB"
         raise DataError.of(request.label, None, "huge_file", found, "at most 1 GiB", "Store the table as Parquet.")

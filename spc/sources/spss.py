@@ -33,14 +33,15 @@ def read_spss(request: Request) -> Raw:
         raise MissingExtraError("pyreadstat", "survey", "Reading an SPSS file") from None
     try:
         frame, meta = pyreadstat.read_sav(str(request.path), user_missing=True, encoding=request.encoding)
-    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, UnicodeDecodeError) as error:
+    except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, LookupError, ValueError, OverflowError) as error:
         found = f"{request.path.name} cannot be read ({error})"
         raise DataError.of(
             request.label, None, "damaged_file", found, "an SPSS file", "Save it again as .sav."
         ) from None
-    _, findings = headings(list(frame.columns), request.label)
+    names, findings = headings(list(frame.columns), request.label)
+    frame = frame.set_axis(names, axis=1)
     columns = {}
-    for name in (str(column) for column in frame.columns):
+    for name in names:
         if not request.wants(name):
             continue
         declared = meta.missing_ranges.get(name, ())

@@ -76,6 +76,8 @@ def find_separator(data: bytes, suffix: str = ".csv") -> str:
         sample = sample[: sample.rfind("\n") + 1]
     if suffix in (".tsv", ".tab") and "\t" in sample.split("\n", 1)[0]:
         return "\t"
+    if not any(separator in sample.split("\n", 1)[0] for separator in SEPARATORS):
+        return next((separator for separator in SEPARATORS if separator not in sample), SEPARATORS[0])
     return max(SEPARATORS, key=lambda separator: _regularity(sample, separator))
 
 

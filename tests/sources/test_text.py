@@ -86,6 +86,12 @@ def test_one_column_alone(read):
     assert read("q1\n1\n2\n").frame["q1"].tolist() == [1, 2]
 
 
+def test_one_column_with_decimal_commas(read):
+    source = read("q1\n3,5\n4,0\n")
+    assert only(source).rule == "decimal_comma"
+    assert source.frame["q1"].tolist() == [3.5, 4.0]
+
+
 def test_separators_in_text_do_not_confuse(read):
     source = read('name;note;q\n"a, b";"x, y, z";1\n"c, d";"u, v, w";2\n')
     assert list(source.frame) == ["name", "note", "q"]
