@@ -151,7 +151,10 @@ def omega(items: pd.DataFrame | Moments, level: float = 0.95, *, name: str = "sc
     With loadings λ and residual variances ψ, omega is (Σλ)² / ((Σλ)² + Σψ): the share of the score's model-implied
     variance that the common factor makes. Its interval comes from the delta method on the logit of omega, with the
     distribution-free sampling covariance of the observed covariances when rows are given, so that skewed or coarse
-    answers do not spoil it, and with that of normal data when only moments are given.
+    answers do not spoil it, and with that of normal data when only moments are given. The large-sample interval is
+    too short in small samples (92 % coverage of 95 % for fifty people and skewed five-point answers), so the interval,
+    not ``std_error``, is widened by n / (n - k) in the variance and Student's t with n - k degrees of freedom: a device
+    that simulation supports and no theorem gives. Coverage is that of samples whose factor solution is proper.
 
     Parameters
     ----------
@@ -335,12 +338,13 @@ def _feldt(value: float, n: int, k: int, level: float) -> tuple[float, float]:
 
 
 def _omega_of(blank: Reliability, fit: OneFactor, scale: _Scale) -> Reliability:
-    from scipy.special import expit, logit, ndtri
+    from scipy.special import expit, logit, stdtrit
 
-    value = fit.omega
+    value, df = fit.omega, scale.n - len(scale.items)
     error = float(np.sqrt(_omega_variance(fit, scale)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        half = float(ndtri(0.5 + blank.level / 2)) * error / (value * (1 - value))
+    low = high = float("nan")
+    if df > 0 and 0 < value < 1:
+        half = float(stdtrit(df, 0.5 + blank.level / 2)) * error * np.sqrt(scale.n / df) / (value * (1 - value))
         low, high = (float(expit(logit(value) + sign * half)) for sign in (-1, 1))
     return replace(blank, estimate=value, std_error=error, conf_low=low, conf_high=high)
 

@@ -204,6 +204,16 @@ def test_results_answer_the_protocol():
     assert len(found.glance()) == 1
 
 
+def test_the_interval_of_omega_is_students_on_the_logit():
+    from scipy.stats import t
+
+    found = omega(moments(SCALES["speed"]), level=0.90)
+    n, w = found.n, found.estimate
+    half = t.ppf(0.95, n - 3) * found.std_error * np.sqrt(n / (n - 3)) / (w * (1 - w))
+    odds = w / (1 - w) * np.exp([-half, half])
+    assert [found.conf_low, found.conf_high] == pytest.approx(odds / (1 + odds))
+
+
 def coverage(coefficient, truth, n, loadings, cuts, draws):
     found = [coefficient(one_factor_data(n, loadings, (seed, 11), cuts)) for seed in range(draws)]
     return np.mean([f.conf_low <= truth <= f.conf_high for f in found if np.isfinite(f.conf_low)])
