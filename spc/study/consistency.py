@@ -201,6 +201,15 @@ def _same_file(specs: Mapping[str, TableSpec], book: _Notebook) -> None:
 
 
 def _constructs(values: Mapping[str, Any], raw: Mapping[str, Any], book: _Notebook) -> tuple[Construct, ...]:
+    answers = [name for name in _names(raw, "tables") if name.endswith("_responses")]
+    if answers and "constructs" not in raw:
+        book.add(
+            ("constructs",),
+            "missing_key",
+            f"no constructs for {' and '.join(answers)}",
+            "the codebook, what is measured by which columns",
+            "Add [constructs.<name>] with the table, the items and the scale that measure it.",
+        )
     built = [_construct(name, value, raw, book) for name, value in values.items()]
     constructs = tuple(c for c in built if c is not None)
     _shared_items(constructs, book)
