@@ -41,7 +41,7 @@ def effects_plot(
         for name, e, lo, hi in zip(names, rows["estimate"], rows["conf_low"], rows["conf_high"], strict=True)
     )
     reached = _word(end or "", labels)
-    svg = _forest(names, rows, f"Change in {reached.lower()} per one point")
+    svg = _forest(names, rows, f"Change in {_short(reached.lower(), 36)} per one point")
     return finish(title, f"Total effects on {reached.lower()}, largest first: {said}.", svg)
 
 
@@ -75,7 +75,7 @@ def importance_performance(
         axes.set(xlabel="Performance (0–100)", ylabel="Importance (share of what is explained, %)")
         _name_points(axes, data, [_word(str(name), labels) for name in wide.index])
     said = "; ".join(
-        f"{_word(str(name), labels)}: importance {percent(share)}, performance {number(level)}"
+        f"{_word(str(name), labels)}: importance {percent(share, 1)}, performance {number(level)}"
         for name, share, level in zip(wide.index, wide["importance"], wide["performance"], strict=True)
     )
     return finish(title, f"Drivers by importance and performance. {said}.", out[0])
@@ -192,6 +192,11 @@ def _word(name: str, labels: Labels) -> str:
     return (labels or {}).get(name) or wording(name)
 
 
+def _short(text: str, most: int) -> str:
+    """A name cut to what a figure has room for; tables have it whole."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _said_share(words: str, row: pd.Series) -> str:
     value, low, high = shares(row["estimate"], row["conf_low"], row["conf_high"])
     return f"{words}: {low} to {high}" if pd.isna(row["estimate"]) else f"{words}: {value} ({low} to {high})"
@@ -215,8 +220,8 @@ def _forest(
             axes.axvline(0, color=standin("line"), linewidth=1)
         if mark is not None:
             axes.axvline(mark, color=standin("line"), linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(names)), [fill(name, 20) for name in names])
-        axes.set(ylim=(len(names) - 0.5, -0.5), xlabel=axis, ylabel="")
+        axes.set_yticks(range(len(names)), [fill(_short(name, 54), 20) for name in names])
+        axes.set(ylim=(max(len(names), 1) - 0.5, -0.5), xlabel=axis, ylabel="")
         axes.tick_params(axis="y", length=0)
     return out[0]
 
@@ -237,7 +242,6 @@ def _name_points(axes: Any, data: pd.DataFrame, names: Sequence[str]) -> None:
         tries = [(abs(k), left, y - k * step / 2) for left in sides for k in range(24)]
         _, left, place = min(t for t in tries if not any(side == t[1] and abs(t[2] - h) < step for side, h in taken))
         taken.append((left, place))
-        axes.annotate(
-            names[at], (x, y), xytext=(x - 4 if left else x + 4, place), va="center", ha="right" if left else "left",
-            fontsize=10.5, arrowprops={"arrowstyle": "-", "color": standin("line"), "linewidth": 0.7, "shrinkB": 4},
-        )  # fmt: skip
+        hair = {"arrowstyle": "-", "color": standin("line"), "linewidth": 0.7, "shrinkB": 4}
+        spot, side = (x - 4 if left else x + 4, place), "right" if left else "left"
+        axes.annotate(_short(names[at], 28), (x, y), xytext=spot, va="center", ha=side, fontsize=10.5, arrowprops=hair)

@@ -1,0 +1,71 @@
+import math
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from spc.report.words import confidence, links_sentence, money_sentence, periods, total_sentence
+
+TERMS = SimpleNamespace(points=0.05, horizon=5.0, period="year")
+
+
+def row(estimate, low, high, **more):
+    return SimpleNamespace(estimate=estimate, conf_low=low, conf_high=high, **more)
+
+
+def links(*verdicts):
+    names = "abcdefgh"
+    return pd.DataFrame(
+        {"rhs": list(names[: len(verdicts)]), "lhs": list(names[1 : len(verdicts) + 1]), "label": verdicts}
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("holds",), "The one link of the chain holds here."),
+        (("holds", "holds"), "All two links of the chain hold here."),
+        (("holds", "unclear"), "One of the two links of the chain holds here; b to c is unclear."),
+        (
+            ("opposite", "unclear"),
+            "None of the two links of the chain hold here; b to c is unclear; a to b is the other way round.",
+        ),
+        (("unclear",) * 5, "None of the five links of the chain hold here; five links are unclear."),
+    ],
+)
+def test_verdicts_of_links(given, said):
+    assert links_sentence(links(*given), {}) == said
+
+
+def test_one_link_that_is_not_interpretable_stops_all():
+    assert "none of its links is a finding" in links_sentence(links("holds", "not interpretable"), {})
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [((90, 110), "firm"), ((70, 130), "fair"), ((10, 200), "rough"), ((-1, 200), "open"), ((math.nan, 1), "open")],
+)
+def test_the_word_of_confidence_comes_from_the_interval(interval, word):
+    assert confidence(100, *interval) == word
+
+
+def test_a_loss_is_told_as_a_cost():
+    said = money_sentence(row(-5000.0, -6000.0, -4000.0), TERMS, "EUR", whole=True)
+    assert "would cost €5,000 in all over 5 years (between €4,000 and €6,000)" in said
+
+
+def test_an_interval_over_zero_is_an_open_question():
+    assert "open question" in money_sentence(row(50.0, -10.0, 110.0), TERMS, "EUR", whole=True)
+
+
+def test_end_to_end_says_when_no_change_is_included():
+    said = total_sentence(row(0.2, -0.1, 0.5, rhs="a", lhs="b"), {"a": "Service", "b": "NPS"})
+    assert said == (
+        "End to end, one point more service goes with 0.20 more NPS "
+        "(between −0.10 and 0.50, an interval that includes no change)."
+    )
+
+
+def test_horizons():
+    assert periods(1, "year") == "over 1 year"
+    assert periods(math.inf, "month") == "without a horizon"
