@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Json, StudyPath
 
@@ -12,6 +11,7 @@ from spc.cli.options import Json, StudyPath
 @app.command()
 def check(study: StudyPath, json: Json = False) -> None:
     """Read every table of a study and list all that is wrong or odd, at once."""
+    from spc.cli import show
     from spc.study import check_study
 
     report = check_study(study)

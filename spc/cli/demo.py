@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json
 
@@ -25,6 +24,7 @@ def demo(
 ) -> None:
     """Make a synthetic firm with known truth, check it, fit it, write its report, and say how far off the fit is."""
     from spc.chain import ChainFit, fit_study, recovery
+    from spc.cli import show
     from spc.report import write_study
     from spc.study import read_study
     from spc.synthetic import make_firm

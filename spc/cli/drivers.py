@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Draws, Json, Seed, StudyPath
 
@@ -10,6 +9,7 @@ from spc.cli.options import Draws, Json, Seed, StudyPath
 @app.command()
 def drivers(study: StudyPath, draws: Draws = 1000, seed: Seed = None, json: Json = False) -> None:
     """Rank the key drivers of the last construct of each survey side."""
+    from spc.cli import show
     from spc.disclosure import Gate
     from spc.drivers import study_drivers
     from spc.study import read_study

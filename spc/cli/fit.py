@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Output, Seed, StudyPath
 
@@ -24,6 +23,7 @@ def fit(
 ) -> None:
     """Fit the chain of a study: links, effects, fit, and what to be careful about."""
     from spc.chain import fit_chain
+    from spc.cli import show
     from spc.disclosure import Gate
     from spc.report import write_tables
     from spc.study import read_study

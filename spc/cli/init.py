@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Force, Json
 
@@ -19,6 +18,7 @@ def init(
     json: Json = False,
 ) -> None:
     """Write a commented study document and small example tables to start from."""
+    from spc.cli import show
     from spc.study import init_study
 
     document = init_study(folder, force=force)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Force, Json, Output, Seed, StudyPath
 
@@ -14,6 +13,7 @@ def loyalty(
     study: StudyPath, output: Output = None, force: Force = False, seed: Seed = None, json: Json = False
 ) -> None:
     """Say what loyalty is worth: retention, lifetime value, the firm's own figure for five more points."""
+    from spc.cli import show
     from spc.disclosure import Gate
     from spc.economics import loyalty_value
     from spc.report import write_tables

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Seed, StudyPath
 
@@ -23,6 +22,7 @@ def report(
 ) -> None:
     """Fit everything a study allows and write the report that leadership reads."""
     from spc.chain import fit_study
+    from spc.cli import show
     from spc.report import compose_report, refuse_to_overwrite
     from spc.study import read_study
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Seed, StudyPath
 
@@ -25,6 +24,7 @@ def run(
 ) -> None:
     """Do all of it: check, fit, drivers, money; write the report and every table."""
     from spc.chain import fit_study
+    from spc.cli import show
     from spc.report import write_study
     from spc.study import read_study
 

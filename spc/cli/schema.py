@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from spc.cli import show
 from spc.cli.app import app
 from spc.cli.options import Json
 
@@ -17,6 +16,7 @@ def schema(
     json: Json = False,
 ) -> None:
     """Print what a table (or the study document) must look like."""
+    from spc.cli import show
     from spc.contracts import schema_names, schema_text
 
     if name is None:

@@ -39,6 +39,14 @@ def test_estimators_load_no_plotting_library():
     assert run_python(code) == []
 
 
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, json\nfrom spc.cli.app import _verbs\n_verbs()\n"
+        "print(json.dumps([m for m in ['pandas', 'numpy', 'scipy', 'matplotlib'] if m in sys.modules]))"
+    )
+    assert run_python(code) == []
+
+
 def test_every_public_name_is_there_and_documented():
     for name in spc.__all__:
         thing = getattr(spc, name)
