@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -36,10 +37,13 @@ def chain_figure(material: Material, chain: ReleasedModel) -> FigureBlock:
     figure = chain_diagram(chain.tidy, material.labels, title="The chain as it shows here")
     if not material.readable:
         return FigureBlock(figure, "The links are drawn grey and without numbers: " + NO_FINDING, wide=True)
+    point = "one point of its cause"
+    if positions(chain, "loading"):
+        point += " (both on the scale of their first question)"
     return FigureBlock(
         figure,
-        "Each number is the change in the effect per one point of its cause, with its interval; "
-        "the thicker the line, the larger the effect in standard deviations.",
+        f"Each number is the change in the effect per {point}, with its interval; the thicker the line, the larger the "
+        "effect in standard deviations.",
         wide=True,
     )
 
@@ -125,21 +129,17 @@ def check_section(material: Material, chain: ReleasedModel) -> Section | None:
     labels, links = material.labels, kind_rows(chain, "link")
     model = {(row.rhs, row.lhs): row for row in listed(links)}
 
-    def beside(row: Any) -> str:
-        link = model.get((row.rhs, row.lhs))
-        return "–" if link is None else size(link)
-
-    def verdict(row: Any) -> str:
-        link = model.get((row.rhs, row.lhs))
-        return "–" if link is None else agreement(link, row)
+    def of_model(text: Callable[[Any], str]) -> Callable[[Any], str]:
+        return lambda row: text(model[row.rhs, row.lhs]) if (row.rhs, row.lhs) in model else "–"
 
     columns = (
         Column("Link", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"),
-        Column("Model", beside, True),
-        Column("Regression", size, True),
-        Column("Interval", interval, True),
+        Column("Model, standardised", of_model(lambda link: number(link.std_all)), True),
+        Column("Regression, standardised", lambda row: number(row.std_all), True),
+        Column("Slope", size, True),
+        Column("Interval of the slope", interval, True),
         Column("Method", lambda row: row.label),
-        Column("They", verdict),
+        Column("They", lambda row: agreement(model[row.rhs, row.lhs], row) if (row.rhs, row.lhs) in model else "–"),
     )
     return Section(
         "check",
@@ -158,15 +158,21 @@ def check_section(material: Material, chain: ReleasedModel) -> Section | None:
 
 
 def agreement(link: Any, row: Any) -> str:
-    """Whether two estimates of a link say the same."""
+    """Whether the model and the regression of a link say the same, in standard deviations where both have them.
+
+    They agree when the model's figure lies in the interval of the regression, or when that interval and the model's
+    own include zero alike.
+    """
     if link.label == "not interpretable":
         return "are not comparable"
-    if pd.isna(row.estimate) or pd.isna(link.estimate):
+    scale = row.std_all / row.estimate if pd.notna(row.std_all) and pd.notna(link.std_all) and row.estimate else 1.0
+    there = link.std_all if scale != 1.0 else link.estimate
+    low, high = sorted((scale * row.conf_low, scale * row.conf_high))
+    if pd.isna(there) or pd.isna(low):
         return "–"
-    if link.estimate * row.estimate < 0 and (row.conf_low > 0 or row.conf_high < 0):
-        return "disagree"
-    inside = row.conf_low <= link.estimate <= row.conf_high or link.conf_low <= row.estimate <= link.conf_high
-    return "agree" if inside else "differ in size"
+    if low <= there <= high or (low <= 0 <= high and link.label == "unclear"):
+        return "agree"
+    return "disagree" if there * (low + high) < 0 else "differ in size"
 
 
 def driver_sections(material: Material) -> list[Section]:

@@ -8,10 +8,10 @@ from typing import Any
 from spc.disclosure import DisclosureRule, ReleasedModel
 from spc.report.blocks import Block, ListBlock, Prose, Report, Section
 from spc.report.chain import chain_figure, check_section, driver_sections, effects_section, levers, outcome_of
-from spc.report.health import health_line, health_section, hidden_section, method_section, notes_section
-from spc.report.material import Material, gather, glance_row, kind_rows
+from spc.report.health import fit_words, health_line, health_section, hidden_section, method_section, notes_section
+from spc.report.material import Material, gather, glance_row, kind_rows, listed
 from spc.report.money import headline, money_section, stats
-from spc.report.words import ends_of, links_sentence, settle, total_sentence
+from spc.report.words import ends_of, links_sentence, settle, strongest_sentence, total_sentence
 from spc.results import Result
 
 __all__ = ["compose_report"]
@@ -94,7 +94,7 @@ def _page_one(material: Material) -> Section:
 
 def _chain_blocks(material: Material, chain: ReleasedModel, sentence: str) -> list[Block]:
     blocks: list[Block] = []
-    told = " ".join(part for part in (sentence, _end_to_end(material, chain)) if part)
+    told = " ".join(part for part in (sentence, _strongest(material, chain), _end_to_end(material, chain)) if part)
     if told:
         blocks.append(Prose(told, "plain" if material.readable else "caution"))
     blocks.append(chain_figure(material, chain))
@@ -102,6 +102,13 @@ def _chain_blocks(material: Material, chain: ReleasedModel, sentence: str) -> li
         table = levers(material, chain)
         blocks += [table] if table.rows else []
     return blocks
+
+
+def _strongest(material: Material, chain: ReleasedModel) -> str:
+    if not material.readable:
+        return ""
+    links = [row for row in listed(kind_rows(chain, "link")) if row.label == "holds" and row.std_all == row.std_all]
+    return strongest_sentence(max(links, key=lambda row: abs(row.std_all)), material.labels) if len(links) > 1 else ""
 
 
 def _end_to_end(material: Material, chain: ReleasedModel) -> str:
@@ -128,13 +135,18 @@ def _open_links(material: Material) -> list[str]:
             "apart, or fewer constructs, would settle it."
         ]
     level = str(getattr(glance_row(chain), "level", ""))
+    fitted = fit_words(chain)
+    picture = (
+        f"Whether the chain is the right picture: the model {fitted}. Links that it leaves out, or questions that "
+        "measure two things, would show in the notes."
+    )
     links: list[Any] = list(kind_rows(chain, "link").itertuples())
     unclear = [settle(link, material.labels, level) for link in links if link.label == "unclear"]
     cause = (
         "Whether raising a cause raises its effect: the links are associations. A second wave, or a trial in some "
         "units, would settle it."
     )
-    return [*unclear[:3], cause]
+    return [*([picture] if "poorly" in fitted else []), *unclear[:3], cause]
 
 
 def _missing_sides(material: Material) -> list[str]:

@@ -15,7 +15,7 @@ from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, NotesBlock
 from spc.report.material import Material, glance_row, listed
 from spc.report.words import label_of, share_text
 
-__all__ = ["health_line", "health_section", "hidden_section", "method_section", "notes_section"]
+__all__ = ["fit_words", "health_line", "health_section", "hidden_section", "method_section", "notes_section"]
 
 _COUNTS = (
     ("employee_responses", "Employee answers"),
@@ -112,7 +112,8 @@ def _quality(values: dict[tuple[str, str, str], float], kind: str) -> Any:
 
 def _verdict(values: dict[tuple[str, str, str], float], name: str) -> str:
     def first(*kinds: str) -> float:
-        return next((v for kind in kinds for (k, n, _), v in values.items() if k == kind and n == name), float("nan"))
+        found = (v for kind in kinds for (k, n, _), v in values.items() if k == kind and n == name and pd.notna(v))
+        return next(found, float("nan"))
 
     scale, unit = first("omega", "alpha"), first("icc2_reml", "icc2_anova")
     said = []
@@ -128,7 +129,7 @@ def method_section(material: Material) -> Section:
     blocks: list[Block] = []
     chain = material.one("chain")
     if chain is not None:
-        blocks.append(FactsBlock("The structural model", tuple(_fit(chain))))
+        blocks += [Prose(_level(chain)), FactsBlock("The structural model", tuple(_fit(chain)))]
     facts = [
         (f"{model.kind.capitalize()}: data, seed, time", text) for model in material.models if (text := _origin(model))
     ]
@@ -147,6 +148,27 @@ def method_section(material: Material) -> Section:
         )
     )
     return Section("method", "Method", tuple(blocks))
+
+
+def _level(chain: ReleasedModel) -> str:
+    fitted = fit_words(chain)
+    picture = f" The model as a whole {fitted}." if fitted else ""
+    if str(getattr(glance_row(chain), "level", "")) == "unit":
+        return (
+            "Employees and customers are different people who meet in the same unit, so the chain is fitted on the "
+            f"means of units, each side counted with its own people.{picture}"
+        )
+    return f"All constructs come from the same people, so the chain is fitted on persons.{picture}"
+
+
+def fit_words(chain: ReleasedModel) -> str:
+    """How the model fits, by the usual bars of CFI and RMSEA (Hu & Bentler 1999; .90 and .10 as the least)."""
+    row = glance_row(chain)
+    cfi, rmsea = (getattr(row, name, float("nan")) for name in ("cfi", "rmsea"))
+    if pd.isna(cfi) or pd.isna(rmsea) or not getattr(row, "df", 0):
+        return ""
+    word = "well" if cfi >= 0.95 and rmsea <= 0.06 else "acceptably" if cfi >= 0.90 and rmsea <= 0.10 else "poorly"
+    return f"fits {word} (CFI {number(cfi)}, RMSEA {number(rmsea)})"
 
 
 def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from spc.plot.numbers import bracket, ends, estimate, money, percent, shares, wording
+from spc.plot.numbers import bracket, ends, estimate, money, number, percent, shares, wording
 
 __all__ = [
     "SHORT_VERDICT",
@@ -22,6 +22,7 @@ __all__ = [
     "path_in_words",
     "periods",
     "settle",
+    "strongest_sentence",
     "total_sentence",
 ]
 
@@ -187,6 +188,14 @@ def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
 
 def _hold(n: int) -> str:
     return "holds" if n == 1 else "hold"
+
+
+def strongest_sentence(link: Any, labels: Mapping[str, str]) -> str:
+    """The link of the largest standardised effect."""
+    return (
+        f"The strongest is {inner(link.rhs, labels)} to {inner(link.lhs, labels)}, "
+        f"{number(float(link.std_all))} in standard deviations."
+    )
 
 
 def total_sentence(total: Any, labels: Mapping[str, str]) -> str:
