@@ -210,7 +210,7 @@ def fit(
     --------
     >>> names = ["skill", "mood", "sales"]
     >>> published = Moments(names, 200, None, [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]])
-    >>> chain = fit("mood ~ a*skill\nsales ~ b*mood\\nab := a*b", published)
+    >>> chain = fit("mood ~ a*skill\nsales ~ b*mood\nab := a*b", published)
     >>> chain.tidy().query("op in ['~', ':=']")[["lhs", "op", "rhs", "estimate", "std_error"]].round(3)
          lhs  op    rhs  estimate  std_error
     0   mood   ~  skill       0.4      0.065

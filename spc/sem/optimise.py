@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dposv, dpotrf
+from scipy.linalg.lapack import dposv
 
 from spc.linalg import FloatArray, frozen_array
 from spc.sem.ml import Point, curvature, discrepancy, score_and_information
@@ -20,7 +20,8 @@ __all__ = ["Search", "Solution", "derivatives", "search"]
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 300
 _SLACK = 1e-12
-_NEAR, _SLOW = 1e-2, 1e-3
+_NEAR, _SLOW, _PATIENCE = 1e-2, 1e-3, 10
+_LEAST, _MOST = 1e-5, 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,9 @@ def derivatives(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray]
 def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:
     """Minimise the discrepancy from ``start``.
 
-    A step solves ``(I + damper * diag(I)) step = score`` with I the expected, near the
-    optimum the observed information; the damper grows tenfold while a step does not lower F or
-    leaves the region where sigma is positive definite, and fades when steps succeed. The search ends when
+    A step solves ``(I + damper * diag(I)) step = score`` with I the expected, near the optimum or after ten steps the
+    observed information. A step that raises F, or leaves the region where sigma is positive definite, is halved up
+    to three times; after that the damper grows, and fades when steps succeed. The search ends when
     ``score' I^-1 score`` falls below 1e-15, which is far below any standard error at any sample size in use.
 
     Parameters
@@ -100,29 +101,35 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
     point = discrepancy(problem.place, problem.values(x), problem.sample)
     if point is None:
         return None
-    damper, iteration = 0.0, 0
+    damper, iteration, last = 0.0, 0, np.inf
     score, information = derivatives(problem, point)
-    metric, bend, last = information, None, np.inf
+    bend: FloatArray | None = None
     while True:
-        step = _step(score, metric, damper)
+        step, used = _step(score, information, bend, damper)
         decrement = float(score @ step)
-        if decrement < TOLERANCE and damper <= 1.0:
-            return Search(x, point, information, max(decrement, 0.0), iteration, True)
-        if iteration >= max_iterations or damper > 1e12:
-            return Search(x, point, information, max(decrement, 0.0), iteration, False)
+        converged = decrement < TOLERANCE and used <= 1.0
+        if converged or iteration >= max_iterations or used > _MOST:
+            return Search(x, point, information, max(decrement, 0.0), iteration, converged)
         iteration += 1
-        trial = discrepancy(problem.place, problem.values(x + step), problem.sample)
-        if trial is None or trial.value > point.value + _SLACK:
-            damper, metric = max(10.0 * damper, 1e-3), information
+        share, trial = _along(problem, point, x, step)
+        if trial is None:
+            damper = max(10.0 * used, _LEAST)
             continue
-        x, point = x + step, trial
-        damper = 0.0 if damper <= 1e-3 else damper / 10.0
+        x, point = x + share * step, trial
+        damper = 0.0 if used <= _LEAST else used / 10.0
         score, information = derivatives(problem, point)
-        if decrement < _NEAR and (bend is None or decrement > _SLOW * last):
+        if (decrement < _NEAR or iteration > _PATIENCE) and (bend is None or decrement > _SLOW * last):
             bend = _bend(problem, point)
-        metric, last = information if bend is None else information + bend, decrement
-        if bend is not None and dpotrf(metric, lower=1)[1]:
-            metric = information
+        last = decrement
+
+
+def _along(problem: Problem, point: Point, x: FloatArray, step: FloatArray) -> tuple[float, Point | None]:
+    """The first of the whole step, a half, a quarter, an eighth that does not raise F; None if none of them."""
+    for share in (1.0, 0.5, 0.25, 0.125):
+        trial = discrepancy(problem.place, problem.values(x + share * step), problem.sample)
+        if trial is not None and trial.value <= point.value + _SLACK:
+            return share, trial
+    return 0.0, None
 
 
 def _bend(problem: Problem, point: Point) -> FloatArray:
@@ -131,17 +138,19 @@ def _bend(problem: Problem, point: Point) -> FloatArray:
     return bend if problem.plain else np.asarray(problem.map.T @ bend @ problem.map)
 
 
-def _step(score: FloatArray, information: FloatArray, damper: float) -> FloatArray:
-    """Solve for the step, damping as much as it takes to be solvable."""
+def _step(
+    score: FloatArray, information: FloatArray, bend: FloatArray | None, damper: float
+) -> tuple[FloatArray, float]:
+    """Solve for the step, damping as much as it takes to be solvable; the step and the damper used."""
     if not score.size:
-        return score
+        return score, 0.0
+    metric = information if bend is None else information + bend
     diagonal = information.diagonal()
     floor = 1e-12 * max(float(diagonal.max()), 1e-300)
-    while True:
-        damped = information + np.diag(damper * diagonal + (floor if damper else 0.0))
+    while damper <= _MOST:
+        damped = metric + np.diag(damper * diagonal + (floor if damper else 0.0)) if damper else metric
         _, step, fault = dposv(damped, score, lower=1)
         if not fault and np.all(np.isfinite(step)):
-            return np.asarray(step)
-        damper = max(10.0 * damper, 1e-8)
-        if damper > 1e8:
-            return np.full_like(score, np.nan)
+            return np.asarray(step), damper
+        damper = max(10.0 * damper, _LEAST)
+    return np.full_like(score, np.nan), damper

@@ -12,7 +12,7 @@ from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import Note
 from spc.sem import SemFit, fit
-from spc.sem.diagnose import beyond_one, collinear_latents, dropped_rows, n_moments, small_sample
+from spc.sem.diagnose import beyond_one, dropped_rows, n_moments, small_sample
 from spc.sem.ram import structure
 from spc.spec import model
 

@@ -70,3 +70,18 @@ def test_solution_is_read_only() -> None:
     assert not solution.converged
     with pytest.raises(ValueError, match="read-only"):
         solution.theta[0] = 2.0
+
+
+def test_improper_samples_converge_where_there_is_an_optimum() -> None:
+    """Small samples and weak items: Heywood cases and long flat valleys are ordinary there."""
+    ends = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        f = rng.standard_normal((40, 2)) @ np.array([[1.0, 0.4], [0.0, 0.9]])
+        rows = np.repeat(f, 3, axis=1) * 0.6 + 0.8 * rng.standard_normal((40, 6))
+        made = model(TEXT)
+        problem = prepare(made, Moments(NAMES, 40, None, np.cov(rows.T)), "normal")
+        ends.append(search(problem, start_values(problem, made)))
+    reached = [end for end in ends if end is not None and end.converged]
+    assert len(reached) >= 55
+    assert np.median([end.iterations for end in reached]) <= 12
