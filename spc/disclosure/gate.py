@@ -296,11 +296,11 @@ def _unit_sizes(tables: Mapping[str, pd.DataFrame]) -> dict[str, int]:
 
 
 def _names(unit: str, note: Note) -> bool:
-    """Whether a note names the unit; a bare number counts only beside the word unit."""
+    """Whether a note names the unit; a bare number or one or two letters count only beside the word unit."""
     if note.subject == unit:
         return True
     word = rf"(?<!\w){re.escape(unit)}(?!\w)"
-    pattern = rf"\bunits?\b[^.;]*?{word}" if unit.isdigit() else word
+    pattern = rf"\bunits?\b[^.;]*?{word}" if unit.isdigit() or len(unit) < 3 else word
     return re.search(pattern, f"{note.subject}; {note.text}", flags=re.IGNORECASE) is not None
 
 

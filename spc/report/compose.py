@@ -81,7 +81,7 @@ def _page_one(material: Material) -> Section:
     chain, loyalty = material.one("chain"), material.one("loyalty")
     blocks: list[Block] = []
     verdict = headline(material, loyalty) if loyalty is not None else ""
-    chained = "" if chain is None else links_sentence(kind_rows(chain, "link"), material.labels)
+    chained = "" if chain is None else _chain_verdict(material, chain)
     blocks.append(Prose(verdict or chained or "This report says how well the study measures.", "lead"))
     if loyalty is not None and verdict:
         blocks.append(stats(material, loyalty))
@@ -90,6 +90,13 @@ def _page_one(material: Material) -> Section:
     blocks += _unknowns(material)
     blocks.append(Prose(health_line(material), "small"))
     return Section("glance", "At a glance", tuple(blocks))
+
+
+def _chain_verdict(material: Material, chain: ReleasedModel) -> str:
+    said = links_sentence(kind_rows(chain, "link"), material.labels)
+    if material.readable and "poorly" in fit_words(chain):
+        return f"{said} But the model as a whole fits poorly, so the picture is not complete."
+    return said
 
 
 def _chain_blocks(material: Material, chain: ReleasedModel, sentence: str) -> list[Block]:
@@ -138,7 +145,7 @@ def _open_links(material: Material) -> list[str]:
     fitted = fit_words(chain)
     picture = (
         f"Whether the chain is the right picture: the model {fitted}. Links that it leaves out, or questions that "
-        "measure two things, would show in the notes."
+        "measure two things at once, are to be looked for first."
     )
     links: list[Any] = list(kind_rows(chain, "link").itertuples())
     unclear = [settle(link, material.labels, level) for link in links if link.label == "unclear"]

@@ -171,11 +171,8 @@ def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
         )
     total, holding = len(links), int((verdicts == "holds").sum())
     if holding == total:
-        return (
-            "The one link of the chain holds here."
-            if total == 1
-            else f"All {counted(total)} links of the chain hold here."
-        )
+        whole = {1: "The one link of the chain holds", 2: "Both links of the chain hold"}
+        return f"{whole.get(total, f'All {counted(total)} links of the chain hold')} here."
     said = [f"{counted(holding).capitalize()} of the {counted(total)} links of the chain {_hold(holding)} here"]
     for verdict, words in (("unclear", "unclear"), ("opposite", "the other way round")):
         names = [f"{inner(r, labels)} to {inner(x, labels)}" for r, x in zip(links["rhs"], links["lhs"], strict=True)]

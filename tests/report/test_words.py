@@ -24,7 +24,7 @@ def links(*verdicts):
     ("given", "said"),
     [
         (("holds",), "The one link of the chain holds here."),
-        (("holds", "holds"), "All two links of the chain hold here."),
+        (("holds", "holds"), "Both links of the chain hold here."),
         (("holds", "unclear"), "One of the two links of the chain holds here; b to c is unclear."),
         (
             ("opposite", "unclear"),
