@@ -92,19 +92,22 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = 
     frame = require_released(table, ReleasedTable, "retention_curve").frame.dropna(subset=["survival"])
     import seaborn as sns
 
-    x = frame["period"].astype(float)
+    shares_of = [name for name in ("survival", "conf_low", "conf_high", "geometric") if name in frame]
+    start = pd.DataFrame({"period": [0.0], **{name: [1.0] for name in shares_of}})
+    drawn = pd.concat([start, frame[["period", *shares_of]].astype(float)], ignore_index=True)
+    x = drawn["period"]
     with drawing(_WIDTH, 270) as (_, axes, out):
         axes.fill_between(
-            x, 100 * frame["conf_low"].astype(float), 100 * frame["conf_high"].astype(float),
+            x, 100 * drawn["conf_low"], 100 * drawn["conf_high"],
             step="post", color=standin("band"), linewidth=0,
         )  # fmt: skip
         sns.lineplot(
-            x=x, y=100 * frame["survival"].astype(float), drawstyle="steps-post", color=standin("holds"),
+            x=x, y=100 * drawn["survival"], drawstyle="steps-post", color=standin("holds"),
             linewidth=2, ax=axes, label="Observed", errorbar=None,
         )  # fmt: skip
-        if "geometric" in frame:
+        if "geometric" in drawn:
             sns.lineplot(
-                x=x, y=100 * frame["geometric"].astype(float), color=standin("muted"), linewidth=1.4, linestyle="--",
+                x=x, y=100 * drawn["geometric"], color=standin("muted"), linewidth=1.4, linestyle="--",
                 ax=axes, label="At a constant rate", errorbar=None,
             )  # fmt: skip
         axes.set(ylim=(0, 103), xlabel=f"{wording(period)}s since joining", ylabel="Still customers, %")
