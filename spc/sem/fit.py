@@ -9,6 +9,7 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.errors import (
     DataError,
@@ -105,7 +106,7 @@ class SemFit:
     point : Point
         Discrepancy and implied moments at the solution, in balanced units.
     found : tuple of Note
-        What ``notes()`` returns.
+        Improper values and dropped rows, which are warned of as well.
     """
 
     model: Model
@@ -126,6 +127,24 @@ class SemFit:
         return frozen_array(self.problem.row_values(self.solution.theta))
 
     @cached_property
+    def std_all(self) -> FloatArray:
+        """Completely standardised values of all rows of the table."""
+        balanced = self.values * self.problem.multiplier
+        return frozen_array(standardised_values(self.problem.place, balanced, self.point.at))
+
+    @cached_property
+    def _notes(self) -> tuple[Note, ...]:
+        place = self.problem.place
+        improper = [note for note in self.found if note.code != "dropped_rows"]
+        return (
+            *improper,
+            *diagnose.collinear_latents(place, self.point.at),
+            *diagnose.beyond_one(place, self.std_all),
+            *(note for note in self.found if note.code == "dropped_rows"),
+            *diagnose.small_sample(self.problem.n, self.problem.size),
+        )
+
+    @cached_property
     def _tidy(self) -> pd.DataFrame:
         return tidy_table(self)
 
@@ -143,7 +162,7 @@ class SemFit:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers: improper values, collinear latents, dropped rows, small n."""
-        return self.found
+        return self._notes
 
     def estimates(self) -> Estimates:
         """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
@@ -262,7 +281,7 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
     problem = with_moments(fitted.problem, moments)
     end = search(problem, problem.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
-        end = _search(problem, fitted.model)
+        end = _search(problem)
     if not end.converged:
         raise _not_converged(problem, end)
     return _solution(problem, end)
@@ -293,7 +312,7 @@ def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -
 
         theta = solve(model, moments, options.likelihood)
         return _evaluate(problem, theta), "semopy"
-    end = _search(problem, model)
+    end = _search(problem)
     if not end.converged:
         nearby = diagnose.unidentified_nearby(problem, end.x)
         if nearby is not None:
@@ -302,11 +321,11 @@ def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -
     return end, "converged"
 
 
-def _search(problem: Problem, model: Model) -> Search:
+def _search(problem: Problem) -> Search:
     """Search from ordinary start values, then from plain ones; the better end of the two."""
     best: Search | None = None
     for plain in (False, True):
-        end = search(problem, start_values(problem, model, plain=plain))
+        end = search(problem, start_values(problem, plain=plain))
         if end is not None and end.converged:
             return end
         if end is not None and (best is None or end.point.value < best.point.value):
@@ -355,19 +374,23 @@ def _finish(
     solution = _solution(problem, end, status)
     diagnose.check_information(problem, end, solution)
     place, values = problem.place, problem.values(end.x)
-    covariance = np.linalg.inv(end.information) / problem.divisor if problem.size else np.empty((0, 0))
-    vcov = problem.to_theta @ covariance @ problem.to_theta.T
-    at = end.point.at
-    notes = (
-        *diagnose.improper(place, values, at),
-        *diagnose.collinear_latents(place, at),
-        *diagnose.beyond_one(place, standardised_values(place, values, at)),
-        *diagnose.dropped_rows(given, moments.n),
-        *diagnose.small_sample(moments.n, problem.size),
-    )
+    vcov = problem.spread(_inverse(end.information) / problem.divisor)
+    notes = (*diagnose.improper(place, values, end.point.at), *diagnose.dropped_rows(given, moments.n))
     parts = [moments.cov] if moments.mean is None else [moments.cov, moments.mean]
     provenance = Provenance.record(asdict(options), fingerprint(*parts))
     return SemFit(
-        model, moments, solution, frozen_array(0.5 * (vcov + vcov.T)), baseline(problem, model), options, provenance,
+        model, moments, solution, frozen_array(vcov), baseline(problem, model), options, provenance,
         problem, end.point, notes,
     )  # fmt: skip
+
+
+def _inverse(information: FloatArray) -> FloatArray:
+    """Inverse of a matrix that has been found positive definite."""
+    if not information.size:
+        return information
+    root = np.sqrt(information.diagonal())
+    factor, _ = dpotrf(information / np.outer(root, root), lower=1)
+    lower, _ = dpotri(factor, lower=1)
+    inverse = lower + lower.T
+    np.einsum("ii->i", inverse)[:] *= 0.5
+    return np.asarray(inverse / np.outer(root, root))

@@ -97,8 +97,7 @@ def _likelihood(fit: SemFit) -> dict[str, float]:
     problem, point = fit.problem, fit.point
     place, sample, n = problem.place, problem.sample, problem.n
     p, x = place.n_observed, place.exogenous
-    free = np.setdiff1d(np.arange(p), x)
-    units = 2.0 * float(np.log(problem.scale[free]).sum())
+    units = 2.0 * float(np.log(problem.scale[:p][place.outcome]).sum())
     covariates = _log_det(sample.cov, x) + x.size
     trace = point.value - point.log_det + sample.log_det + p
     model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)

@@ -86,6 +86,14 @@ class Problem:
         """Free parameters in the user's units."""
         return np.asarray(self.theta_offset + self.to_theta @ x)
 
+    def spread(self, covariance: FloatArray) -> FloatArray:
+        """Covariances of the free parameters in the user's units, from those of the coordinates."""
+        if self.plain:
+            unit = self.to_theta.diagonal()
+            return np.asarray(covariance * np.outer(unit, unit))
+        spread = self.to_theta @ covariance @ self.to_theta.T
+        return np.asarray(0.5 * (spread + spread.T))
+
     def coordinates(self, theta: FloatArray) -> FloatArray:
         """Coordinates nearest to the given free parameters."""
         size = np.abs(self.to_theta).max(axis=1, initial=0.0)

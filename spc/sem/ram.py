@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +54,8 @@ class Structure:
         Held at the sample value.
     loading : (R,) bool array
         Of the measurement part (``=~``).
+    start : (R,) array
+        The user's start values, or NaN.
     exogenous : (k,) int array
         Positions of the observed covariates held at their sample moments.
     meanstructure : bool
@@ -69,6 +72,7 @@ class Structure:
     fixed: FloatArray
     sample: BoolArray
     loading: BoolArray
+    start: FloatArray
     exogenous: IntArray
     meanstructure: bool
     names: tuple[str, ...]
@@ -99,6 +103,18 @@ class Structure:
         """Variables that point at some other."""
         return np.unique(self.column[self.directed_rows])
 
+    @cached_property
+    def diagonal(self) -> BoolArray:
+        """Which rows are variances."""
+        return np.asarray((self.part == COVARIANCE) & (self.row == self.column))
+
+    @cached_property
+    def outcome(self) -> BoolArray:
+        """Which observed variables are not held at their sample moments."""
+        chosen = np.ones(self.n_observed, dtype=bool)
+        chosen[self.exogenous] = False
+        return chosen
+
     @property
     def observed(self) -> tuple[str, ...]:
         """Names of the observed variables."""
@@ -110,8 +126,11 @@ class Structure:
         return self.variables[self.n_observed :]
 
 
+_KNOWN: dict[int, Structure] = {}
+
+
 def structure(model: Model) -> Structure:
-    """Place every row of the model's table.
+    """Place every row of the model's table; once a model, for as long as the model lives.
 
     Raises
     ------
@@ -120,6 +139,14 @@ def structure(model: Model) -> Structure:
     SpecError
         Two rows stand for the same entry, or a row names an unknown variable.
     """
+    known = _KNOWN.get(id(model))
+    if known is None:
+        known = _KNOWN[id(model)] = _placed(model)
+        finalize(model, _KNOWN.pop, id(model), None).atexit = False
+    return known
+
+
+def _placed(model: Model) -> Structure:
     _check_scope(model)
     rows = model.parameters.rows
     variables = (*model.observed, *model.latents)
@@ -138,6 +165,7 @@ def structure(model: Model) -> Structure:
         fixed=np.where(sample, np.nan, np.array([row.fixed for row in rows], dtype=np.float64)),
         sample=sample,
         loading=np.array([row.op == "=~" for row in rows], dtype=bool),
+        start=np.array([row.start for row in rows], dtype=np.float64),
         exogenous=np.array([position[name] for name in model.exogenous], dtype=np.intp),
         meanstructure=bool(model.meanstructure),
         names=model.parameters.names,

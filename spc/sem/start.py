@@ -7,12 +7,11 @@ import numpy as np
 from spc.linalg import FloatArray
 from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Structure
-from spc.spec.table import Model
 
 __all__ = ["start_values"]
 
 
-def start_values(problem: Problem, model: Model, *, plain: bool = False) -> FloatArray:
+def start_values(problem: Problem, *, plain: bool = False) -> FloatArray:
     """Coordinates to start from, the user's own start values respected.
 
     Loadings follow the centroid of each latent's indicators, residual variances take up the rest,
@@ -21,7 +20,6 @@ def start_values(problem: Problem, model: Model, *, plain: bool = False) -> Floa
     Parameters
     ----------
     problem : Problem
-    model : Model
     plain : bool
         Start all loadings of a latent alike, and latent variances small: a second try.
 
@@ -33,15 +31,14 @@ def start_values(problem: Problem, model: Model, *, plain: bool = False) -> Floa
     values = problem.base.copy()
     loadings, variances = _measurement(place, problem, plain)
     directed, intercept = place.part == DIRECTED, place.part == INTERCEPT
-    diagonal = (place.part == COVARIANCE) & (place.row == place.column)
+    diagonal = place.diagonal
     values[directed] = loadings[directed]
     values[diagonal] = variances[place.row[diagonal]]
     _covariates(place, problem.sample.cov, values)
     if problem.sample.mean is not None:
         observed = intercept & (place.row < place.n_observed)
         values[observed] = problem.sample.mean[place.row[observed]]
-    given = np.array([row.start for row in model.parameters], dtype=np.float64)
-    values = np.where(np.isnan(given), values, given * problem.multiplier)
+    values = np.where(np.isnan(place.start), values, place.start * problem.multiplier)
     wanted = values[problem.active]
     if problem.plain:
         return np.asarray(wanted)
@@ -60,21 +57,16 @@ def _covariates(place: Structure, cov: FloatArray, values: FloatArray) -> None:
 
 def _measurement(place: Structure, problem: Problem, plain: bool) -> tuple[FloatArray, FloatArray]:
     """Start values of all rows of A, and of all variances."""
-    p = place.n_observed
+    p, v = place.n_observed, len(place.variables)
     loadings = problem.base.copy()
-    variances = np.full(len(place.variables), 0.5)
     axis = np.full(loadings.size, 0.7) if plain else _axes(place, problem.sample.cov)
-    held = place.loading & (place.free < 0) & (loadings != 0)
-    for latent in range(p, len(variances)):
-        rows = np.flatnonzero(place.loading & (place.column == latent))
-        free = rows[place.free[rows] >= 0]
-        marker = rows[held[rows]]
-        unit, variance = 1.0, 1.0
-        if marker.size:
-            unit = problem.base[marker[0]] / axis[marker[0]]
-            variance = 0.05 if plain else 1.0 / unit**2
-        loadings[free] = axis[free] * unit
-        variances[latent] = variance
+    marker = np.flatnonzero(place.loading & (place.free < 0) & (loadings != 0))[::-1]
+    unit, variances = np.ones(v), np.full(v, 0.5)
+    unit[place.column[marker]] = loadings[marker] / axis[marker]
+    variances[p:] = 1.0
+    variances[place.column[marker]] = 0.05 if plain else 1.0 / unit[place.column[marker]] ** 2
+    free = place.loading & (place.free >= 0)
+    loadings[free] = (axis * unit[place.column])[free]
     return loadings, variances
 
 
@@ -86,10 +78,10 @@ def _axes(place: Structure, cov: FloatArray) -> FloatArray:
     axis = np.full(place.part.size, 0.7)
     rows = np.flatnonzero(place.loading & (place.row < place.n_observed))
     item, latent = place.row[rows], place.column[rows]
-    first = {int(k): int(i) for i, k in zip(item[::-1], latent[::-1], strict=True)}
-    lead = np.array([first[int(k)] for k in latent], dtype=np.intp)
+    first = np.zeros(len(place.variables), dtype=np.intp)
+    first[latent[::-1]] = item[::-1]
     weight = np.zeros((place.n_observed, len(place.variables)))
-    weight[item, latent] = np.where(cov[item, lead] < 0, -1.0, 1.0)
+    weight[item, latent] = np.where(cov[item, first[latent]] < 0, -1.0, 1.0)
     covariance = cov @ weight
     spread = np.einsum("ij,ij->j", weight, covariance)[latent]
     loading = covariance[item, latent] / np.sqrt(np.maximum(spread, 1e-12))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 from scipy.special import ndtr, ndtri
 
 from spc.errors import UsageError
@@ -14,7 +16,7 @@ from spc.moments import Moments
 from spc.results import TIDY_COLUMNS
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.problem import label_slopes
-from spc.sem.ram import COVARIANCE, DIRECTED
+from spc.sem.ram import COVARIANCE, DIRECTED, Structure
 from spc.sem.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model
 
@@ -26,16 +28,27 @@ __all__ = ["estimates_table", "implied_moments", "r_square", "residuals", "stand
 _KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
 
 
-def _words(model: Model) -> dict[str, list[object]]:
-    """The text columns of the table, defined parameters last."""
+_WORDS: WeakKeyDictionary[Structure, dict[str, ExtensionArray]] = WeakKeyDictionary()
+
+
+def _words(model: Model, place: Structure) -> dict[str, ExtensionArray]:
+    """The text columns of the table, defined parameters last; made once a model."""
+    known = _WORDS.get(place)
+    if known is None:
+        known = _WORDS[place] = {name: pd.array(words, dtype="str") for name, words in _text(model).items()}
+    return known
+
+
+def _text(model: Model) -> dict[str, list[str]]:
     rows, defined = model.parameters.rows, model.defined
     kinds = [_KIND.get(row.op, "variance" if row.lhs == row.rhs else "covariance") for row in rows]
+    blank = [""] * len(defined)
     return {
         "lhs": [*(row.lhs for row in rows), *(item.name for item in defined)],
         "op": [*(row.op for row in rows), *(":=" for _ in defined)],
         "rhs": [*(row.rhs for row in rows), *(item.expression for item in defined)],
-        "level": [*(str(row.level) for row in rows), *("" for _ in defined)],
-        "group": [*(str(row.group) for row in rows), *("" for _ in defined)],
+        "level": [*(str(row.level) for row in rows), *blank],
+        "group": [*(str(row.group) for row in rows), *blank],
         "label": [*(row.label for row in rows), *(item.name for item in defined)],
         "kind": [*kinds, *("defined" for _ in defined)],
     }
@@ -56,7 +69,7 @@ def _numbers(estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, l
     }
 
 
-def _frame(words: dict[str, list[object]], numbers: dict[str, FloatArray]) -> pd.DataFrame:
+def _frame(words: dict[str, ExtensionArray], numbers: dict[str, FloatArray]) -> pd.DataFrame:
     return pd.DataFrame({**words, **numbers}, columns=list(TIDY_COLUMNS))
 
 
@@ -69,8 +82,7 @@ def tidy_table(fit: SemFit) -> pd.DataFrame:
     """All rows of the parameter table and the defined parameters; see ``SemFit.tidy``."""
     model, place = fit.model, fit.problem.place
     values = fit.values
-    balanced = values * fit.problem.multiplier
-    std_all = standardised_values(place, balanced, fit.point.at)
+    std_all = fit.std_all
     free = place.free >= 0
     variances = np.where(free, fit.vcov.diagonal()[place.free], 0.0) if place.names else np.zeros(len(values))
     std_error = _errors(variances)
@@ -79,7 +91,7 @@ def tidy_table(fit: SemFit) -> pd.DataFrame:
         values = np.concatenate([values, defined])
         std_error = np.concatenate([std_error, errors])
         std_all = np.concatenate([std_all, _defined_standardised(fit, std_all)])
-    return _frame(_words(model), _numbers(values, std_error, std_all, fit.options.level))
+    return _frame(_words(model, place), _numbers(values, std_error, std_all, fit.options.level))
 
 
 def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
@@ -155,7 +167,7 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
     variances[variances < 1e-18 * np.maximum(estimate**2, 1e-300)] = 0.0
     everything = fit.tidy()["std_all"].to_numpy(dtype=np.float64)
-    return _frame(_words(fit.model), _numbers(estimate, _errors(variances), everything, fit.options.level))
+    return _frame(_words(fit.model, place), _numbers(estimate, _errors(variances), everything, fit.options.level))
 
 
 def _observed_units(fit: SemFit) -> FloatArray:

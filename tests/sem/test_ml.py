@@ -33,7 +33,7 @@ def somewhere(text: str, *, means: bool) -> tuple[Problem, FloatArray]:
     made = model(text, meanstructure=means)
     problem = prepare(made, Moments.from_frame(survey(), made.observed), "normal")
     rng = np.random.default_rng(1)
-    start = start_values(problem, made)
+    start = start_values(problem)
     return problem, start * (1 + 0.1 * rng.standard_normal(start.size)) + 0.03 * rng.standard_normal(start.size)
 
 

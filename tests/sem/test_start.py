@@ -20,7 +20,7 @@ NAMES = [f"x{i}" for i in range(1, 7)]
 def test_start_is_positive_definite(plain: bool, std_lv: bool) -> None:
     made = model("f =~ x1 + x2 + x3\ng =~ x4 + x5 + x6\ng ~ f", std_lv=std_lv)
     problem = prepare(made, Moments(NAMES, 100, None, R), "normal")
-    values = problem.values(start_values(problem, made, plain=plain))
+    values = problem.values(start_values(problem, plain=plain))
     assert discrepancy(problem.place, values, problem.sample) is not None
 
 
@@ -28,7 +28,7 @@ def test_loadings_of_reversed_items_start_negative() -> None:
     sign = np.array([1, -1, 1, 1, 1, -1])
     made = model("f =~ x1 + x2 + x3 + x4 + x5 + x6")
     problem = prepare(made, Moments(NAMES, 100, None, R * np.outer(sign, sign)), "normal")
-    theta = dict(zip(problem.place.names, problem.theta(start_values(problem, made)), strict=True))
+    theta = dict(zip(problem.place.names, problem.theta(start_values(problem)), strict=True))
     assert theta["f=~x2"] < 0 < theta["f=~x3"]
     assert theta["f=~x6"] < 0
 
@@ -37,7 +37,7 @@ def test_the_users_start_values_count_in_the_users_units() -> None:
     made = model("f =~ x1 + start(7)*x2 + x3")
     scale = np.diag([1.0, 100.0, 1.0])
     problem = prepare(made, Moments(NAMES[:3], 100, None, scale @ R[:3, :3] @ scale), "normal")
-    theta = dict(zip(problem.place.names, problem.theta(start_values(problem, made)), strict=True))
+    theta = dict(zip(problem.place.names, problem.theta(start_values(problem)), strict=True))
     assert theta["f=~x2"] == pytest.approx(7.0)
 
 
@@ -45,7 +45,7 @@ def test_covariates_and_means_start_at_the_sample() -> None:
     made = model("y ~ x1 + x2", fixed_x=False, meanstructure=True)
     cov = np.array([[4.0, 1.0, 0.5], [1.0, 9.0, 0.2], [0.5, 0.2, 1.0]])
     problem = prepare(made, Moments(["y", "x1", "x2"], 101, [5.0, 6.0, 7.0], cov), "wishart")
-    theta = dict(zip(problem.place.names, problem.theta(start_values(problem, made)), strict=True))
+    theta = dict(zip(problem.place.names, problem.theta(start_values(problem)), strict=True))
     assert theta["x1~~x1"] == pytest.approx(9.0)
     assert theta["x1~~x2"] == pytest.approx(0.2)
     assert theta["y~1"] == pytest.approx(5.0)
