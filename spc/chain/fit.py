@@ -101,14 +101,11 @@ def fit_chain(
 
 
 def _measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
-    if rows.measurement == "scores":
+    """One latent variable a construct, single items too: exogenous latent variables covary by default."""
+    if rows.items.empty:
         return []
     book = {construct.name: construct for construct in study.codebook}
-    return [
-        f"`{name}` =~ {' + '.join(f'`{item}`' for item in book[name].items)}"
-        for name in map(str, rows.scores)
-        if len(book[name].items) > 1
-    ]
+    return [f"`{name}` =~ {' + '.join(f'`{item}`' for item in book[name].items)}" for name in map(str, rows.scores)]
 
 
 def _complete(sem: SemFit, frame: pd.DataFrame) -> pd.Series[bool]:
@@ -146,7 +143,7 @@ def _cluster_bootstrap(sem: SemFit, rows: AnalysisRows, unit: pd.Series, draws: 
         n=len(values),
         draws=draws,
         seed=seed,
-        cluster=pd.factorize(unit[used])[0],
+        cluster=unit[used].fillna(pd.Series(used.index, used.index).astype(str).radd("without unit: ")),
         what="Resampling units",
     )
 

@@ -30,7 +30,8 @@ class AnalysisRows:
     scores : DataFrame
         One column a construct, one row a person or unit; missing where not measured.
     items : DataFrame
-        Keyed items of the constructs with several, same rows; empty of columns when scores are analysed.
+        Keyed items, same rows; empty of columns when scores are analysed, as they are where every construct has
+        a single item.
     level : {"unit", "person"}
     measurement : {"scores", "items"}
     unit : Series or None
@@ -193,6 +194,8 @@ def _at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd
 def _person_rows(
     study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any], measurement: Measurement
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
+    _require_persons(study, constructs, waves)
+    latent = measurement == "items" and any(len(construct.items) > 1 for construct in constructs)
     scores: dict[str, pd.Series] = {}
     items: list[pd.DataFrame] = []
     units: list[pd.Series] = []
@@ -201,7 +204,7 @@ def _person_rows(
         if "respondent" in rows:
             rows = rows.set_index("respondent")
         scores[construct.name] = score(rows, construct)
-        if measurement == "items" and len(construct.items) > 1:
+        if latent:
             new = [item for item in construct.items if not any(item in block for block in items)]
             items.append(keyed_items(rows, construct)[new])
         if "unit" in rows:
@@ -214,6 +217,16 @@ def _person_rows(
     for other in units[1:]:
         unit = unit.fillna(other.reindex(frame.index))
     return frame, answers, unit
+
+
+def _require_persons(study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any]) -> None:
+    table = constructs[0].table
+    if len(set(waves.values())) > 1 and "respondent" not in study.tables[table]:
+        raise DataError.of(
+            table, "respondent", "missing_column", "no respondent column, and constructs of different waves",
+            "a code for each person, the same in every wave",
+            f"Name it under [tables.{table}] columns = {{ respondent = \"...\" }}, or take the lags out.",
+        )  # fmt: skip
 
 
 def _unit_rows(study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any]) -> pd.DataFrame:

@@ -26,10 +26,10 @@ from spc.results import Estimates, Note, Provenance, fingerprint
 from spc.sem import diagnose
 from spc.sem.measures import Baseline, baseline, glance_row
 from spc.sem.ml import Point, discrepancy
-from spc.sem.optimise import Search, Solution, derivatives, search
+from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
 from spc.sem.problem import Problem, prepare, with_moments
 from spc.sem.standardize import standardised_values
-from spc.sem.start import start_values
+from spc.sem.start import WAYS, start_values
 from spc.sem.tables import estimates_table, tidy_table
 from spc.spec import model as read_model
 from spc.spec.table import Model
@@ -322,10 +322,10 @@ def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -
 
 
 def _search(problem: Problem) -> Search:
-    """Search from ordinary start values, then from plain ones; the better end of the two."""
+    """Search from ordinary start values, then from plain ones, then along the valley; the best end of them."""
     best: Search | None = None
-    for plain in (False, True):
-        end = search(problem, start_values(problem, plain=plain))
+    for minimise, plain in ((search, False), (search, True), (along_valley, False), (along_valley, True)):
+        end = minimise(problem, start_values(problem, plain=plain))
         if end is not None and end.converged:
             return end
         if end is not None and (best is None or end.point.value < best.point.value):

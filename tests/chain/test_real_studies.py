@@ -63,6 +63,17 @@ def test_the_full_index_model_is_not_read_link_by_link(tmp_path):
     assert set(chain.tidy().query("kind == 'link'")["label"]) == {"not interpretable"}
 
 
+def test_single_items_covary_with_latent_causes(tmp_path):
+    """A single-item cause beside a latent one: held uncorrelated they would give another slope and a poor fit."""
+    model = "loyalty ~ satisfaction + complaints"
+    chain = spc.fit_chain(ecsi(tmp_path, model), draws=200)
+    covariance = chain.tidy().query("kind == 'covariance'")
+    assert {frozenset(pair) for pair in zip(covariance["lhs"], covariance["rhs"], strict=True)} == {
+        frozenset({"satisfaction", "complaints"})
+    }
+    assert abs(covariance["std_all"].item()) > 0.3
+
+
 def test_soldiers_in_companies_over_three_waves(tmp_path):
     (tmp_path / "study.toml").write_text(
         f"""[study]

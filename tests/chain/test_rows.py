@@ -122,3 +122,11 @@ def test_a_person_without_the_wave_is_missing_not_guessed(small, tmp_path):
     rows = analysis_rows(study, {"commitment": ["satisfaction"]}, [Lag("satisfaction", "commitment", 1)])
     assert np.isnan(rows.scores.loc["1", "satisfaction"])
     assert rows.scores.loc["1", "commitment"] == 3
+
+
+def test_different_waves_need_to_know_who_is_who(small, tmp_path):
+    small("commitment ~ satisfaction")
+    EMPLOYEES.drop(columns="respondent").to_csv(tmp_path / "employees.csv", index=False)
+    study = spc.read_study(tmp_path / "study.toml")
+    with pytest.raises(DataError, match="a code for each person"):
+        analysis_rows(study, {"commitment": ["satisfaction"]}, [Lag("satisfaction", "commitment", 1)])
