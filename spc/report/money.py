@@ -37,11 +37,12 @@ _SHARE = {"retention", "churn", "uplift_percent", "uplift_relative", "claim"}
 def headline(material: Material, loyalty: ReleasedModel) -> str:
     """The verdict in money, or in per cent where the ledger has no margins."""
     terms = glance_row(loyalty)
+    doubted = any(note.severity != "info" for note in loyalty.notes)
     for kind in ("uplift_base", "uplift_percent"):
         rows = kind_rows(loyalty, kind)
         if len(rows):
             row = listed(rows)[0]
-            return money_sentence(row, terms, material.currency, whole=kind == "uplift_base")
+            return money_sentence(row, terms, material.currency, whole=kind == "uplift_base", doubted=doubted)
     return ""
 
 

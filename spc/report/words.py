@@ -111,6 +111,7 @@ MEANING: Mapping[str, str] = {
     "fair": "a fair figure: right in size, not to the last digit",
     "rough": "a rough figure: right in sign, loose in size",
     "open": "an open question: the interval includes zero",
+    "doubted": "a rough figure, however narrow its interval: what it rests on does not quite hold, see Notes",
 }
 
 
@@ -125,7 +126,7 @@ def periods(n: float, period: str) -> str:
     return "without a horizon" if math.isinf(n) else f"over {n:g} {period}{'' if n == 1 else 's'}"
 
 
-def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool) -> str:
+def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool, doubted: bool = False) -> str:
     """What more retention is worth, with its interval and a word of confidence.
 
     Parameters
@@ -134,17 +135,21 @@ def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool) -> st
         ``estimate, conf_low, conf_high``: money when ``whole``, else a share of customer value.
     terms : row of the glance
         ``points, horizon, period``.
+    doubted : bool
+        Whether a note says that what the figure rests on does not hold; its interval does not know of that.
     """
     values = (float(uplift.estimate), float(uplift.conf_low), float(uplift.conf_high))
     loses = whole and values[0] < 0
     if loses:
         values = (-values[0], -values[2], -values[1])
     estimate, low, high = (money(v, currency) for v in values) if whole else shares(*values)
-    verb = "would cost" if loses else "are worth" if whole else "mean"
+    one = float(terms.points) == 0.01
+    verb = "would cost" if loses else ("is" if one else "are") + " worth" if whole else "means" if one else "mean"
+    word = "doubted" if doubted else confidence(*values)
     what = "in all" if loses else "over all present customers" if whole else "more value a customer"
     return (
         f"{more_retention(float(terms.points))} {verb} {estimate} {what} {periods(float(terms.horizon), terms.period)} "
-        f"(between {low} and {high}), before what it costs to win them. That is {MEANING[confidence(*values)]}."
+        f"(between {low} and {high}), before what it costs to win them. That is {MEANING[word]}."
     )
 
 

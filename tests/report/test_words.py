@@ -69,3 +69,13 @@ def test_end_to_end_says_when_no_change_is_included():
 def test_horizons():
     assert periods(1, "year") == "over 1 year"
     assert periods(math.inf, "month") == "without a horizon"
+
+
+def test_a_figure_whose_ground_is_doubted_is_never_called_firm():
+    terms = SimpleNamespace(points=0.01, horizon=5, period="year")
+    sound = money_sentence(row(100.0, 99.0, 101.0), terms, "EUR", whole=True)
+    assert sound.startswith("One point more retention is worth €100")
+    assert "a firm figure" in sound
+    doubted = money_sentence(row(100.0, 99.0, 101.0), terms, "EUR", whole=True, doubted=True)
+    assert "firm" not in doubted
+    assert "a rough figure, however narrow its interval" in doubted
