@@ -322,10 +322,10 @@ def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -
 
 
 def _search(problem: Problem) -> Search:
-    """Search from ordinary start values, then from plain ones, then along the valley; the best end of them."""
+    """Search from one set of start values after another, then along the valley; the first end, else the best."""
     best: Search | None = None
-    for minimise, plain in ((search, False), (search, True), (along_valley, False), (along_valley, True)):
-        end = minimise(problem, start_values(problem, plain=plain))
+    for minimise, way in (*((search, way) for way in WAYS), (along_valley, WAYS[1]), (along_valley, WAYS[2])):
+        end = minimise(problem, start_values(problem, way))
         if end is not None and end.converged:
             return end
         if end is not None and (best is None or end.point.value < best.point.value):

@@ -115,6 +115,19 @@ class Structure:
         chosen[self.exogenous] = False
         return chosen
 
+    @cached_property
+    def recursive(self) -> bool:
+        """Whether no chain of directed effects leads back to where it began."""
+        rows = self.directed_rows
+        waiting = set(zip(self.row[rows].tolist(), self.column[rows].tolist(), strict=True))
+        while waiting:
+            targets = {i for i, _ in waiting}
+            left = {(i, j) for i, j in waiting if j in targets}
+            if left == waiting:
+                return False
+            waiting = left
+        return True
+
     @property
     def observed(self) -> tuple[str, ...]:
         """Names of the observed variables."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from spc.linalg import FloatArray
 from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Structure
 
-__all__ = ["start_values"]
+__all__ = ["WAYS", "Way", "start_values"]
+
+Way = Literal["structure", "measurement", "plain"]
+WAYS: tuple[Way, ...] = ("structure", "measurement", "plain")
 
 
-def start_values(problem: Problem, *, plain: bool = False) -> FloatArray:
+def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
     """Coordinates to start from, the user's own start values respected.
 
-    Loadings follow the centroid of each latent's indicators, residual variances take up the rest,
-    regressions and covariances start at zero, covariates and means at their sample values.
+    Loadings follow the centroid of each latent's indicators, and regressions the correlations of these centroids;
+    covariates and means start at their sample values, other covariances at zero.
 
     Parameters
     ----------
     problem : Problem
-    plain : bool
-        Start all loadings of a latent alike, and latent variances small: a second try.
+    way : {"structure", "measurement", "plain"}
+        As above; with regressions at zero; or with all loadings alike and latent variances small: further tries
+        where the first search does not end.
 
     Returns
     -------
@@ -29,11 +35,14 @@ def start_values(problem: Problem, *, plain: bool = False) -> FloatArray:
     """
     place = problem.place
     values = problem.base.copy()
-    loadings, variances = _measurement(place, problem, plain)
-    directed, intercept = place.part == DIRECTED, place.part == INTERCEPT
-    diagonal = place.diagonal
-    values[directed] = loadings[directed]
-    values[diagonal] = variances[place.row[diagonal]]
+    plain = way == "plain"
+    axis = np.full(values.size, 0.7) if plain else _axes(place, problem.sample.cov)
+    loadings, variances = _measurement(place, problem, axis, plain)
+    intercept = place.part == INTERCEPT
+    values[place.loading] = loadings[place.loading]
+    if place.recursive and way == "structure":
+        _regressions(place, problem.sample.cov, axis, values, variances)
+    values[place.diagonal] = variances[place.row[place.diagonal]]
     _covariates(place, problem.sample.cov, values)
     if problem.sample.mean is not None:
         observed = intercept & (place.row < place.n_observed)
@@ -55,11 +64,10 @@ def _covariates(place: Structure, cov: FloatArray, values: FloatArray) -> None:
     values[rows] = cov[place.row[rows], place.column[rows]]
 
 
-def _measurement(place: Structure, problem: Problem, plain: bool) -> tuple[FloatArray, FloatArray]:
-    """Start values of all rows of A, and of all variances."""
+def _measurement(place: Structure, problem: Problem, axis: FloatArray, plain: bool) -> tuple[FloatArray, FloatArray]:
+    """Start values of the loadings, and of all variances."""
     p, v = place.n_observed, len(place.variables)
     loadings = problem.base.copy()
-    axis = np.full(loadings.size, 0.7) if plain else _axes(place, problem.sample.cov)
     marker = np.flatnonzero(place.loading & (place.free < 0) & (loadings != 0))[::-1]
     unit, variances = np.ones(v), np.full(v, 0.5)
     unit[place.column[marker]] = loadings[marker] / axis[marker]
@@ -87,3 +95,44 @@ def _axes(place: Structure, cov: FloatArray) -> FloatArray:
     loading = covariance[item, latent] / np.sqrt(np.maximum(spread, 1e-12))
     axis[rows] = np.where(loading < 0, -1.0, 1.0) * np.clip(0.95 * np.abs(loading), 0.2, 0.95)
     return axis
+
+
+def _regressions(
+    place: Structure, cov: FloatArray, axis: FloatArray, values: FloatArray, variances: FloatArray
+) -> None:
+    """Regress every outcome on its causes, by the correlations of the centroids; its variance becomes the rest's."""
+    p = place.n_observed
+    joint = _joint(place, cov, axis)
+    deviation = np.sqrt(np.concatenate([cov.diagonal(), variances[p:]]))
+    rows = np.flatnonzero((place.part == DIRECTED) & ~place.loading)
+    outcome, cause = place.row[rows], place.column[rows]
+    correlation = joint[outcome, cause]
+    slopes = correlation.copy()
+    causes = np.bincount(outcome, minlength=len(deviation))
+    for several in np.flatnonzero(causes > 1):
+        own = np.flatnonzero(outcome == several)
+        among = joint[cause[own][:, None], cause[own]]
+        slopes[own] = np.clip(np.linalg.lstsq(among, correlation[own], rcond=None)[0], -1.5, 1.5)
+    free = place.free[rows] >= 0
+    values[rows[free]] = (slopes * deviation[outcome] / deviation[cause])[free]
+    outcomes = causes > 0
+    rest = 1.0 - np.bincount(outcome, slopes * correlation, len(deviation))
+    variances[outcomes] = (deviation**2 * np.maximum(rest, 0.2))[outcomes]
+    apart = place.covariance_rows[~place.diagonal[place.covariance_rows]]
+    i, j = place.row[apart], place.column[apart]
+    known = (i >= p) & (j >= p) & ~outcomes[i] & ~outcomes[j] & (place.free[apart] >= 0)
+    values[apart[known]] = (joint[i, j] * deviation[i] * deviation[j])[known]
+
+
+def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
+    """Correlations of observed and latent variables, latents by their centroids, all drawn towards zero by a tenth."""
+    p, v = place.n_observed, len(place.variables)
+    rows = np.flatnonzero(place.loading & (place.row < p))
+    weight = np.eye(p, v)
+    weight[place.row[rows], place.column[rows]] = np.sign(axis[rows])
+    reach = np.bincount(place.column[rows], np.abs(axis[rows]), v)
+    reach[:p] = np.sqrt(cov.diagonal())
+    inverse = np.where(reach > 0, 1.0 / np.where(reach > 0, reach, 1.0), 0.0)
+    joint: FloatArray = 0.9 * np.clip((weight.T @ cov @ weight) * np.outer(inverse, inverse), -1.0, 1.0)
+    np.fill_diagonal(joint, 1.0)
+    return joint

@@ -59,6 +59,14 @@ def test_feedback_loops_have_total_effects() -> None:
     assert total[at["a"], at["x"]] == pytest.approx(0.5 / (1 - 0.25))
 
 
+@pytest.mark.parametrize(
+    ("text", "recursive"),
+    [(TEXT, True), ("a ~ b\nb ~ c", True), ("a ~ b\nb ~ c\nc ~ a", False), ("a ~ b\nb ~ a", False)],
+)
+def test_loops_are_seen(text: str, recursive: bool) -> None:
+    assert structure(model(text)).recursive is recursive
+
+
 def test_draws_go_at_once() -> None:
     place, values = example()
     many = np.stack([values, 0.9 * values, 1.1 * values]).reshape(3, 1, -1)

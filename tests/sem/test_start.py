@@ -8,19 +8,19 @@ import pytest
 from spc.moments import Moments
 from spc.sem.ml import discrepancy
 from spc.sem.problem import prepare
-from spc.sem.start import start_values
+from spc.sem.start import WAYS, Way, start_values
 from spc.spec import model
 
 R = np.full((6, 6), 0.4) + 0.6 * np.eye(6)
 NAMES = [f"x{i}" for i in range(1, 7)]
 
 
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("std_lv", [False, True])
-def test_start_is_positive_definite(plain: bool, std_lv: bool) -> None:
+def test_start_is_positive_definite(way: Way, std_lv: bool) -> None:
     made = model("f =~ x1 + x2 + x3\ng =~ x4 + x5 + x6\ng ~ f", std_lv=std_lv)
     problem = prepare(made, Moments(NAMES, 100, None, R), "normal")
-    values = problem.values(start_values(problem, plain=plain))
+    values = problem.values(start_values(problem, way))
     assert discrepancy(problem.place, values, problem.sample) is not None
 
 
@@ -49,3 +49,16 @@ def test_covariates_and_means_start_at_the_sample() -> None:
     assert theta["x1~~x1"] == pytest.approx(9.0)
     assert theta["x1~~x2"] == pytest.approx(0.2)
     assert theta["y~1"] == pytest.approx(5.0)
+
+
+def test_paths_start_near_their_values() -> None:
+    r = np.kron(np.array([[1.0, 0.5], [0.5, 1.0]]), np.full((3, 3), 0.64))
+    np.fill_diagonal(r, 1.0)
+    made = model("f =~ x1 + x2 + x3\ng =~ x4 + x5 + x6\ng ~ f")
+    problem = prepare(made, Moments(NAMES, 500, None, r), "normal")
+    near, zero = (
+        dict(zip(problem.place.names, problem.theta(start_values(problem, way)), strict=True))["g~f"]
+        for way in WAYS[:2]
+    )
+    assert near == pytest.approx(0.5, abs=0.12)
+    assert zero == 0.0
