@@ -16,7 +16,7 @@ import pandas as pd
 from spc.errors import DataError, Finding
 from spc.linalg import FloatArray, frozen_array
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "numeric_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +87,7 @@ class Moments:
             A column is absent, given twice or not numeric, a value is infinite, or fewer than two rows are complete.
         """
         names = list(frame.columns if names is None else names)
-        values = _plain_values(frame, names)
-        if values is None:
-            findings = _column_faults(frame, names)
-            if findings:
-                raise DataError(findings)
-            values = frame[names].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = numeric_values(frame, names)
         complete = ~np.isnan(values).any(axis=1)
         values = values if complete.all() else values[complete]
         if len(values) < 2:
@@ -197,6 +192,28 @@ def _absent(table: str, absent: Sequence[Any], present: Sequence[Any]) -> list[F
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, present))}."
         findings.append(Finding(table, str(name), "missing_column", "no such column", f"a column {name!r}", hint))
     return findings
+
+
+def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
+    """Values of the named columns, all rows, NaN where an answer is missing.
+
+    Raises
+    ------
+    DataError
+        A column is absent (the nearest name is given), given twice or not numeric, or a value is infinite.
+
+    Examples
+    --------
+    >>> numeric_values(pd.DataFrame({"x": [1, None]}), ["x"]).tolist()
+    [[1.0], [nan]]
+    """
+    values = _plain_values(frame, list(names))
+    if values is None:
+        findings = _column_faults(frame, names)
+        if findings:
+            raise DataError(findings)
+        values = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
 
 
 def _plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
