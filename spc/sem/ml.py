@@ -10,13 +10,14 @@ information adds terms in M, which vanish where the model fits; they too are pro
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.linalg import FloatArray
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Directions, Implied, IntArray, Structure, directions, implied
+from spc.sem.ram import DIRECTED, INTERCEPT, Directions, Implied, IntArray, Structure, directions, implied
 
 __all__ = ["Point", "Sample", "curvature", "discrepancy", "score_and_information"]
 
@@ -89,7 +90,7 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
     if place.meanstructure and sample.mean is not None:
         residual = sample.mean - at.mean[:p]
         value += float(residual @ inverse @ residual)
-    return Point(value, at, inverse, log_det, residual) if np.isfinite(value) else None
+    return Point(value, at, inverse, log_det, residual) if math.isfinite(value) else None
 
 
 def score_and_information(
@@ -147,20 +148,19 @@ def curvature(place: Structure, point: Point, sample: Sample, rows: IntArray) ->
 
 def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: IntArray) -> FloatArray:
     """``tr(M d2S) / 2`` for all pairs of rows: none between covariances, which enter sigma linearly."""
-    p = place.n_observed
-    to, source, part = place.row[rows], place.column[rows], place.part[rows]
+    p, plan = place.n_observed, place.plan(rows)
     m_total = m @ at.total[:p]
     tt, tc = at.total[:p].T @ m_total, m_total.T @ at.covariance[:p]
+    d, c = np.flatnonzero(plan.directed), np.flatnonzero(plan.covariance)
+    i, j, k, el = plan.to[d], plan.source[d], plan.to[c], plan.source[c]
+    from_source, to_target = at.total.take(j, axis=0), tt.take(i, axis=0)
+    chain = from_source.take(i, axis=1) * tc.take(i, axis=0).take(j, axis=1)
+    within = chain + chain.T + at.covariance.take(j, axis=0).take(j, axis=1) * to_target.take(i, axis=1)
+    mixed = to_target.take(k, axis=1) * from_source.take(el, axis=1)
+    mixed += to_target.take(el, axis=1) * from_source.take(k, axis=1)
+    mixed *= plan.factor[c]
     result = np.zeros((rows.size, rows.size))
-    d, c = np.flatnonzero(part == DIRECTED), np.flatnonzero(part == COVARIANCE)
-    i, j, k, el = to[d], source[d], to[c], source[c]
-    down_i, down_j, down_d = i[:, None], j[:, None], d[:, None]
-    chain = at.total[down_j, i] * tc[down_i, j]
-    result[down_d, d] = chain + chain.T + at.covariance[down_j, j] * tt[down_i, i]
-    mixed = tt[down_i, k] * at.total[down_j, el] + tt[down_i, el] * at.total[down_j, k]
-    mixed *= np.where(k == el, 0.5, 1.0)
-    result[down_d, c] = mixed
-    result[c[:, None], d] = mixed.T
+    result[np.ix_(d, d)], result[np.ix_(d, c)], result[np.ix_(c, d)] = within, mixed, mixed.T
     return result
 
 

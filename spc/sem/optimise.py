@@ -121,8 +121,9 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
         damper = 0.0 if used <= _LEAST else used / 10.0
         score, information = derivatives(problem, point)
         if (decrement < _NEAR or iteration > _PATIENCE) and (bend is None or decrement > _SLOW * last):
-            bend = _bend(problem, point)
-        last = decrement
+            bend, last = _bend(problem, point), np.inf
+        else:
+            last = decrement
 
 
 def along_valley(problem: Problem, start: FloatArray) -> Search | None:

@@ -134,7 +134,7 @@ def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
     deviations = np.sqrt(moments.cov.diagonal() * ((moments.n - 1) / divisor))
     scale = _scales(place, deviations)
     multiplier = _multipliers(place, scale)
-    active = np.flatnonzero(place.free >= 0)
+    active = place.active
     number = place.free[active]
     q = len(place.names)
     unit = np.ones(q)

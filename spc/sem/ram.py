@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
 
 from spc.errors import SpecError, UnsupportedError
 from spc.linalg import FloatArray
-from spc.spec.table import Model, Parameter
+from spc.spec.table import Model, Parameter, remembered
 
 __all__ = ["Directions", "Implied", "Structure", "directions", "implied", "matrices", "structure"]
 
@@ -30,6 +29,31 @@ BoolArray = npt.NDArray[np.bool_]
 
 DIRECTED, COVARIANCE, INTERCEPT = 0, 1, 2
 _MATRIX = {"=~": DIRECTED, "~": DIRECTED, "~~": COVARIANCE, "~1": INTERCEPT}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Plan:
+    """Where the derivatives of some rows of the table are found.
+
+    Attributes
+    ----------
+    to, source : (r,) int arrays
+        Entry of each row.
+    pick : (r,) int array
+        Column of ``(C, B)`` that is q, but for ``factor``.
+    factor : (r,) array
+        A half for variances, nought for intercepts, else one.
+    directed, covariance, intercept : (r,) bool arrays
+        The matrix that each row sits in.
+    """
+
+    to: IntArray
+    source: IntArray
+    pick: IntArray
+    factor: FloatArray
+    directed: BoolArray
+    covariance: BoolArray
+    intercept: BoolArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +123,19 @@ class Structure:
         return np.flatnonzero(self.part == INTERCEPT)
 
     @cached_property
+    def active(self) -> IntArray:
+        """Rows that are free."""
+        return np.flatnonzero(self.free >= 0)
+
+    @cached_property
+    def cells(self) -> tuple[IntArray, IntArray]:
+        """Rows of A and of S (the latter twice), and where their values go in A and then S, laid out flat."""
+        v, d, c = len(self.variables), self.directed_rows, self.covariance_rows
+        i, j = self.row[c] + v, self.column[c] + v
+        row, column = np.concatenate([self.row[d], i, j]), np.concatenate([self.column[d], j - v, i - v])
+        return np.concatenate([d, c, c]), row * v + column
+
+    @cached_property
     def sources(self) -> IntArray:
         """Variables that point at some other."""
         return np.unique(self.column[self.directed_rows])
@@ -128,6 +165,25 @@ class Structure:
             waiting = left
         return True
 
+    @cached_property
+    def _plans(self) -> dict[bytes, Plan]:
+        return {}
+
+    def plan(self, rows: IntArray) -> Plan:
+        """Where the derivatives of the given rows are found; worked out once a set of rows."""
+        key = rows.tobytes()
+        known = self._plans.get(key)
+        if known is None:
+            known = self._plans[key] = self._plan(rows)
+        return known
+
+    def _plan(self, rows: IntArray) -> Plan:
+        part, to, source = self.part[rows], self.row[rows], self.column[rows]
+        directed, covariance, intercept = part == DIRECTED, part == COVARIANCE, part == INTERCEPT
+        pick = np.where(directed, source, source + len(self.variables))
+        factor = np.where(intercept, 0.0, np.where(covariance & (to == source), 0.5, 1.0))
+        return Plan(to, source, pick, factor, directed, covariance, intercept)
+
     @property
     def observed(self) -> tuple[str, ...]:
         """Names of the observed variables."""
@@ -139,11 +195,9 @@ class Structure:
         return self.variables[self.n_observed :]
 
 
-_KNOWN: dict[int, Structure] = {}
-
-
+@remembered
 def structure(model: Model) -> Structure:
-    """Place every row of the model's table; once a model, for as long as the model lives.
+    """Place every row of the model's table; once a model.
 
     Raises
     ------
@@ -152,14 +206,6 @@ def structure(model: Model) -> Structure:
     SpecError
         Two rows stand for the same entry, or a row names an unknown variable.
     """
-    known = _KNOWN.get(id(model))
-    if known is None:
-        known = _KNOWN[id(model)] = _placed(model)
-        finalize(model, _KNOWN.pop, id(model), None).atexit = False
-    return known
-
-
-def _placed(model: Model) -> Structure:
     _check_scope(model)
     rows = model.parameters.rows
     variables = (*model.observed, *model.latents)
@@ -241,16 +287,14 @@ def matrices(place: Structure, values: FloatArray) -> tuple[FloatArray, FloatArr
     """
     v = len(place.variables)
     lead = values.shape[:-1]
-    a, s, alpha = np.zeros((*lead, v, v)), np.zeros((*lead, v, v)), np.zeros((*lead, v))
-    at = place.directed_rows
-    a[..., place.row[at], place.column[at]] = values[..., at]
-    at = place.covariance_rows
-    s[..., place.row[at], place.column[at]] = values[..., at]
-    s[..., place.column[at], place.row[at]] = values[..., at]
+    rows, cells = place.cells
+    both, alpha = np.zeros((*lead, 2 * v * v)), np.zeros((*lead, v))
+    both[..., cells] = values[..., rows]
+    both = both.reshape(*lead, 2, v, v)
     at = place.intercept_rows
     if at.size:
         alpha[..., place.row[at]] = values[..., at]
-    return a, s, alpha
+    return both[..., 0, :, :], both[..., 1, :, :], alpha
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -288,10 +332,10 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     """
     a, s, alpha = matrices(place, values)
     total = np.zeros_like(a)
-    total += np.eye(a.shape[-1])
+    total[...] = np.eye(a.shape[-1])
     if place.sources.size:
-        columns = a[..., place.sources]
-        core = np.eye(place.sources.size) - columns[..., place.sources, :]
+        columns = a.take(place.sources, axis=-1)
+        core = np.eye(place.sources.size) - columns.take(place.sources, axis=-2)
         total[..., place.sources] += columns @ np.linalg.inv(core)
     covariance = total @ s @ np.swapaxes(total, -1, -2)
     mean = (total @ alpha[..., None])[..., 0] if place.intercept_rows.size else alpha
@@ -324,14 +368,11 @@ def directions(place: Structure, at: Implied, rows: IntArray, size: int) -> Dire
     Directions
         With arrays of shape (size, r).
     """
-    part, to, source = place.part[rows], place.row[rows], place.column[rows]
-    directed, intercept = part == DIRECTED, part == INTERCEPT
-    reach = at.total[:size, to]
-    factor = np.where((part == COVARIANCE) & (to == source), 0.5, 1.0)
-    v = len(place.variables)
-    both = np.concatenate([at.covariance[:size], at.total[:size]], axis=1)
-    q = both[:, np.where(directed, source, source + v)] * np.where(intercept, 0.0, factor)
+    plan = place.plan(rows)
+    reach = at.total[:size].take(plan.to, axis=1)
+    q = np.concatenate([at.covariance[:size], at.total[:size]], axis=1).take(plan.pick, axis=1)
+    q *= plan.factor
     if not place.meanstructure:
         return Directions(reach, q, None)
-    weight = np.where(directed, at.mean[source], np.where(intercept, 1.0, 0.0))
+    weight = np.where(plan.directed, at.mean[plan.source], plan.intercept)
     return Directions(reach, q, reach * weight)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,9 @@ from spc.moments import Moments
 from spc.results import TIDY_COLUMNS
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.problem import label_slopes
-from spc.sem.ram import COVARIANCE, DIRECTED, Structure
+from spc.sem.ram import COVARIANCE, DIRECTED
 from spc.sem.standardize import Kind, standardised_slopes, standardised_values
-from spc.spec.table import Model
+from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -28,15 +27,10 @@ __all__ = ["estimates_table", "implied_moments", "r_square", "residuals", "stand
 _KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
 
 
-_WORDS: WeakKeyDictionary[Structure, dict[str, ExtensionArray]] = WeakKeyDictionary()
-
-
-def _words(model: Model, place: Structure) -> dict[str, ExtensionArray]:
-    """The text columns of the table, defined parameters last; made once a model."""
-    known = _WORDS.get(place)
-    if known is None:
-        known = _WORDS[place] = {name: pd.array(words, dtype="str") for name, words in _text(model).items()}
-    return known
+@remembered
+def _words(model: Model) -> dict[str, ExtensionArray]:
+    """The text columns of the table, defined parameters last."""
+    return {name: pd.array(words, dtype="str") for name, words in _text(model).items()}
 
 
 def _text(model: Model) -> dict[str, list[str]]:
@@ -91,7 +85,7 @@ def tidy_table(fit: SemFit) -> pd.DataFrame:
         values = np.concatenate([values, defined])
         std_error = np.concatenate([std_error, errors])
         std_all = np.concatenate([std_all, _defined_standardised(fit, std_all)])
-    return _frame(_words(model, place), _numbers(values, std_error, std_all, fit.options.level))
+    return _frame(_words(model), _numbers(values, std_error, std_all, fit.options.level))
 
 
 def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
@@ -167,7 +161,7 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
     variances[variances < 1e-18 * np.maximum(estimate**2, 1e-300)] = 0.0
     everything = fit.tidy()["std_all"].to_numpy(dtype=np.float64)
-    return _frame(_words(fit.model, place), _numbers(estimate, _errors(variances), everything, fit.options.level))
+    return _frame(_words(fit.model), _numbers(estimate, _errors(variances), everything, fit.options.level))
 
 
 def _observed_units(fit: SemFit) -> FloatArray:

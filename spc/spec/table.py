@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, wraps
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-__all__ = ["Constraint", "Defined", "GivenBy", "Model", "Parameter", "ParameterTable"]
+__all__ = ["Constraint", "Defined", "GivenBy", "Model", "Parameter", "ParameterTable", "remembered"]
 
 GivenBy = Literal["user", "default", "sample"]
 
@@ -155,9 +156,33 @@ class Model:
     text: str = ""
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What was worked out from the model alone; see :func:`remembered`."""
+        return {}
+
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"options": dict(self.options)}
+        own = {name: value for name, value in self.__dict__.items() if name != "memory"}
+        return own | {"options": dict(self.options)}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         options = state["options"]
         self.__dict__.update(state, options=MappingProxyType(options if isinstance(options, dict) else {}))
+
+
+Found = TypeVar("Found")
+
+
+def remembered(work: Callable[[Model], Found]) -> Callable[[Model], Found]:
+    """Do the work once a model: the model keeps the result, which must not be changed, for as long as it lives."""
+    name = f"{work.__module__}.{work.__qualname__}"
+
+    @wraps(work)
+    def once(model: Model) -> Found:
+        memory = model.memory
+        if name not in memory:
+            memory[name] = work(model)
+        found: Found = memory[name]
+        return found
+
+    return once
