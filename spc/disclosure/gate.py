@@ -26,7 +26,16 @@ __all__ = ["Gate"]
 
 BoolArray = npt.NDArray[np.bool_]
 
-_SIZES = ("nobs", "nobs_min", "responses", "respondents", "employee_responses", "customer_responses", "customers")
+_SIZES = (
+    "nobs",
+    "nobs_min",
+    "responses",
+    "respondents",
+    "employee_responses",
+    "customer_responses",
+    "customers",
+    "margins",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,10 +249,12 @@ class Gate:
                 kind,
                 few[0] if few else None,
                 "below_minimum_group",
-                f"a result on fewer than {self.rule.minimum_group}"
+                f"a result on fewer than {self.rule.minimum_group} {few[0].replace('_', ' ')}"
                 if few
                 else "a result that does not say on how many it rests",
-                f"at least {self.rule.minimum_group} in glance(), as {' or '.join(_SIZES)}",
+                f"at least {self.rule.minimum_group}"
+                if few
+                else f"at least {self.rule.minimum_group} in glance(), as {' or '.join(_SIZES)}",
                 "Nothing of it can be shown. Bring more answers together, or fewer, larger groups.",
             )
 

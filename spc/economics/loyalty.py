@@ -70,6 +70,8 @@ class LoyaltyValue:
         None when the table has no margins; there is no money then, only per cent.
     draws : Replicates
         Joint draws: columns ``retention`` and, with margins, ``margin``. Row i of every money figure comes from row i.
+    present : int
+        Customers the firm has now.
     dropped : int
         Customers left out because tenure or churn was missing.
     provenance : Provenance
@@ -79,6 +81,7 @@ class LoyaltyValue:
     retention: Retention
     margin: MarginMean | None
     draws: Replicates
+    present: int
     dropped: int
     provenance: Provenance
 
@@ -86,11 +89,6 @@ class LoyaltyValue:
     def kind(self) -> str:
         """``"loyalty"``."""
         return "loyalty"
-
-    @property
-    def base(self) -> int:
-        """Number of customers the firm has now."""
-        return self.retention.active
 
     def tidy(self) -> pd.DataFrame:
         """One row a figure.
@@ -104,7 +102,11 @@ class LoyaltyValue:
         return tidy_frame(list(_rows(self)))
 
     def glance(self) -> pd.DataFrame:
-        """One row: the terms, and what they were applied to."""
+        """One row: the terms, and what they were applied to.
+
+        ``active`` and ``lost`` are the customers of today and those who left; ``events`` are those who left in a
+        period that is over, which are the ones retention is computed from; ``margins`` are behind the mean margin.
+        """
         t, r = self.terms, self.retention
         values = {
             "horizon": float(t.horizon),
@@ -115,7 +117,9 @@ class LoyaltyValue:
             "acquisition_cost": t.acquisition_cost,
             "level": t.level,
             "customers": r.customers,
-            "active": r.active,
+            "active": self.present,
+            "lost": r.customers - self.present,
+            "margins": 0 if self.margin is None else self.margin.customers,
             "events": r.events,
             "periods_at_risk": r.periods_at_risk,
             "whole_periods": r.whole,
@@ -216,7 +220,8 @@ def loyalty_value(
     retention = estimate_retention(ledger["tenure"], ledger["churned"], level=level)
     margin = _margin(ledger)
     provenance = Provenance.record({**asdict(terms), "draws": draws}, fingerprint(ledger), seed)
-    return LoyaltyValue(terms, retention, margin, _joint_draws(retention, margin, draws, seed), dropped, provenance)
+    drawn = _joint_draws(retention, margin, draws, seed)
+    return LoyaltyValue(terms, retention, margin, drawn, int(ledger["present"].sum()), dropped, provenance)
 
 
 def _of_study(study: Study) -> tuple[pd.DataFrame, Row, int]:
@@ -259,6 +264,7 @@ def _ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.Dat
     if {"tenure", "churned"} <= have:
         complete = customers["tenure"].notna() & customers["churned"].notna()
         ledger = customers.loc[complete, ["tenure", "churned"]]
+        ledger = ledger.assign(present=numeric_column(ledger["churned"], "churned", "0 or 1") == 0)
     else:
         complete = customers["start"].notna()
         kept = customers.loc[complete]
@@ -279,7 +285,7 @@ def _margin(ledger: pd.DataFrame) -> MarginMean | None:
     if "margin" not in ledger:
         return None
     known = ledger["margin"].notna()
-    present = known & ~ledger["churned"].astype(bool)
+    present = known & ledger["present"]
     amounts = ledger.loc[present if present.sum() >= 2 else known, "margin"].to_numpy(dtype=float)
     if amounts.size < 2:
         raise DataError.of(
@@ -314,7 +320,7 @@ def _rows(value: LoyaltyValue) -> Iterator[Row]:
             "std_error": m.std_error,
             **_estimate(m.estimate, *m.interval(t.level)),
         }
-    for lhs, rhs, kind, function, money in _figures(t, value.base):
+    for lhs, rhs, kind, function, money in _figures(t, value.present):
         if m is not None or not money:
             yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, function, money)}
     yield {

@@ -37,7 +37,8 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     Returns
     -------
     DataFrame
-        ``tenure`` (whole number) and ``churned`` (bool), indexed as ``start``.
+        ``tenure`` (whole number), ``churned`` (bool) and ``present`` (bool), indexed as ``start``. Who left in a period
+        that is not over yet has neither churned nor is present.
 
     Raises
     ------
@@ -51,10 +52,10 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     >>> start = pd.Series(["2020-01-01", "2020-01-01", "2023-06-01"])
     >>> end = pd.Series(["2022-05-01", None, "2023-09-01"])
     >>> tenure_between(start, end, until="2023-12-31")
-       tenure  churned
-    0       3     True
-    1       4    False
-    2       0    False
+       tenure  churned  present
+    0       3     True    False
+    1       4    False     True
+    2       0    False    False
     """
     if period not in PERIODS:
         raise UsageError(f"The period is {period!r}; expected one of {', '.join(PERIODS)}.")
@@ -66,7 +67,8 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     complete = _whole_periods(came, pd.Series(last + day, index=came.index), period)
     renewed = _whole_periods(came, (left - day).where(gone, last).clip(lower=came), period)
     churned = gone & (renewed < complete)
-    return pd.DataFrame({"tenure": (renewed + 1).where(churned, complete).astype(int), "churned": churned})
+    tenure = (renewed + 1).where(churned, complete).astype(int)
+    return pd.DataFrame({"tenure": tenure, "churned": churned, "present": ~gone})
 
 
 def _whole_periods(begin: pd.Series, finish: pd.Series, period: str) -> pd.Series:

@@ -160,7 +160,7 @@ def _terms(material: Material, terms: Any) -> FactsBlock:
     for name, words in (
         ("customers", "Customers in the ledger"),
         ("active", "Present customers"),
-        ("events", "Customers lost"),
+        ("lost", "Customers lost"),
     ):
         value = getattr(terms, name, None)
         if value is not None and not pd.isna(value):

@@ -137,6 +137,16 @@ def test_models_on_too_few_are_refused():
         Gate().model(pd.DataFrame())
 
 
+def test_a_mean_margin_of_too_few_customers_is_refused():
+    import spc
+
+    ledger = pd.DataFrame({"tenure": [3, 2, 4, 1, 5, 5], "churned": [0, 1, 0, 1, 0, 1], "margin": [100.0] * 6})
+    few = spc.loyalty_value(ledger, horizon=5, discount=0.1)
+    with pytest.raises(DataError, match="fewer than 5 margins; expected at least 5"):
+        Gate().model(few)
+    assert Gate().model(spc.loyalty_value(ledger.drop(columns="margin"), horizon=5, discount=0.1)).kind == "loyalty"
+
+
 @pytest.mark.parametrize("kind", ["factor_score", "residual", "unit_effect", "respondent"])
 def test_rows_of_persons_or_units_are_refused(kind):
     with pytest.raises(DataError, match=r"Gate\.groups"):

@@ -51,7 +51,7 @@ def test_every_figure_follows_from_retention_and_margin(value):
     assert figure(value, "clv_new") == pytest.approx(m * sum((r / 1.1) ** t for t in range(6)) - 100)
     gain = sum(((r + 0.05) / 1.1) ** t - (r / 1.1) ** t for t in range(1, 6))
     assert figure(value, "uplift_money") == pytest.approx(m * gain)
-    assert figure(value, "uplift_base") == pytest.approx(value.base * m * gain)
+    assert figure(value, "uplift_base") == pytest.approx(value.present * m * gain)
     assert figure(value, "uplift_percent") == pytest.approx(figure(value, "uplift_money") / figure(value, "clv"))
     assert figure(value, "uplift_relative") == float(uplift(r, 0.1, points=0.05 * r, horizon=5))
     assert figure(value, "closed_form", "clv") == pytest.approx(m * r / (1.1 - r))
@@ -175,7 +175,7 @@ def test_nobody_left_claims_nothing():
 def test_everybody_left_at_once():
     ledger = pd.DataFrame({"tenure": [1, 1, 1], "churned": True, "margin": [10.0, 12.0, 9.0]})
     value = loyalty_value(ledger, **TERMS)
-    assert value.base == 0
+    assert value.present == 0
     assert figure(value, "uplift_base") == 0
     assert math.isnan(figure(value, "uplift_percent"))
     assert math.isnan(figure(value, "uplift_percent", column="conf_low"))
@@ -293,3 +293,15 @@ def test_telco_churn_by_hand():
     assert "hazard_not_constant" in codes(value)
     first = value.augment().iloc[0]
     assert first["survival"] == pytest.approx(1 - ((raw.tenure == 1) & (left == 1)).sum() / (raw.tenure >= 1).sum())
+
+
+def test_customers_who_left_in_the_running_period_are_not_present() -> None:
+    start = ["2020-01-01"] * 8
+    end = [None, None, None, "2022-06-01", "2024-03-01", "2024-05-01", None, "2021-02-01"]
+    margin = [100.0, 110.0, 90.0, 1.0, 5000.0, 5000.0, 100.0, 1.0]
+    ledger = pd.DataFrame({"start": start, "end": end, "margin": margin})
+    value = loyalty_value(ledger, horizon=5, discount=0.10, until="2024-07-01")
+    row = value.glance().iloc[0]
+    assert (row["customers"], row["active"], row["lost"], row["events"], row["margins"]) == (8, 4, 4, 2, 4)
+    assert figure(value, "margin") == 100.0
+    assert figure(value, "uplift_base") == pytest.approx(4 * figure(value, "uplift_money"))
