@@ -37,7 +37,8 @@ def fit_chain(
 
     Studies whose constructs come from several tables are analysed on units, with the mean score of each side;
     one-sided studies on persons, with the items as indicators of latent variables. Persons nested in at least ten
-    units have their effects' intervals from a bootstrap of whole units, all others from the normal approximation.
+    units have their effects' intervals from a bootstrap of whole units, all others from the normal approximation:
+    exact for single links, from draws for products of links.
 
     Parameters
     ----------
@@ -97,6 +98,7 @@ def fit_chain(
         provenance=Provenance.record(
             {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
         ),
+        resampled=replicates is not None,
     )
 
 

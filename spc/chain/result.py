@@ -44,6 +44,8 @@ class ChainFit:
         Names of the constructs for readers.
     messages : tuple of Note
     provenance : Provenance
+    resampled : bool
+        Whether the draws come from resampling; single parameters then take their intervals from them too.
     """
 
     sem: SemFit
@@ -56,6 +58,7 @@ class ChainFit:
     labels: Mapping[str, str]
     messages: tuple[Note, ...]
     provenance: Provenance
+    resampled: bool = False
     kind: str = "chain"
 
     @property
@@ -74,7 +77,7 @@ class ChainFit:
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
-        effects = self.effects.tidy()
+        effects = self.effects.tidy() if self.resampled else _with_exact_links(self.effects.tidy(), self.sem.tidy())
         links = effects[effects["kind"] == "direct"].assign(kind="link")
         readable = self.interpretable
         links["label"] = [
@@ -100,3 +103,18 @@ class ChainFit:
         """What a reader must know: of the chain, the structural model, its effects and the regressions."""
         every = (*self.messages, *self.sem.notes(), *self.effects.notes(), *self.regressions.notes())
         return tuple(dict.fromkeys(every))
+
+
+_SPREAD = ["std_error", "statistic", "p_value", "conf_low", "conf_high"]
+
+
+def _with_exact_links(effects: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
+    """Effects that are one parameter have its own error and interval: draws would only add noise to them."""
+    keys = ["lhs", "rhs"]
+    paths = parameters[parameters["op"] == "~"].set_index(keys)[_SPREAD]
+    onward = pd.MultiIndex.from_frame(effects.loc[effects["kind"] == "total_indirect", keys])
+    pairs = pd.MultiIndex.from_frame(effects[keys])
+    single = effects["kind"].eq("direct") | (effects["kind"].eq("total") & ~pairs.isin(onward))
+    exact = effects.copy()
+    exact.loc[single, _SPREAD] = paths.reindex(pairs[single]).to_numpy(dtype=float)
+    return exact

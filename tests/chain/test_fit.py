@@ -56,6 +56,17 @@ def test_the_same_seed_gives_the_same_intervals(study, chain):
     assert not np.allclose(other.tidy()["conf_low"].dropna(), chain.tidy()["conf_low"].dropna())
 
 
+def test_a_single_link_has_its_own_interval_whatever_the_draws(study, chain):
+    links, other = rows(chain, "link"), rows(spc.fit_chain(study, draws=100, seed=7), "link")
+    own = chain.sem.tidy().query("op == '~'").set_index(["lhs", "rhs"]).loc[links.index]
+    for name in ("std_error", "p_value", "conf_low", "conf_high"):
+        np.testing.assert_allclose(links[name], own[name], rtol=1e-9)
+        np.testing.assert_allclose(links[name], other[name], rtol=1e-9)
+    np.testing.assert_array_equal(links["p_value"] < 0.05, links["conf_low"] * links["conf_high"] > 0)
+    total = rows(chain, "total").loc[("customer_satisfaction", "customer_value")]
+    assert total["conf_low"] == links.loc[("customer_satisfaction", "customer_value"), "conf_low"]
+
+
 def test_what_unit_means_do_to_links_between_sides_is_said(chain):
     subjects = {note.subject for note in chain.notes() if note.code == "unit_means_attenuate"}
     assert subjects == {"employee_loyalty", "employee_productivity", "customer_loyalty"}
