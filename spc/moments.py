@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError, Finding
-from spc.linalg import FloatArray, frozen_array
+from spc.linalg import FloatArray, frozen_array, unvech, vech
 
-__all__ = ["Moments", "Patterns", "numeric_values"]
+__all__ = ["Moments", "Patterns", "numeric_values", "shifted"]
 
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
@@ -36,8 +36,10 @@ class Moments:
         Means; None where they are unknown, as in most published tables.
     cov : (p, p) array-like
         Covariances with divisor n - 1, as papers print and pandas computes.
-    higher : array or None
-        Moments of order 3 and 4, for robust tests; None when not needed.
+    higher : (p + p(p+1)/2, p + p(p+1)/2) array-like or None
+        Moments of order 2 to 4, for robust errors and tests: the covariances, with divisor n, of the values and of
+        the products of their deviations from the means, ordered as the variables, then as :func:`~spc.linalg.vech`
+        orders pairs of them. None when not needed.
     group : str or None
         Group the rows belong to.
 
@@ -81,8 +83,15 @@ class Moments:
             raise DataError(findings)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, names: Sequence[str] | None = None, group: str | None = None) -> Moments:
-        """Moments of the complete rows of the named numeric columns.
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        names: Sequence[str] | None = None,
+        group: str | None = None,
+        *,
+        higher: bool = False,
+    ) -> Moments:
+        """Moments of the complete rows of the named numeric columns, those of order 3 and 4 on request.
 
         Raises
         ------
@@ -100,7 +109,8 @@ class Moments:
             )  # fmt: skip
         mean = values.mean(axis=0)
         centred = values - mean
-        return cls(names, len(values), mean, centred.T @ centred / (len(values) - 1), group=group)
+        fourth = _higher(centred) if higher else None
+        return cls(names, len(values), mean, centred.T @ centred / (len(values) - 1), fourth, group)
 
     @classmethod
     def from_correlation(
@@ -130,7 +140,8 @@ class Moments:
             raise DataError(_absent("moments", absent, self.names))
         index = [self.names.index(name) for name in names]
         mean = None if self.mean is None else self.mean[index]
-        return Moments(names, self.n, mean, self.cov[np.ix_(index, index)], group=self.group)
+        higher = None if self.higher is None else _restricted(self.higher, len(self.names), index)
+        return Moments(names, self.n, mean, self.cov[np.ix_(index, index)], higher, self.group)
 
     def merge(self, other: Moments) -> Moments:
         """Moments of both sets of rows together, as if computed in one pass.
@@ -157,7 +168,65 @@ class Moments:
         cross = self.cov * (self.n - 1) + other.cov * (other.n - 1)
         cross = cross + np.outer(shift, shift) * (self.n * other.n / n)
         group = self.group if self.group == other.group else None
-        return Moments(self.names, n, self.mean + shift * (other.n / n), cross / (n - 1), group=group)
+        mean, cov = self.mean + shift * (other.n / n), cross / (n - 1)
+        higher = _merged(self, other, mean, cov)
+        return Moments(self.names, n, mean, cov, higher, group)
+
+
+_BLOCK = 4_000_000
+
+
+def _higher(centred: FloatArray) -> FloatArray:
+    """Covariances, with divisor n, of deviations from the means and of their products; a block of rows at a time."""
+    n, p = centred.shape
+    first, second = np.triu_indices(p)
+    middle = np.concatenate([np.zeros(p), vech(centred.T @ centred / n)])
+    total = np.zeros((middle.size, middle.size))
+    step = max(1, _BLOCK // middle.size)
+    for start in range(0, n, step):
+        part = centred[start : start + step]
+        both = np.concatenate([part, part[:, first] * part[:, second]], axis=1) - middle
+        total += both.T @ both
+    return np.asarray(total / n)
+
+
+def _restricted(higher: FloatArray, p: int, index: Sequence[int]) -> FloatArray:
+    number = unvech(np.arange(p * (p + 1) // 2, dtype=np.float64)).astype(np.intp)
+    kept = np.concatenate([np.asarray(index, dtype=np.intp), p + vech(number[np.ix_(index, index)])])
+    return np.asarray(higher[np.ix_(kept, kept)])
+
+
+def shifted(higher: FloatArray, shift: FloatArray) -> FloatArray:
+    """Moments of order 2 to 4 where deviations are measured from the means plus ``shift``.
+
+    Examples
+    --------
+    >>> about_mean = Moments.from_frame(pd.DataFrame({"x": [1.0, 2.0, 6.0]}), higher=True).higher
+    >>> shifted(about_mean, np.array([1.0]))[1, 1].round(6) == np.var([9.0, 4.0, 4.0]).round(6)
+    np.True_
+    """
+    p = shift.size
+    first, second = np.triu_indices(p)
+    row = p + np.arange(first.size)
+    move = np.eye(p + first.size)
+    np.add.at(move, (row, first), -shift[second])
+    np.add.at(move, (row, second), -shift[first])
+    return np.asarray(move @ higher @ move.T)
+
+
+def _merged(one: Moments, other: Moments, mean: FloatArray, cov: FloatArray) -> FloatArray | None:
+    """Moments of order 2 to 4 of both, about the common mean; None unless both have them."""
+    n = one.n + other.n
+    total = None
+    for part in (one, other):
+        if part.higher is None or part.mean is None:
+            return None
+        shift = mean - part.mean
+        products = part.cov * ((part.n - 1) / part.n) + np.outer(shift, shift) - cov * ((n - 1) / n)
+        apart = np.concatenate([-shift, vech(products)])
+        share = (part.n / n) * (shifted(part.higher, shift) + np.outer(apart, apart))
+        total = share if total is None else total + share
+    return total
 
 
 def _faults(moments: Moments) -> list[Finding]:
@@ -174,6 +243,10 @@ def _faults(moments: Moments) -> list[Finding]:
         return [fault("shape", f"a matrix of {shape}", f"{p} x {p}, one row a name", "Give the full matrix.")]
     if moments.mean is not None and moments.mean.shape != (p,):
         return [fault("shape", f"{moments.mean.size} means", f"{p}", "Give one mean a name, or None.")]
+    wide = p + p * (p + 1) // 2
+    if moments.higher is not None and moments.higher.shape != (wide, wide):
+        shape = " x ".join(map(str, moments.higher.shape))
+        return [fault("shape", f"higher moments of {shape}", f"{wide} x {wide}", "Leave them out, or build them.")]
     if moments.n < 2:
         return [fault("too_few_rows", f"n = {moments.n}", "n of at least 2", "Give the sample size.")]
     findings = []

@@ -20,7 +20,7 @@ from spc.spec.table import Model
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
-__all__ = ["Baseline", "baseline", "fit_measures", "glance_row"]
+__all__ = ["Baseline", "baseline", "covariates_of", "fit_measures", "glance_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def baseline(problem: Problem, model: Model) -> Baseline:
     Covariates keep their covariances, whether these are held at the sample values or estimated.
     """
     place, cov = problem.place, problem.sample.cov
-    covariates = _covariates(model)
+    covariates = covariates_of(model)
     outcome = np.setdiff1d(np.arange(place.n_observed), covariates)
     value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, covariates) - problem.sample.log_det
     estimated = 0 if place.exogenous.size else covariates.size * (covariates.size + 1) // 2
@@ -46,7 +46,7 @@ def baseline(problem: Problem, model: Model) -> Baseline:
     return Baseline(max(problem.divisor * value, 0.0), df)
 
 
-def _covariates(model: Model) -> IntArray:
+def covariates_of(model: Model) -> IntArray:
     """Positions of observed variables that only explain, and whose moments the text does not mention."""
     rows = model.parameters.rows
     explained = {row.lhs for row in rows if row.op == "~"} | {row.rhs for row in rows if row.op == "=~"}

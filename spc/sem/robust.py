@@ -1,0 +1,446 @@
+"""Errors and tests that hold for data that are not normal, or that come in clusters.
+
+Two sandwiches ``bread^-1 meat bread^-1`` of the maximum likelihood estimates, as lavaan has them:
+
+* MLM: expected information as bread; as meat the covariances of the rows' scores about the sample moments, given the
+  covariates held at theirs. Test of Satorra & Bentler (1994).
+* MLR: observed information as bread; as meat the covariances of the scores about the implied moments. Test of Yuan &
+  Bentler (2000) in the form of Asparouhov & Muthen (2005).
+* cluster: as MLR, with the scores summed within clusters and the factor c / (c - 1) for c clusters.
+
+A scaled statistic is the normal-theory one divided by ``trace(U Gamma) / df``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.errors import DataError, UnsupportedError, UsageError
+from spc.linalg import FloatArray
+from spc.moments import Moments, numeric_values
+from spc.sem import fitmeasures as measure
+from spc.sem.casewise import Evidence, Loads, fourth, rows
+from spc.sem.diagnose import n_moments
+from spc.sem.ml import Point, curvature, score_and_information
+from spc.sem.problem import Problem
+from spc.sem.ram import IntArray, directions
+from spc.sem.scaled import scaled_statistic
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = [
+    "Correction", "complete_rows", "evidence", "robust_vcov", "sandwich", "scaled_difference", "scaled_test",
+]  # fmt: skip
+
+Kind = Literal["MLM", "MLR", "cluster"]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """How a normal-theory chi-square is scaled.
+
+    Attributes
+    ----------
+    name : str
+        ``"satorra_bentler"`` or ``"yuan_bentler_mplus"``.
+    trace : float
+        ``trace(U Gamma)``: the mean of the statistic where the model holds.
+    factor : float
+        ``trace / df``, by which the statistic is divided; NaN without degrees of freedom.
+    baseline_factor : float
+        The same of the independence model.
+    factor_h0, factor_h1 : float
+        Scaling of the log-likelihoods of the model and of the sample moments; NaN for Satorra-Bentler.
+    """
+
+    name: str
+    trace: float
+    factor: float
+    baseline_factor: float
+    factor_h0: float = math.nan
+    factor_h1: float = math.nan
+
+
+def evidence(problem: Problem, data: FloatArray | Moments, cluster: IntArray | None = None) -> Evidence:
+    """What is known of the rows: the rows themselves, or moments of order 3 and 4.
+
+    Parameters
+    ----------
+    problem : Problem
+    data : (n, p) array or Moments
+        Complete rows of the observed variables in the model's order, or their moments in that order.
+    cluster : (n,) int array, optional
+        Number of the cluster of each row, from 0 on.
+
+    Raises
+    ------
+    UnsupportedError
+        Moments without the higher ones, or clusters without rows.
+    """
+    if not isinstance(data, Moments):
+        return rows(problem, data, cluster)
+    if cluster is not None:
+        raise UnsupportedError("Errors for clusters need the rows of data, and Moments were given: give a DataFrame.")
+    if data.higher is None:
+        raise UnsupportedError(
+            "Robust errors and tests need rows of data or moments of order 3 and 4, and these moments have only means "
+            "and covariances. Give a DataFrame, or Moments.from_frame(..., higher=True); or use estimator='ML'."
+        )
+    return fourth(problem, data.higher, data.cov)
+
+
+def sandwich(
+    problem: Problem, point: Point, known: Evidence, covariates: IntArray, kind: Kind, *, test_by_h1: bool = False
+) -> tuple[FloatArray, Correction]:
+    """Sampling covariances of the coordinates, and the scaling of the test, at a maximum of the likelihood.
+
+    Parameters
+    ----------
+    problem : Problem
+    point : Point
+        At the estimates.
+    known : Evidence
+    covariates : (k,) int array
+        Observed variables that only explain: the independence model keeps their covariances.
+    kind : {"MLM", "MLR", "cluster"}
+    test_by_h1 : bool
+        Take the test's observed information without the curvature of the model itself, as lavaan does where clusters
+        are given and the estimator is plain ML.
+
+    Returns
+    -------
+    vcov : (k, k) array
+    Correction
+    """
+    place, way_of = problem.place, problem.active
+    way = directions(place, point.at, way_of, place.n_observed)
+    w = point.inverse
+    loads = Loads(w @ way.p, w @ way.q, None if way.mu is None else w @ way.mu)
+    _, information = score_and_information(place, point, problem.sample, way_of)
+    satorra_bentler = kind == "MLM"
+    bread = information if satorra_bentler else information + curvature(place, point, problem.sample, way_of)
+    meat = known.meat(loads, None if satorra_bentler else point.residual_mean, given_x=satorra_bentler)
+    bread, meat = _mapped(problem, bread), _mapped(problem, meat)
+    half = np.linalg.solve(bread, meat)
+    vcov = np.linalg.solve(bread, half.T) / problem.divisor
+    if test_by_h1:
+        half = np.linalg.solve(_mapped(problem, _saturated(problem, point)), meat)
+    vcov = 0.5 * (vcov + vcov.T)
+    correct = _satorra_bentler if satorra_bentler else _yuan_bentler
+    return np.asarray(vcov), correct(problem, point, known, covariates, float(np.trace(half)))
+
+
+def _mapped(problem: Problem, matrix: FloatArray) -> FloatArray:
+    return matrix if problem.plain else np.asarray(problem.map.T @ matrix @ problem.map)
+
+
+def _saturated(problem: Problem, point: Point) -> FloatArray:
+    """Observed information on the implied moments, carried to the parameters without their curvature."""
+    place, sample, w = problem.place, problem.sample, point.inverse
+    way = directions(place, point.at, problem.active, place.n_observed)
+    target = sample.cov
+    if point.residual_mean is not None:
+        target = target + np.outer(point.residual_mean, point.residual_mean)
+    twice = 2.0 * w @ target @ w - w
+    a, b = way.p.T @ w @ way.q, way.q.T @ twice @ way.p
+    product = (way.p.T @ w @ way.p) * (way.q.T @ twice @ way.q) + (way.q.T @ w @ way.q) * (way.p.T @ twice @ way.p)
+    result = 0.5 * (product + a * b + a.T * b.T)
+    if way.mu is not None and point.residual_mean is not None:
+        pull, w_mu = w @ point.residual_mean, w @ way.mu
+        both = (pull @ way.p)[:, None] * (way.q.T @ w_mu) + (pull @ way.q)[:, None] * (way.p.T @ w_mu)
+        result += way.mu.T @ w_mu + both + both.T
+    return np.asarray(result)
+
+
+def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray, taken: float) -> Correction:
+    """``tr(Gamma V)`` less ``tr(Gamma V D (D'VD)^-1 D'V)``, V the weight at the implied moments."""
+    place, everything = problem.place, np.arange(problem.place.n_observed)
+    whole = known.spread(point.inverse, everything, given_x=True)
+    if place.meanstructure:
+        whole += known.spread_means(point.inverse, given_x=True)
+    cov, groups = problem.sample.cov, _alone(problem, covariates)
+    apart = np.zeros_like(cov)
+    for group in groups:
+        apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
+    free = _estimated(problem, groups)
+    base = known.spread(apart, everything, given_x=True)
+    base -= sum(known.spread(apart[np.ix_(group, group)], group, given_x=True) for group in free)
+    return Correction(
+        "satorra_bentler", whole - taken, _factor(whole - taken, problem), _ratio(base, _df(problem, free))
+    )
+
+
+def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray, taken: float) -> Correction:
+    """``tr(Gamma V)`` at the sample moments less the trace of bread and meat."""
+    place, cov = problem.place, problem.sample.cov
+    everything = np.arange(place.n_observed)
+    inverse = np.linalg.inv(cov)
+    inverse = 0.5 * (inverse + inverse.T)
+    whole = known.spread(inverse, everything, given_x=True)
+    if place.meanstructure:
+        whole += known.spread_means(inverse, given_x=True)
+    free = _estimated(problem, _alone(problem, covariates))
+    base, apart = whole, np.zeros_like(cov)
+    for group in free:
+        apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
+        base -= known.spread(apart[np.ix_(group, group)], group, given_x=False)
+    if place.meanstructure:
+        base -= known.spread_means(apart, given_x=False)
+    return Correction(
+        "yuan_bentler_mplus", whole - taken, _factor(whole - taken, problem), _ratio(base, _df(problem, free)),
+        _ratio(taken, problem.size), _ratio(whole, n_moments(place)),
+    )  # fmt: skip
+
+
+def _alone(problem: Problem, covariates: IntArray) -> list[IntArray]:
+    """Blocks of the independence model: every outcome by itself, the covariates together."""
+    outcomes = np.setdiff1d(np.arange(problem.place.n_observed), covariates)
+    blocks = [np.array([j]) for j in outcomes]
+    return [*blocks, covariates] if covariates.size else blocks
+
+
+def _estimated(problem: Problem, blocks: list[IntArray]) -> list[IntArray]:
+    """Blocks with parameters: covariates held at their sample moments have none."""
+    held = set(problem.place.exogenous.tolist())
+    return [block for block in blocks if not held.intersection(block.tolist())]
+
+
+def _df(problem: Problem, free: list[IntArray]) -> int:
+    parameters = sum(block.size * (block.size + 1) // 2 for block in free)
+    means = sum(block.size for block in free) if problem.place.meanstructure else 0
+    return n_moments(problem.place) - parameters - means
+
+
+def _factor(trace: float, problem: Problem) -> float:
+    return _ratio(trace, n_moments(problem.place) - problem.size)
+
+
+def _ratio(trace: float, count: int) -> float:
+    """Scaling factor; NaN where it makes no sense, as lavaan says NA."""
+    return trace / count if count > 0 and trace > 0.0 else math.nan
+
+
+def robust_vcov(
+    fit: SemFit, data: pd.DataFrame | Moments, *, kind: Kind = "MLR", cluster: str | None = None
+) -> FloatArray:
+    """Sampling covariances of the free parameters of a maximum likelihood fit, by a sandwich.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Fitted to the same data by maximum likelihood.
+    data : DataFrame or Moments
+        The rows the model was fitted to, or their moments with ``higher``.
+    kind : {"MLM", "MLR", "cluster"}
+    cluster : str, optional
+        Column of the clusters; needed by, and only for, ``kind="cluster"``.
+
+    Returns
+    -------
+    (q, q) array
+        In the user's units, ordered as ``fit.vcov``.
+
+    Raises
+    ------
+    UnsupportedError
+        Moments without those of order 3 and 4, or clusters without rows.
+    UsageError
+        Clusters named without ``kind="cluster"``, or the other way round.
+    DataError
+        The cluster column is absent, has missing values or a single cluster.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> rng = np.random.default_rng(1)
+    >>> rows = pd.DataFrame({"x": rng.normal(size=200)})
+    >>> rows["y"] = rows["x"] + rows["x"].abs() * rng.normal(size=200)
+    >>> plain = fit("y ~ x", rows)
+    >>> bool(robust_vcov(plain, rows)[0, 0] > 1.5 * plain.vcov[0, 0])
+    True
+    """
+    return fit.problem.spread(_corrected(fit, data, kind, cluster)[0])
+
+
+def scaled_test(
+    fit: SemFit, data: pd.DataFrame | Moments, *, kind: Kind = "MLR", cluster: str | None = None
+) -> dict[str, float]:
+    """Scaled chi-square of a maximum likelihood fit; parameters and errors as in :func:`robust_vcov`.
+
+    Returns
+    -------
+    dict
+        ``chisq_scaled, df_scaled, pvalue_scaled, chisq_scaling_factor``.
+    """
+    correction = _corrected(fit, data, kind, cluster)[1]
+    df = n_moments(fit.problem.place) - fit.problem.size
+    chisq = max(fit.problem.divisor * fit.point.value, 0.0)
+    return scaled_statistic(chisq, df, correction.factor)
+
+
+def _corrected(
+    fit: SemFit, data: pd.DataFrame | Moments, kind: Kind, cluster: str | None
+) -> tuple[FloatArray, Correction]:
+    from spc.sem.measures import covariates_of
+
+    if (kind == "cluster") != (cluster is not None):
+        raise UsageError("kind='cluster' and cluster='name of a column' go together: give both or neither.")
+    known = evidence(fit.problem, *complete_rows(data, fit.model.observed, cluster))
+    return sandwich(fit.problem, fit.point, known, covariates_of(fit.model), kind)
+
+
+def complete_rows(
+    data: pd.DataFrame | Moments, names: tuple[str, ...], cluster: str | None
+) -> tuple[FloatArray | Moments, IntArray | None]:
+    """Complete rows of the named columns and the number of the cluster of each; moments as they are.
+
+    Raises
+    ------
+    DataError
+        The cluster column is absent, has missing values, or a single cluster.
+    """
+    if isinstance(data, Moments):
+        return data.restrict(names), None if cluster is None else np.empty(0, dtype=np.intp)
+    values = numeric_values(data, list(names))
+    complete = ~np.isnan(values).any(axis=1)
+    if not complete.all():
+        values = values[complete]
+    return values, None if cluster is None else cluster_numbers(data, cluster, complete)
+
+
+def cluster_numbers(data: pd.DataFrame, cluster: str, complete: npt.NDArray[np.bool_]) -> IntArray:
+    """Number of the cluster of each complete row, from 0 on in order of appearance."""
+    if list(data.columns).count(cluster) != 1:
+        near = get_close_matches(cluster, [str(name) for name in data.columns], n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, data.columns))}."
+        found = "no such column" if cluster not in data.columns else "several columns of this name"
+        raise DataError.of("data", cluster, "missing_column", found, f"one column {cluster!r}", hint)
+    codes, labels = pd.factorize(data[cluster].to_numpy()[complete])
+    if (codes < 0).any():
+        raise DataError.of(
+            "data", cluster, "missing_cluster", f"{int((codes < 0).sum())} rows without a cluster",
+            "a cluster in every complete row", "Fill in the cluster, or leave these rows out.",
+        )  # fmt: skip
+    if len(labels) < 2:
+        raise DataError.of(
+            "data", cluster, "one_cluster", "one cluster", "at least two, and some forty for errors worth reading",
+            "Name the column that tells the clusters apart, or leave cluster out.",
+        )  # fmt: skip
+    return np.asarray(codes, dtype=np.intp)
+
+
+def scaled_difference(
+    restricted: SemFit,
+    free: SemFit,
+    data: pd.DataFrame | Moments | None = None,
+    *,
+    method: Literal["2001", "2010"] = "2001",
+) -> dict[str, float]:
+    """Scaled chi-square difference test of nested models.
+
+    The plain difference of the unscaled statistics is divided by ``(df0 c0 - df1 c1) / (df0 - df1)``. The form of
+    2010 takes c1 at the estimates of the restricted model and is never negative; the form of 2001 may be.
+
+    Parameters
+    ----------
+    restricted, free : SemFit
+        Fitted with the same robust estimator to the same data; the first has more degrees of freedom.
+    data : DataFrame or Moments, optional
+        The data both were fitted to; needed for ``method="2010"``.
+    method : {"2001", "2010"}
+
+    Returns
+    -------
+    dict
+        ``chisq_diff, df_diff, pvalue, scaling_factor``. The first and the third are NaN where the scaling factor is
+        not positive, which the form of 2001 allows.
+
+    Raises
+    ------
+    UsageError
+        The fits are not robust, differ in estimator or data, are not nested by their degrees of freedom, or the data
+        are not given for the form of 2010.
+
+    References
+    ----------
+    Satorra & Bentler (2001), Psychometrika 66, 507-514; (2010), Psychometrika 75, 243-248.
+    """
+    df0, df1 = (n_moments(fit.problem.place) - fit.problem.size for fit in (restricted, free))
+    _check_pair(restricted, free, df0, df1, method, data)
+    c0, c1 = (_mean_of_test(fit) for fit in (restricted, free))
+    if method == "2010" and data is not None:
+        c1 = _trace_at(restricted, free, data)
+    factor = (c0 - c1) / (df0 - df1)
+    difference = restricted.problem.divisor * (restricted.point.value - free.point.value)
+    scaled = difference / factor if factor > 0.0 else math.nan
+    return {
+        "chisq_diff": scaled,
+        "df_diff": df0 - df1,
+        "pvalue": measure.chisq_pvalue(scaled, df0 - df1) if factor > 0.0 else math.nan,
+        "scaling_factor": factor,
+    }
+
+
+def _mean_of_test(fit: SemFit) -> float:
+    """``df`` times the scaling factor; nothing without degrees of freedom."""
+    assert fit.correction is not None
+    return fit.correction.trace if n_moments(fit.problem.place) > fit.problem.size else 0.0
+
+
+def _check_pair(
+    restricted: SemFit, free: SemFit, df0: int, df1: int, method: str, data: pd.DataFrame | Moments | None
+) -> None:
+    if method not in ("2001", "2010"):
+        raise UsageError(f"method={method!r}: expected '2001' or '2010'.")
+    if restricted.correction is None or free.correction is None:
+        raise UsageError(
+            "A scaled difference test needs two fits with a scaled test: fit both with estimator='MLM' or 'MLR', or "
+            "with cluster=."
+        )
+    if restricted.options.estimator != free.options.estimator or restricted.options.cluster != free.options.cluster:
+        raise UsageError("The fits have different estimators or clusters: fit both in the same way.")
+    if set(restricted.observed.names) != set(free.observed.names) or restricted.observed.n != free.observed.n:
+        raise UsageError("The fits are of different data: fit both models to the same variables and rows.")
+    if df0 <= df1:
+        raise UsageError(
+            f"The first fit has {df0} degrees of freedom and the second {df1}: give the more restricted model first."
+        )
+    if method == "2010" and data is None:
+        raise UsageError("The test of 2010 needs the data again: give data=, or use method='2001'.")
+
+
+def _trace_at(restricted: SemFit, free: SemFit, data: pd.DataFrame | Moments) -> float:
+    """``trace(U Gamma)`` of the free model at the estimates of the restricted one."""
+    from spc.sem.measures import covariates_of
+    from spc.sem.ml import discrepancy
+
+    options, problem = free.options, free.problem
+    values = dict(zip(_names(restricted), restricted.values, strict=True))
+    theta = free.solution.theta.copy()
+    place = problem.place
+    for i in problem.active:
+        theta[place.free[i]] = values.get(_names(free)[i], 0.0)
+    point = discrepancy(place, problem.values(problem.coordinates(theta)), problem.sample)
+    if point is None:
+        return math.nan
+    known = evidence(problem, *complete_rows(data, free.model.observed, options.cluster))
+    kind: Kind = "cluster" if options.cluster is not None else "MLM" if options.estimator == "MLM" else "MLR"
+    by_h1 = options.cluster is not None and options.estimator == "ML"
+    return sandwich(problem, point, known, covariates_of(free.model), kind, test_by_h1=by_h1)[1].trace
+
+
+def _names(fit: SemFit) -> list[tuple[str, str, str]]:
+    """Key of each row of the table; a covariance is the same either way round."""
+    rows_of_table = fit.model.parameters.rows
+    return [
+        (*sorted((row.lhs, row.rhs)), row.op) if row.op == "~~" else (row.lhs, row.rhs, row.op)  # type: ignore[misc]
+        for row in rows_of_table
+    ]

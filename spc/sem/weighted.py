@@ -1,0 +1,222 @@
+"""Weighted least squares on the sample moments: GLS, ULS and WLS.
+
+    F = (s - sigma)' V (s - sigma)
+
+with ``s`` the means (in models with intercepts) and the lower triangle of the covariances, divisor n - 1, and ``V``
+
+* GLS: the inverse of the covariances of ``s`` under normality, from the sample covariances;
+* ULS: the identity, so that each covariance counts once; in the units of the data, which therefore matter;
+* WLS: the inverse of the covariances of ``s`` without assumption, from moments of order 4 (Browne 1984).
+
+With ``V = U'U`` all three are ordinary non-linear least squares in ``U (s - sigma)``, whose Jacobian comes from the
+rank-two directions of the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from spc.errors import DataError
+from spc.linalg import FloatArray, cholesky, unvech, vech
+from spc.sem.ml import Point
+from spc.sem.optimise import Search
+from spc.sem.problem import Problem
+from spc.sem.ram import Implied, directions, implied
+
+__all__ = ["Weight", "normal_covariances", "weight_matrix", "weighted_search"]
+
+Method = Literal["GLS", "ULS", "WLS"]
+TOLERANCE = 1e-15
+MAX_ITERATIONS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Weight:
+    """A root of V: ``apply`` turns residual moments into residuals of equal weight.
+
+    Attributes
+    ----------
+    method : {"GLS", "ULS", "WLS"}
+    root : array
+        GLS: (p, p) Cholesky factor of the inverse sample covariances. ULS: (m,) weights. WLS: (m, m) Cholesky factor
+        of the covariances of the moments.
+    means : int
+        Number of means among the m moments, before the covariances.
+    constant : float
+        V is ``constant * U'U``: 1 but for ULS, whose discrepancy is in the units of the data.
+    """
+
+    method: Method
+    root: FloatArray
+    means: int
+    constant: float = 1.0
+
+    def apply(self, moments: FloatArray) -> FloatArray:
+        """``U`` times moments (m, r)."""
+        if self.method == "ULS":
+            return np.asarray(self.root[:, None] * moments)
+        if self.method == "WLS":
+            return np.asarray(solve_triangular(self.root, moments, lower=True, check_finite=False))
+        whole = unvech(moments[self.means :].T)
+        inner = vech(self.root.T @ whole @ self.root).T
+        first, second = np.triu_indices(len(self.root))
+        inner = inner * np.where(first == second, np.sqrt(0.5), 1.0)[:, None]
+        return np.concatenate([self.root.T @ moments[: self.means], inner]) if self.means else np.asarray(inner)
+
+
+def weight_matrix(method: Method, problem: Problem, gamma: FloatArray | None) -> Weight:
+    """The weight of a method, in the balanced units of a problem.
+
+    Parameters
+    ----------
+    method : {"GLS", "ULS", "WLS"}
+    problem : Problem
+    gamma : (m, m) array or None
+        Covariances of the moments of one row, in balanced units; for WLS.
+
+    Raises
+    ------
+    DataError
+        Fewer rows than moments under WLS.
+    NotPositiveDefiniteError
+        A moment is a function of the others, as the square of a column of zeros and ones.
+    """
+    cov, p = problem.sample.cov, problem.place.n_observed
+    means = p if problem.place.meanstructure else 0
+    names = moment_names(problem)
+    if method == "GLS":
+        inverse = np.linalg.inv(cov)
+        return Weight(method, cholesky(0.5 * (inverse + inverse.T), "The inverse of the sample covariances"), means)
+    if method == "ULS":
+        return _own_units(problem, means)
+    if problem.n < len(names):
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{problem.n} rows for {len(names)} moments under WLS",
+            f"at least {len(names)} rows, and many times that for results worth reading",
+            "Use estimator='MLM' or 'MLR', which need no weight matrix, or name fewer variables.",
+        )  # fmt: skip
+    assert gamma is not None
+    unit = np.sqrt(gamma.diagonal())
+    scaled = gamma / np.outer(unit, unit)
+    root = cholesky(scaled - 1e-10 * np.eye(len(scaled)), "The weight matrix of WLS", names)
+    return Weight(method, np.linalg.cholesky(scaled) * unit[:, None] if root.size else root, means)
+
+
+def _own_units(problem: Problem, means: int) -> Weight:
+    scale = problem.scale[: problem.place.n_observed]
+    first, second = np.triu_indices(scale.size)
+    unit = np.concatenate([scale[: means or 0], scale[first] * scale[second]])
+    size = float(np.sqrt(np.mean(unit**2)))
+    return Weight("ULS", unit / size, means, size**2)
+
+
+def moment_names(problem: Problem) -> list[str]:
+    """Names of the moments in their order."""
+    observed = problem.place.observed
+    first, second = np.triu_indices(len(observed))
+    pairs = [f"{observed[a]}~~{observed[b]}" for a, b in zip(first, second, strict=True)]
+    return [*(f"{name}~1" for name in observed), *pairs] if problem.place.meanstructure else pairs
+
+
+def moments_of(cov: FloatArray, mean: FloatArray | None) -> FloatArray:
+    """Means, if any, then covariances."""
+    return vech(cov) if mean is None else np.concatenate([mean, vech(cov)])
+
+
+def normal_covariances(cov: FloatArray, *, means: bool) -> FloatArray:
+    """Covariances of the moments of one row under normality (m, m)."""
+    p = len(cov)
+    first, second = np.triu_indices(p)
+    gamma = cov[first[:, None], first] * cov[second[:, None], second]
+    gamma = gamma + cov[first[:, None], second] * cov[second[:, None], first]
+    if not means:
+        return np.asarray(gamma)
+    whole = np.zeros((p + len(gamma), p + len(gamma)))
+    whole[:p, :p], whole[p:, p:] = cov, gamma
+    return whole
+
+
+def slopes(problem: Problem, at: Implied) -> FloatArray:
+    """Derivatives (m, k) of the implied moments on the coordinates."""
+    place = problem.place
+    way = directions(place, at, problem.active, place.n_observed)
+    first, second = np.triu_indices(place.n_observed)
+    products = way.p[first] * way.q[second] + way.p[second] * way.q[first]
+    whole = products if way.mu is None else np.concatenate([way.mu, products])
+    return whole if problem.plain else np.asarray(whole @ problem.map)
+
+
+def residual_moments(problem: Problem, at: Implied) -> FloatArray:
+    """Sample less implied moments (m,)."""
+    p, sample = problem.place.n_observed, problem.sample
+    means = sample.mean is not None and problem.place.meanstructure
+    mean = sample.mean - at.mean[:p] if means and sample.mean is not None else None
+    return moments_of(sample.cov - at.covariance[:p, :p], mean)
+
+
+def weighted_search(
+    problem: Problem, start: FloatArray, weight: Weight, *, max_iterations: int = MAX_ITERATIONS
+) -> Search | None:
+    """Minimise F by Gauss-Newton steps, halved and then damped where they do not lower it.
+
+    Returns
+    -------
+    Search or None
+        In whose point ``value`` is F. None when ``I - A`` has no inverse at the start.
+    """
+    x, at = start, _implied(problem, start)
+    if at is None:
+        return None
+    damper, iteration = 0.0, 0
+    residual = weight.apply(residual_moments(problem, at)[:, None])[:, 0]
+    while True:
+        jacobian = weight.apply(slopes(problem, at))
+        score, information = jacobian.T @ residual, jacobian.T @ jacobian
+        step = _step(score, information, damper)
+        decrement = float(score @ step)
+        converged = decrement < TOLERANCE and damper <= 1.0
+        if converged or iteration >= max_iterations or damper > 1e12:
+            found = _point(problem, at, weight.constant * float(residual @ residual))
+            return Search(x, found, weight.constant * information, max(decrement, 0.0), iteration, converged)
+        iteration += 1
+        for share in (1.0, 0.5, 0.25, 0.125):
+            trial = _implied(problem, x + share * step)
+            if trial is None:
+                continue
+            left = weight.apply(residual_moments(problem, trial)[:, None])[:, 0]
+            if left @ left <= residual @ residual + 1e-14:
+                x, at, residual, damper = x + share * step, trial, left, 0.0 if damper <= 1e-5 else damper / 10.0
+                break
+        else:
+            damper = max(10.0 * damper, 1e-5)
+
+
+def _step(score: FloatArray, information: FloatArray, damper: float) -> FloatArray:
+    root = np.sqrt(np.maximum(information.diagonal(), 1e-300))
+    scaled = information / np.outer(root, root) + damper * np.eye(root.size)
+    return np.asarray(np.linalg.lstsq(scaled, score / root, rcond=1e-13)[0] / root)
+
+
+def _implied(problem: Problem, x: FloatArray) -> Implied | None:
+    try:
+        at = implied(problem.place, problem.values(x))
+    except np.linalg.LinAlgError:
+        return None
+    return at if np.all(np.isfinite(at.covariance)) else None
+
+
+def _point(problem: Problem, at: Implied, value: float) -> Point:
+    """The end of a search; without an inverse where the implied covariances have none."""
+    p, sample = problem.place.n_observed, problem.sample
+    sigma = at.covariance[:p, :p]
+    inverse, log_det = np.full((p, p), np.nan), np.nan
+    if np.linalg.eigvalsh(sigma)[0] > 0.0:
+        inverse, log_det = np.linalg.inv(sigma), float(np.linalg.slogdet(sigma)[1])
+    residual = None
+    if problem.place.meanstructure and sample.mean is not None:
+        residual = sample.mean - at.mean[:p]
+    return Point(value, at, inverse, log_det, residual)
