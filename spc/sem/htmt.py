@@ -1,0 +1,266 @@
+"""Heterotrait-monotrait ratios: are two constructs two, judged from the correlations of their items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import DataError, EstimationError, UsageError
+from spc.linalg import FloatArray
+from spc.moments import Moments, numeric_values
+from spc.resample import Rows, bootstrap
+from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+from spc.spec import model as read_model
+from spc.spec.table import Model
+
+__all__ = ["Htmt", "htmt"]
+
+LIBERAL = 0.90
+"""Above this two constructs are hardly two (Henseler, Ringle & Sarstedt 2015)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Htmt:
+    """Ratios of all pairs of constructs.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a pair and ratio: ``lhs`` and ``rhs`` the constructs, ``kind`` ``htmt`` or ``htmt2``.
+    replicates : Replicates or None
+        Bootstrap draws; None from moments alone.
+    n : int
+        Complete rows.
+    level : float
+    remarks : tuple of Note
+    provenance : Provenance
+    """
+
+    table: pd.DataFrame
+    replicates: Replicates | None
+    n: int
+    level: float
+    remarks: tuple[Note, ...]
+    provenance: Provenance
+    kind: str = "htmt"
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a pair and ratio; intervals are percentiles of the bootstrap."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row: pairs, rows, draws, and the largest of each ratio."""
+        most = self.table.groupby("kind")["estimate"].max()
+        draws = 0 if self.replicates is None else len(self.replicates.values)
+        row = {"npairs": len(self.table) // 2, "nobs": self.n, "draws": draws, "level": self.level}
+        return pd.DataFrame([{**row, "largest_htmt": most["htmt"], "largest_htmt2": most["htmt2"]}])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the ratios."""
+        return self.remarks
+
+
+def htmt(
+    model: Model | str | Mapping[str, Sequence[str]],
+    data: pd.DataFrame | Moments,
+    *,
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 1,
+) -> Htmt:
+    r"""Heterotrait-monotrait ratio of correlations of every pair of constructs, with bootstrap intervals.
+
+    The mean absolute correlation between the items of two constructs, over the geometric mean of the mean absolute
+    correlations within each (Henseler, Ringle & Sarstedt 2015, Journal of the Academy of Marketing Science 43,
+    115-135). HTMT2 takes geometric means of the correlations throughout, which lifts the assumption of equal loadings
+    (Roemer, Schuberth & Henseler 2021, Industrial Management & Data Systems 121, 2637-2650). Values up to .85 speak
+    for two constructs, values above .90 against it; look at the upper end of the interval.
+
+    Parameters
+    ----------
+    model : Model, str or mapping
+        A model whose ``=~`` rows say which items belong to which construct, its text, or a mapping from constructs to
+        items. Constructs measured by constructs are left out.
+    data : DataFrame or Moments
+        Rows, of which the complete ones are used; or moments, without intervals.
+    level : float
+    draws : int
+        Bootstrap draws of whole rows; 0 for no intervals.
+    seed : int
+
+    Returns
+    -------
+    Htmt
+
+    Raises
+    ------
+    DataError
+        Columns are absent, not numeric or constant.
+    UsageError
+        Fewer than two constructs, a construct of a single item (its items have no correlations among them), an item of
+        two constructs, or ``level`` or ``draws`` out of range.
+
+    Examples
+    --------
+    >>> r = [[1.0, 0.6, 0.3, 0.3], [0.6, 1.0, 0.3, 0.3], [0.3, 0.3, 1.0, 0.6], [0.3, 0.3, 0.6, 1.0]]
+    >>> ratios = htmt({"mood": ["a", "b"], "skill": ["c", "d"]}, Moments(list("abcd"), 100, None, r))
+    >>> ratios.tidy()[["lhs", "rhs", "kind", "estimate"]]
+        lhs    rhs   kind  estimate
+    0  mood  skill   htmt       0.5
+    1  mood  skill  htmt2       0.5
+    """
+    if not 0.0 < level < 1.0 or draws < 0:
+        raise UsageError(f"level={level!r}, draws={draws!r}: expected a share such as 0.95, and 0 or more draws.")
+    constructs = _constructs(model)
+    names = [item for items in constructs.values() for item in items]
+    spots = _spots(constructs)
+    pairs = list(combinations(spots, 2))
+    columns = [f"{kind}: {one} ~~ {other}" for kind in ("htmt", "htmt2") for one, other in pairs]
+    if isinstance(data, Moments):
+        moments, replicates = _varying(data.restrict(names)), None
+    else:
+        values = numeric_values(data, names)
+        values = values[~np.isnan(values).any(axis=1)]
+        moments = _varying(Moments.from_frame(pd.DataFrame(values, columns=names)))
+        replicates = _draw(values, spots, pairs, columns, draws, seed) if draws else None
+    point = _ratios(_correlations(moments.cov), spots, pairs)
+    table = _table(point, replicates, pairs, level)
+    digest = fingerprint(moments.cov)
+    provenance = Provenance.record({"level": level, "draws": draws}, digest, seed)
+    notes = tuple(_notes(table, moments, constructs, replicates))
+    return Htmt(table, replicates, moments.n, level, notes, provenance)
+
+
+def _constructs(model: Model | str | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    if isinstance(model, str):
+        model = read_model(model)
+    if isinstance(model, Model):
+        latents, given = set(model.latents), {}
+        for name in model.latents:
+            rows = [row.rhs for row in model.parameters if row.op == "=~" and row.lhs == name and row.fixed != 0.0]
+            given[name] = tuple(dict.fromkeys(item for item in rows if item not in latents))
+            if any(item in latents for item in rows) and not given[name]:
+                del given[name]
+    else:
+        given = {str(name): tuple(items) for name, items in model.items()}
+    _check_constructs(given)
+    return given
+
+
+def _check_constructs(given: Mapping[str, tuple[str, ...]]) -> None:
+    if len(given) < 2:
+        raise UsageError(f"Found {len(given)} constructs with items; a ratio needs two or more.")
+    single = [name for name, items in given.items() if len(items) < 2]
+    if single:
+        raise UsageError(
+            f"{', '.join(single)}: a construct of a single item has no correlations within it to compare with. Leave "
+            "it out, or give it a second item."
+        )
+    every = [item for items in given.values() for item in items]
+    twice = sorted({item for item in every if every.count(item) > 1})
+    if twice:
+        raise UsageError(
+            f"{', '.join(twice)}: an item of two constructs cannot tell them apart. Give it to one of them."
+        )
+
+
+def _spots(constructs: Mapping[str, tuple[str, ...]]) -> dict[str, slice]:
+    spots, start = {}, 0
+    for name, items in constructs.items():
+        spots[name] = slice(start, start + len(items))
+        start += len(items)
+    return spots
+
+
+def _varying(moments: Moments) -> Moments:
+    constant = [name for name, variance in zip(moments.names, moments.cov.diagonal(), strict=True) if variance <= 0.0]
+    if constant:
+        raise DataError.of(
+            "data", ", ".join(constant), "constant_column", "the same value in every row", "values that vary",
+            "Leave it out of its construct, or check how it was read.",
+        )  # fmt: skip
+    return moments
+
+
+def _correlations(cov: FloatArray) -> FloatArray:
+    root = np.sqrt(cov.diagonal())
+    return np.asarray(cov / np.outer(root, root))
+
+
+def _ratios(correlations: FloatArray, spots: Mapping[str, slice], pairs: Sequence[tuple[str, str]]) -> FloatArray:
+    """HTMT of all pairs, then HTMT2 of all pairs."""
+    size = np.abs(correlations)
+    with np.errstate(divide="ignore"):
+        log = np.log(size)
+    within = {name: np.triu_indices(spot.stop - spot.start, 1) for name, spot in spots.items()}
+    mean = {name: float(size[spots[name], spots[name]][at].mean()) for name, at in within.items()}
+    geometric = {name: float(log[spots[name], spots[name]][at].mean()) for name, at in within.items()}
+    plain = [float(size[spots[a], spots[b]].mean()) / np.sqrt(mean[a] * mean[b]) for a, b in pairs]
+    second = [np.exp(float(log[spots[a], spots[b]].mean()) - 0.5 * (geometric[a] + geometric[b])) for a, b in pairs]
+    return np.array([*plain, *second])
+
+
+def _draw(
+    values: FloatArray,
+    spots: Mapping[str, slice],
+    pairs: Sequence[tuple[str, str]],
+    columns: Sequence[str],
+    draws: int,
+    seed: int,
+) -> Replicates:
+    def statistic(rows: Rows) -> FloatArray:
+        drawn = values[rows] - values[rows].mean(axis=0)
+        cov = drawn.T @ drawn
+        if not (cov.diagonal() > 0.0).all():
+            raise EstimationError("An item has the same value in all rows of a draw.")
+        return _ratios(_correlations(cov), spots, pairs)
+
+    return bootstrap(statistic, columns, n=len(values), draws=draws, seed=seed, what="HTMT")
+
+
+def _table(
+    point: FloatArray, replicates: Replicates | None, pairs: Sequence[tuple[str, str]], level: float
+) -> pd.DataFrame:
+    error = low = high = np.full(point.size, np.nan)
+    if replicates is not None:
+        tail = (1.0 - level) / 2.0
+        low, high = np.quantile(replicates.values, [tail, 1.0 - tail], axis=0)
+        error = replicates.values.std(axis=0, ddof=1) if len(replicates.values) > 1 else error
+    kinds = [kind for kind in ("htmt", "htmt2") for _ in pairs]
+    rows = zip((*pairs, *pairs), kinds, point, error, low, high, strict=True)
+    return tidy_frame([
+        {"lhs": one, "op": "~~", "rhs": other, "level": "1", "group": "1", "kind": kind, "estimate": value,
+         "std_error": error, "conf_low": low, "conf_high": high}
+        for (one, other), kind, value, error, low, high in rows
+    ])  # fmt: skip
+
+
+def _notes(
+    table: pd.DataFrame, moments: Moments, constructs: Mapping[str, tuple[str, ...]], replicates: Replicates | None
+) -> Iterator[Note]:
+    if replicates is None:
+        yield Note("no_interval", "info", "all pairs", "There are no intervals: these need rows and bootstrap draws.")
+    elif replicates.failures:
+        yield Note(
+            "failed_draws", "warning", "all pairs",
+            f"{sum(replicates.failures.values())} bootstrap draws failed, because an item did not vary in them.",
+        )  # fmt: skip
+    upper = table["conf_high"].fillna(table["estimate"])
+    for row in table[(table["kind"] == "htmt") & (upper > LIBERAL)].itertuples(index=False):
+        yield Note(
+            "not_distinct", "warning", f"{row.lhs} and {row.rhs}",
+            f"The ratio of {row.lhs} and {row.rhs} may be above {LIBERAL:.2f}: they can hardly be told apart by these "
+            "items. Merge them, or look for items that say the same.",
+        )  # fmt: skip
+    for name, items in constructs.items():
+        own = moments.restrict(items).cov
+        if (own < 0.0).any():
+            yield Note(
+                "mixed_signs", "serious", name,
+                f"Items of {name} correlate negatively with one another; the ratio takes sizes only. Reverse the items "
+                "that run the other way.",
+            )  # fmt: skip

@@ -1,0 +1,294 @@
+"""How well items measure their latent variable: alpha, omega, composite reliability, average variance extracted.
+
+Each coefficient is a smooth function of the estimates and of the sample covariances ``T`` of the items. The estimates
+themselves move with ``T`` as ``dx = I^-1 s(T)``, where the score of a parameter is ``p' W (T - sigma) W q``; so a
+coefficient moves as ``tr(G dT)`` for some symmetric ``G``, and its variance is ``2 tr(G sigma G sigma) / n`` under
+normality: the delta method in the space of the moments, without which alpha would have no error at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from spc.errors import UnsupportedError, UsageError
+from spc.linalg import FloatArray, cholesky
+from spc.results import Note, Provenance, tidy_frame
+from spc.sem.optimise import derivatives
+from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure, directions, matrices
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = ["LatentReliability", "reliability"]
+
+
+@dataclass(frozen=True, eq=False)
+class LatentReliability:
+    """Reliability of the items of each latent variable.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``.
+    n : int
+        Rows of data.
+    level : float
+        Level of the intervals.
+    standardized : bool
+        Whether the items were brought to unit variance first.
+    remarks : tuple of Note
+    provenance : Provenance
+    """
+
+    table: pd.DataFrame
+    n: int
+    level: float
+    standardized: bool
+    remarks: tuple[Note, ...]
+    provenance: Provenance
+    kind: str = "reliability"
+
+    def tidy(self) -> pd.DataFrame:
+        """One row a latent variable and coefficient."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row: how many latent variables, from how many rows, and the smallest of each coefficient."""
+        least = self.table.groupby("kind")["estimate"].min()
+        row = {f"smallest_{kind}": float(least.get(kind, math.nan)) for kind in ("alpha", "omega", "cr", "ave")}
+        return pd.DataFrame([{"nlatents": self.table["lhs"].nunique(), "nobs": self.n, **row, "level": self.level}])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the coefficients."""
+        return self.remarks
+
+
+def reliability(fit: SemFit, *, level: float | None = None, standardized: bool = False) -> LatentReliability:
+    r"""Alpha, omega, composite reliability and average variance extracted of each latent variable, with intervals.
+
+    With loadings ``l``, the latent variance ``f``, residual variances ``t`` and observed covariances ``T`` of the k
+    items of a latent variable:
+
+    ======  ===============================================  ==========================================
+    kind    formula                                          what it is
+    ======  ===============================================  ==========================================
+    alpha   ``k/(k-1) (1 - sum T_ii / sum T_ij)``            Cronbach (1951)
+    omega   ``(sum l)^2 f / sum T_ij``                       McDonald (1999); ``compRelSEM`` of semTools
+    cr      ``(sum l)^2 f / ((sum l)^2 f + sum t)``          composite reliability, Fornell & Larcker (1981)
+    ave     ``f sum l^2 / sum T_ii``                         average variance extracted; ``AVE`` of semTools
+    ======  ===============================================  ==========================================
+
+    Parameters
+    ----------
+    fit : SemFit
+    level : float, optional
+        Level of the intervals; that of the fit by default.
+    standardized : bool
+        Bring the items to unit variance first, as papers do that print standardised loadings; by default the
+        coefficients are those of the sum of the items as answered.
+
+    Returns
+    -------
+    LatentReliability
+        Intervals are symmetric on the logit scale, so they stay between 0 and 1. Latent variables with a single item
+        or without items of their own (factors of factors) are left out, with a note. Where an item belongs to more
+        than one latent variable, omega counts the share of the one it stands beside, as semTools does, and cr and ave
+        are missing.
+
+    Raises
+    ------
+    UnsupportedError
+        No latent variable has two items.
+    UsageError
+        A level outside 0 to 1.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> from spc.sem.fit import fit
+    >>> cov = [[1.0, 0.5, 0.5], [0.5, 1.0, 0.5], [0.5, 0.5, 1.0]]
+    >>> table = reliability(fit("f =~ a + b + c", Moments(list("abc"), 100, None, cov))).tidy()
+    >>> table[["lhs", "kind", "estimate", "conf_low", "conf_high"]].round(3)
+      lhs   kind  estimate  conf_low  conf_high
+    0   f  alpha      0.75     0.656      0.825
+    1   f  omega      0.75     0.656      0.825
+    2   f     cr      0.75     0.656      0.825
+    3   f    ave      0.50     0.389      0.611
+    """
+    level = fit.options.level if level is None else level
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level={level!r}: expected a share between 0 and 1, such as 0.95.")
+    place = fit.problem.place
+    items = {name: _items(place, fit.values, place.n_observed + i) for i, name in enumerate(place.latents)}
+    measured = {name: own for name, own in items.items() if own.size > 1}
+    if not measured:
+        raise UnsupportedError(
+            "No latent variable has two or more items, so there is no reliability to speak of. Give each at least two, "
+            "better four, items with '=~'."
+        )
+    shared = _shared(items)
+    space = _Space(fit, standardized)
+    rows = [
+        _row(name, kind, found, space, level)
+        for name, own in measured.items()
+        for kind, found in _coefficients(space, place.variables.index(name), own, bool(shared & {*own.tolist()}))
+    ]
+    options = {"level": level, "standardized": standardized}
+    provenance = Provenance.record(options, fit.provenance.data_fingerprint)
+    notes = tuple(_notes(place, items, shared, space))
+    return LatentReliability(tidy_frame(rows), fit.problem.n, level, standardized, notes, provenance)
+
+
+def _items(place: Structure, values: FloatArray, latent: int) -> IntArray:
+    """Positions of the observed variables in the measurement of a latent one."""
+    rows = place.loading & (place.column == latent) & (place.row < place.n_observed) & (values != 0.0)
+    return np.asarray(place.row[rows])
+
+
+def _shared(items: dict[str, IntArray]) -> set[int]:
+    every = np.concatenate([*items.values()])
+    return {int(i) for i in every if int((every == i).sum()) > 1}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Quantity:
+    """A number with its derivatives: by the values of the active rows (r,), and by the sample covariances (p, p)."""
+
+    value: float
+    by_rows: FloatArray
+    by_cov: FloatArray
+
+    def __add__(self, other: _Quantity) -> _Quantity:
+        return _Quantity(self.value + other.value, self.by_rows + other.by_rows, self.by_cov + other.by_cov)
+
+    def __mul__(self, other: _Quantity) -> _Quantity:
+        return self._blend(other, self.value * other.value, other.value, self.value)
+
+    def __truediv__(self, other: _Quantity) -> _Quantity:
+        share = self.value / other.value
+        return self._blend(other, share, 1.0 / other.value, -share / other.value)
+
+    def _blend(self, other: _Quantity, value: float, own: float, others: float) -> _Quantity:
+        by_rows = own * self.by_rows + others * other.by_rows
+        return _Quantity(value, by_rows, own * self.by_cov + others * other.by_cov)
+
+
+class _Space:
+    """Parts of a fitted model as quantities, and the errors of what is made of them."""
+
+    def __init__(self, fit: SemFit, standardized: bool) -> None:
+        problem, point = fit.problem, fit.point
+        place, p = problem.place, problem.place.n_observed
+        self.place, self.problem, self.p = place, problem, p
+        balanced = fit.values * problem.multiplier
+        self.directed, self.residual, _ = matrices(place, balanced)
+        self.sample, self.at = problem.sample.cov, point.at
+        self.weight = np.ones(p) if standardized else problem.scale[:p] / problem.scale[:p].max()
+        way = directions(place, point.at, problem.active, p)
+        self.left, self.right = point.inverse @ way.p, point.inverse @ way.q
+        self.information = derivatives(problem, point)[1]
+
+    def row(self, part: int, i: int, j: int) -> _Quantity:
+        """An entry of A or S."""
+        place, active = self.place, self.problem.active
+        matrix = self.directed if part == DIRECTED else self.residual
+        moves = (place.part[active] == part) & (place.row[active] == i) & (place.column[active] == j)
+        return _Quantity(float(matrix[i, j]), moves.astype(float), np.zeros((self.p, self.p)))
+
+    def latent_variance(self, f: int) -> _Quantity:
+        way = directions(self.place, self.at, self.problem.active, len(self.place.variables))
+        slope = 2.0 * way.p[f] * way.q[f]
+        return _Quantity(float(self.at.covariance[f, f]), slope, np.zeros((self.p, self.p)))
+
+    def observed(self, weights: FloatArray) -> _Quantity:
+        """``tr(weights T)``."""
+        return _Quantity(float(np.vdot(weights, self.sample)), np.zeros(self.problem.active.size), weights)
+
+    def constant(self, value: float) -> _Quantity:
+        return _Quantity(value, np.zeros(self.problem.active.size), np.zeros((self.p, self.p)))
+
+    def error(self, quantity: _Quantity) -> float:
+        """Standard error; see the head of this module."""
+        slope = self.problem.map.T @ quantity.by_rows
+        moves = self.problem.map @ np.linalg.solve(self.information, slope) if slope.size else slope
+        turned = (self.left * moves) @ self.right.T
+        g = 0.5 * (turned + turned.T) + quantity.by_cov
+        root = cholesky(self.at.covariance[: self.p, : self.p], "The implied covariance matrix")
+        inner = root.T @ g @ root
+        return math.sqrt(2.0 * float(np.vdot(inner, inner)) / self.problem.divisor)
+
+
+def _coefficients(space: _Space, f: int, items: IntArray, shared: bool) -> Iterator[tuple[str, _Quantity | None]]:
+    weight, k = space.weight[items], items.size
+    total, own = np.zeros((space.p, space.p)), np.zeros((space.p, space.p))
+    total[np.ix_(items, items)] = np.outer(weight, weight)
+    own[items, items] = weight**2
+    variance, variances = space.observed(total), space.observed(own)
+    loadings = [space.row(DIRECTED, int(i), f) * space.constant(w) for i, w in zip(items, weight, strict=True)]
+    sum_of = _sum(loadings)
+    latent = space.latent_variance(f)
+    common = sum_of * sum_of * latent
+    yield "alpha", space.constant(k / (k - 1)) * (space.constant(1.0) + space.constant(-1.0) * (variances / variance))
+    yield "omega", common / variance
+    noise = _sum(
+        [space.row(COVARIANCE, int(i), int(i)) * space.constant(w**2) for i, w in zip(items, weight, strict=True)]
+    )
+    yield "cr", None if shared else common / (common + noise)
+    yield "ave", None if shared else _sum([loading * loading for loading in loadings]) * latent / variances
+
+
+def _sum(parts: list[_Quantity]) -> _Quantity:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: float) -> dict[str, Any]:
+    row: dict[str, Any] = {"lhs": name, "level": "1", "group": "1", "kind": kind}
+    if found is None:
+        return row
+    error = space.error(found)
+    low, high = _interval(found.value, error, level)
+    return {**row, "estimate": found.value, "std_error": error, "conf_low": low, "conf_high": high}
+
+
+def _interval(value: float, error: float, level: float) -> tuple[float, float]:
+    """On the logit scale for shares, on the plain scale for what is none (a negative alpha)."""
+    half = float(ndtri(0.5 + level / 2.0)) * error
+    if not 0.0 < value < 1.0:
+        return value - half, value + half
+    middle, half = math.log(value / (1.0 - value)), half / (value * (1.0 - value))
+    return 1.0 / (1.0 + math.exp(half - middle)), 1.0 / (1.0 + math.exp(-half - middle))
+
+
+def _notes(place: Structure, items: dict[str, IntArray], shared: set[int], space: _Space) -> Iterator[Note]:
+    for name, own in items.items():
+        if own.size < 2:
+            text = "a single item" if own.size else "no items of its own"
+            yield Note(
+                "not_measured", "info", name,
+                f"{name} has {text}, so it has no reliability here and is left out of the table.",
+            )  # fmt: skip
+            continue
+        crossed = [place.variables[i] for i in own if int(i) in shared]
+        if crossed:
+            yield Note(
+                "shared_items", "warning", name,
+                f"{', '.join(crossed)} measures more than one latent variable: omega counts the share of {name} "
+                "alone, and there is no composite reliability and no average variance extracted.",
+            )  # fmt: skip
+        signs = np.sign(space.directed[own, place.variables.index(name)])
+        if np.unique(signs).size > 1:
+            yield Note(
+                "mixed_signs", "serious", name,
+                f"The items of {name} load with different signs, so their plain sum measures nothing well: reverse "
+                "the items that run the other way and fit again.",
+            )  # fmt: skip
