@@ -70,6 +70,10 @@ def _measurement(place: Structure, problem: Problem, axis: FloatArray, plain: bo
     loadings = problem.base.copy()
     marker = np.flatnonzero(place.loading & (place.free < 0) & (loadings != 0))[::-1]
     unit, variances = np.ones(v), np.full(v, 0.5)
+    if not plain:
+        item = place.row[place.loading]
+        once = np.bincount(item, minlength=v)[item] == 1
+        variances[item[once]] = 1.0 - axis[place.loading][once] ** 2
     unit[place.column[marker]] = loadings[marker] / axis[marker]
     variances[p:] = 1.0
     variances[place.column[marker]] = 0.05 if plain else 1.0 / unit[place.column[marker]] ** 2
@@ -79,21 +83,29 @@ def _measurement(place: Structure, problem: Problem, axis: FloatArray, plain: bo
 
 
 def _axes(place: Structure, cov: FloatArray) -> FloatArray:
-    """Rough standardised loading of each row of the measurement part, by the centroid method, signs included.
+    """Rough standardised loading of each row of the measurement part, signs included.
 
-    The indicators of a latent are summed, turned towards its first one; a loading is the correlation with the sum.
+    The indicators of a latent are turned towards its first one. With three or more of them a squared loading is the
+    mean product ``r_ij r_ik`` over the mean of ``r_jk``, exact where one factor fits; with fewer it is the mean
+    covariance with the others.
     """
+    p, v = place.n_observed, len(place.variables)
     axis = np.full(place.part.size, 0.7)
-    rows = np.flatnonzero(place.loading & (place.row < place.n_observed))
+    rows = np.flatnonzero(place.loading & (place.row < p))
     item, latent = place.row[rows], place.column[rows]
-    first = np.zeros(len(place.variables), dtype=np.intp)
+    first = np.zeros(v, dtype=np.intp)
     first[latent[::-1]] = item[::-1]
-    weight = np.zeros((place.n_observed, len(place.variables)))
+    weight = np.zeros((p, v))
     weight[item, latent] = np.where(cov[item, first[latent]] < 0, -1.0, 1.0)
-    covariance = cov @ weight
-    spread = np.einsum("ij,ij->j", weight, covariance)[latent]
-    loading = covariance[item, latent] / np.sqrt(np.maximum(spread, 1e-12))
-    axis[rows] = np.where(loading < 0, -1.0, 1.0) * np.clip(0.95 * np.abs(loading), 0.2, 0.95)
+    own = cov.diagonal()[item]
+    others = (cov @ weight)[item, latent] * weight[item, latent] - own
+    squares = ((cov * cov) @ np.abs(weight))[item, latent] - own**2
+    count = np.bincount(latent, minlength=v)[latent]
+    among = np.bincount(latent, others, v)[latent] - 2.0 * others
+    exact = (count > 2) & (among > 0.01 * count**2)
+    ratio = np.where(exact, (others**2 - squares) / np.where(exact, among, 1.0), others / np.maximum(count - 1, 1))
+    loading = np.where(count > 1, np.sqrt(np.clip(ratio, 0.04, 0.9)), 0.95)
+    axis[rows] = loading * np.where(others < 0, -1.0, 1.0) * weight[item, latent]
     return axis
 
 
@@ -125,7 +137,7 @@ def _regressions(
 
 
 def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
-    """Correlations of observed and latent variables, latents by their centroids, all drawn towards zero by a tenth."""
+    """Correlations of observed and latent variables, latents by their centroids, all drawn a little towards zero."""
     p, v = place.n_observed, len(place.variables)
     rows = np.flatnonzero(place.loading & (place.row < p))
     weight = np.eye(p, v)
@@ -133,6 +145,6 @@ def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
     reach = np.bincount(place.column[rows], np.abs(axis[rows]), v)
     reach[:p] = np.sqrt(cov.diagonal())
     inverse = np.where(reach > 0, 1.0 / np.where(reach > 0, reach, 1.0), 0.0)
-    joint: FloatArray = 0.9 * np.clip((weight.T @ cov @ weight) * np.outer(inverse, inverse), -1.0, 1.0)
+    joint: FloatArray = 0.97 * np.clip((weight.T @ cov @ weight) * np.outer(inverse, inverse), -1.0, 1.0)
     np.fill_diagonal(joint, 1.0)
     return joint
