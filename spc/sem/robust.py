@@ -14,7 +14,6 @@ A scaled statistic is the normal-theory one divided by ``trace(U Gamma) / df``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
@@ -31,7 +30,7 @@ from spc.sem.diagnose import n_moments
 from spc.sem.ml import Point, curvature, score_and_information
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, directions
-from spc.sem.scaled import scaled_statistic
+from spc.sem.scaled import Correction, ratio, scaled_statistic
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -41,32 +40,6 @@ __all__ = [
 ]  # fmt: skip
 
 Kind = Literal["MLM", "MLR", "cluster"]
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """How a normal-theory chi-square is scaled.
-
-    Attributes
-    ----------
-    name : str
-        ``"satorra_bentler"`` or ``"yuan_bentler_mplus"``.
-    trace : float
-        ``trace(U Gamma)``: the mean of the statistic where the model holds.
-    factor : float
-        ``trace / df``, by which the statistic is divided; NaN without degrees of freedom.
-    baseline_factor : float
-        The same of the independence model.
-    factor_h0, factor_h1 : float
-        Scaling of the log-likelihoods of the model and of the sample moments; NaN for Satorra-Bentler.
-    """
-
-    name: str
-    trace: float
-    factor: float
-    baseline_factor: float
-    factor_h0: float = math.nan
-    factor_h1: float = math.nan
 
 
 def evidence(problem: Problem, data: FloatArray | Moments, cluster: IntArray | None = None) -> Evidence:
@@ -174,7 +147,7 @@ def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates
     base = known.spread(apart, everything, given_x=True)
     base -= sum(known.spread(apart[np.ix_(group, group)], group, given_x=True) for group in free)
     return Correction(
-        "satorra_bentler", whole - taken, _factor(whole - taken, problem), _ratio(base, _df(problem, free))
+        "satorra_bentler", whole - taken, _factor(whole - taken, problem), ratio(base, _df(problem, free))
     )
 
 
@@ -195,8 +168,8 @@ def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: I
     if place.meanstructure:
         base -= known.spread_means(apart, given_x=False)
     return Correction(
-        "yuan_bentler_mplus", whole - taken, _factor(whole - taken, problem), _ratio(base, _df(problem, free)),
-        _ratio(taken, problem.size), _ratio(whole, n_moments(place)),
+        "yuan_bentler_mplus", whole - taken, _factor(whole - taken, problem), ratio(base, _df(problem, free)),
+        ratio(taken, problem.size), ratio(whole, n_moments(place)),
     )  # fmt: skip
 
 
@@ -220,12 +193,7 @@ def _df(problem: Problem, free: list[IntArray]) -> int:
 
 
 def _factor(trace: float, problem: Problem) -> float:
-    return _ratio(trace, n_moments(problem.place) - problem.size)
-
-
-def _ratio(trace: float, count: int) -> float:
-    """Scaling factor; NaN where it makes no sense, as lavaan says NA."""
-    return trace / count if count > 0 and trace > 0.0 else math.nan
+    return ratio(trace, n_moments(problem.place) - problem.size)
 
 
 def robust_vcov(

@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from spc.sem import fitmeasures as measure
 
-if TYPE_CHECKING:
-    from spc.sem.robust import Correction
+__all__ = ["Correction", "ratio", "scaled_measures", "scaled_statistic"]
 
-__all__ = ["scaled_measures", "scaled_statistic"]
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """How a normal-theory chi-square is scaled.
+
+    Attributes
+    ----------
+    name : str
+        ``"satorra_bentler"`` or ``"yuan_bentler_mplus"``.
+    trace : float
+        ``trace(U Gamma)``: the mean of the statistic where the model holds.
+    factor : float
+        ``trace / df``, by which the statistic is divided; NaN without degrees of freedom.
+    baseline_factor : float
+        The same of the independence model.
+    factor_h0, factor_h1 : float
+        Scaling of the log-likelihoods of the model and of the sample moments; NaN for Satorra-Bentler.
+    """
+
+    name: str
+    trace: float
+    factor: float
+    baseline_factor: float
+    factor_h0: float = math.nan
+    factor_h1: float = math.nan
+
+
+def ratio(trace: float, count: int) -> float:
+    """Scaling factor; NaN where it makes no sense, as lavaan says NA."""
+    return trace / count if count > 0 and trace > 0.0 else math.nan
 
 
 def scaled_statistic(chisq: float, df: int, factor: float) -> dict[str, float]:

@@ -14,20 +14,28 @@ rank-two directions of the model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from spc.errors import DataError
+from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError
 from spc.linalg import FloatArray, cholesky, unvech, vech
+from spc.moments import Moments
+from spc.sem.casewise import fourth
 from spc.sem.ml import Point
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
-from spc.sem.ram import Implied, directions, implied
+from spc.sem.ram import Implied, IntArray, directions, implied
+from spc.sem.scaled import Correction, ratio
+from spc.sem.start import WAYS, start_values
 
-__all__ = ["Weight", "normal_covariances", "weight_matrix", "weighted_search"]
+__all__ = [
+    "Weight", "baseline_discrepancy", "normal_covariances", "row_covariances", "unweighted_sandwich", "weight_matrix",
+    "weighted_gfi", "weighted_search", "weighted_solve",
+]  # fmt: skip
 
 Method = Literal["GLS", "ULS", "WLS"]
 TOLERANCE = 1e-15
@@ -220,3 +228,101 @@ def _point(problem: Problem, at: Implied, value: float) -> Point:
     if problem.place.meanstructure and sample.mean is not None:
         residual = sample.mean - at.mean[:p]
     return Point(value, at, inverse, log_det, residual)
+
+
+def row_covariances(method: Method, problem: Problem, moments: Moments) -> FloatArray:
+    """Covariances of the moments of one row (m, m), in balanced units.
+
+    Raises
+    ------
+    UnsupportedError
+        WLS without moments of order 3 and 4. ULS takes those of normal rows then.
+    """
+    p, means = problem.place.n_observed, problem.place.meanstructure
+    if moments.higher is None:
+        if method == "WLS":
+            raise UnsupportedError(
+                "WLS needs rows of data or moments of order 3 and 4, and these moments have only means and "
+                "covariances. Give a DataFrame, or Moments.from_frame(..., higher=True); or use estimator='GLS'."
+            )
+        return normal_covariances(problem.sample.cov * (problem.divisor / problem.n), means=means)
+    gamma = fourth(problem, moments.higher, moments.cov).gamma
+    return gamma if means else gamma[p:, p:]
+
+
+def weighted_solve(problem: Problem, weight: Weight) -> Search:
+    """Search from one set of start values after another; the first end, else the best.
+
+    Raises
+    ------
+    NotPositiveDefiniteError
+        The model implies no moments at any of its start values.
+    """
+    best: Search | None = None
+    for way in WAYS:
+        end = weighted_search(problem, start_values(problem, way), weight)
+        if end is not None and end.converged:
+            return end
+        if end is not None and (best is None or end.point.value < best.point.value):
+            best = end
+    if best is None:
+        raise NotPositiveDefiniteError(
+            "The model implies no covariances at its start values. Check its fixed values and start values."
+        )
+    return best
+
+
+def baseline_discrepancy(problem: Problem, weight: Weight, blocks: Sequence[IntArray]) -> float:
+    """F of the independence model, which is linear in its parameters: variances, covariances within blocks, means."""
+    moments = weight.apply(_sample_moments(problem)[:, None])[:, 0]
+    jacobian = weight.apply(_independence(problem, blocks))
+    left = moments - jacobian @ np.linalg.lstsq(jacobian, moments, rcond=None)[0]
+    return weight.constant * float(left @ left)
+
+
+def weighted_gfi(problem: Problem, point: Point, weight: Weight) -> float:
+    """Goodness-of-fit index under the weights of the estimator: the share of the moments that is explained."""
+    both = np.stack([residual_moments(problem, point.at), _sample_moments(problem, about_zero=True)], axis=1)
+    lost, whole = (weight.apply(both) ** 2).sum(axis=0)
+    return 1.0 - float(lost / whole)
+
+
+def unweighted_sandwich(
+    problem: Problem, point: Point, weight: Weight, gamma: FloatArray, blocks: Sequence[IntArray]
+) -> tuple[FloatArray, Correction]:
+    """Sampling covariances of the coordinates under ULS, and the Satorra-Bentler scaling of its statistic.
+
+    The inverse of ULS information alone is no covariance of anything: it changes with the units of the data.
+    """
+    jacobian = weight.apply(slopes(problem, point.at))
+    half = weight.apply(gamma)
+    spread = weight.apply(half.T)
+    information = jacobian.T @ jacobian
+    inner = np.linalg.solve(information, jacobian.T @ spread @ jacobian)
+    vcov = np.linalg.solve(information, inner.T) / problem.divisor
+    trace = weight.constant * float(np.trace(spread) - np.trace(inner))
+    alone = weight.apply(_independence(problem, blocks))
+    taken = np.trace(np.linalg.solve(alone.T @ alone, alone.T @ spread @ alone))
+    base = weight.constant * float(np.trace(spread) - taken)
+    df, base_df = len(gamma) - problem.size, len(gamma) - alone.shape[1]
+    correction = Correction("satorra_bentler", trace, ratio(trace, df), ratio(base, base_df))
+    return np.asarray(0.5 * (vcov + vcov.T)), correction
+
+
+def _sample_moments(problem: Problem, *, about_zero: bool = False) -> FloatArray:
+    """Sample moments (m,); the means are zero, as the independence model fits them, unless they are asked for."""
+    sample = problem.sample
+    if not problem.place.meanstructure or sample.mean is None:
+        return vech(sample.cov)
+    return moments_of(sample.cov, sample.mean if about_zero else np.zeros_like(sample.mean))
+
+
+def _independence(problem: Problem, blocks: Sequence[IntArray]) -> FloatArray:
+    """Columns of the independence model (m, r): one a mean, and one a covariance within a block."""
+    p = problem.place.n_observed
+    apart = np.zeros((p, p))
+    for block in blocks:
+        apart[np.ix_(block, block)] = 1.0
+    means = p if problem.place.meanstructure else 0
+    kept = np.concatenate([np.ones(means), vech(apart)]).astype(bool)
+    return np.asarray(np.eye(kept.size)[:, kept])
