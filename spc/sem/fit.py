@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from warnings import warn
 
 import numpy as np
@@ -17,17 +17,20 @@ from spc.errors import (
     ImproperSolutionWarning,
     NonConvergenceError,
     NotPositiveDefiniteError,
+    SmallSampleWarning,
     UnsupportedError,
     UsageError,
 )
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.moments import Moments
+from spc.moments import Moments, Patterns
 from spc.results import Estimates, Note, Provenance, fingerprint
 from spc.sem import diagnose
-from spc.sem.measures import Baseline, baseline, glance_row
+from spc.sem.fiml import Answers, climb, covariate_logl, independence_chisq, usable
+from spc.sem.measures import Baseline, baseline, covariates_of, glance_row
 from spc.sem.ml import Point, discrepancy
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
 from spc.sem.problem import Problem, prepare, with_moments
+from spc.sem.saturated import Saturated, saturated
 from spc.sem.standardize import standardised_values
 from spc.sem.start import WAYS, start_values
 from spc.sem.tables import estimates_table, tidy_table
@@ -37,9 +40,12 @@ from spc.spec.table import Model
 __all__ = ["Options", "SemFit", "fit", "refit"]
 
 Estimator = Literal["ML"]
-Missing = Literal["listwise"]
+Missing = Literal["listwise", "fiml"]
 Likelihood = Literal["normal", "wishart"]
 Engine = Literal["spc", "semopy"]
+
+_WARN_OF = {"dropped_rows": DroppedRowsWarning, "low_coverage": SmallSampleWarning}
+_OF_ROWS = ("dropped_rows", "missing_answers", "low_coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,9 @@ class Options:
     ----------
     estimator : {"ML"}
         Maximum likelihood for normal data.
-    missing : {"listwise"}
-        Rows with a missing value in a variable of the model are left out, and counted.
+    missing : {"listwise", "fiml"}
+        Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
+        full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well).
     likelihood : {"normal", "wishart"}
         Divisor n, lavaan's default, or n - 1 of the covariances.
     engine : {"spc", "semopy"}
@@ -80,6 +87,8 @@ class Options:
             if value not in works:
                 listed = " or ".join(map(repr, works))
                 raise UnsupportedError(f"{name}={value!r} has no method in this version. Use {listed}.")
+        if self.missing == "fiml" and (self.likelihood, self.engine) != ("normal", "spc"):
+            raise UnsupportedError("missing='fiml' has a method with likelihood='normal' and engine='spc' only.")
         if not 0.0 < self.level < 1.0:
             raise UsageError(f"level={self.level!r}: expected a share between 0 and 1, such as 0.95.")
 
@@ -106,7 +115,9 @@ class SemFit:
     point : Point
         Discrepancy and implied moments at the solution, in balanced units.
     found : tuple of Note
-        Improper values and dropped rows, which are warned of as well.
+        Improper values, dropped rows and missing answers, which are warned of as well.
+    answers : Answers or None
+        Patterns and log-likelihoods under ``missing="fiml"``, where ``observed`` holds the saturated moments.
     """
 
     model: Model
@@ -120,6 +131,7 @@ class SemFit:
     point: Point = field(repr=False)
     found: tuple[Note, ...] = field(repr=False)
     kind: str = "sem"
+    answers: Answers | None = field(default=None, repr=False)
 
     @cached_property
     def values(self) -> FloatArray:
@@ -135,12 +147,12 @@ class SemFit:
     @cached_property
     def _notes(self) -> tuple[Note, ...]:
         place = self.problem.place
-        improper = [note for note in self.found if note.code != "dropped_rows"]
+        improper = [note for note in self.found if note.code not in _OF_ROWS]
         return (
             *improper,
             *diagnose.collinear_latents(place, self.point.at),
             *diagnose.beyond_one(place, self.std_all),
-            *(note for note in self.found if note.code == "dropped_rows"),
+            *(note for note in self.found if note.code in _OF_ROWS),
             *diagnose.small_sample(self.problem.n, self.problem.size),
         )
 
@@ -167,15 +179,17 @@ class SemFit:
     def estimates(self) -> Estimates:
         """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
         words = f"maximum likelihood ({self.options.likelihood} likelihood), expected information"
+        if self.answers is not None:
+            words = "full-information maximum likelihood, observed information"
         return Estimates(estimates_table(self), self.vcov, self.options.level, words)
 
 
 def fit(
     model: Model | str,
-    data: pd.DataFrame | Moments,
+    data: pd.DataFrame | Moments | Patterns,
     *,
     estimator: Estimator = "ML",
-    missing: Missing = "listwise",
+    missing: Missing | Literal["ml"] = "listwise",
     likelihood: Likelihood = "normal",
     engine: Engine = "spc",
     level: float = 0.95,
@@ -189,8 +203,8 @@ def fit(
     ----------
     model : Model or str
         A model, or its text in lavaan's syntax.
-    data : DataFrame or Moments
-        Rows of data, of which the complete ones are used; or published moments.
+    data : DataFrame or Moments or Patterns
+        Rows of data; or published moments; or the patterns of rows with missing answers, for ``missing="fiml"``.
     estimator, missing, likelihood, engine, level
         See :class:`Options`.
 
@@ -219,6 +233,8 @@ def fit(
         A negative variance, or a covariance matrix that no variables could have; see ``notes()``.
     DroppedRowsWarning
         Rows with missing values were left out.
+    SmallSampleWarning
+        Under ``missing="fiml"``, fewer than a tenth of the rows answer some pair of variables.
 
     References
     ----------
@@ -236,21 +252,79 @@ def fit(
     1  sales   ~   mood       0.5      0.061
     5     ab  :=    a*b       0.2      0.041
     """
-    options = Options(estimator, missing, likelihood, engine, level)
+    options = Options(estimator, "fiml" if missing == "ml" else missing, likelihood, engine, level)
     made = _read(model) if isinstance(model, str) else model
     with one_blas_thread():
-        moments, given = _moments(data, made)
-        problem = prepare(made, moments, options.likelihood)
-        diagnose.check_count(problem)
-        result = _finish(made, moments, problem, options, _solve(problem, made, moments, options), given)
+        if options.missing == "fiml":
+            result = _fit_answers(made, data, options)
+        else:
+            moments, given = _moments(data, made)
+            problem = prepare(made, moments, options.likelihood)
+            diagnose.check_count(problem)
+            result = _finish(made, moments, problem, options, _solve(problem, made, moments, options), given)
     for note in result.found:
         if note.code in ("heywood", "latent_covariance", "residual_covariance"):
             warn(f"{note.subject}: {note.text}", ImproperSolutionWarning, stacklevel=2)
             break
-    if given != moments.n:
-        dropped = next(note for note in result.found if note.code == "dropped_rows")
-        warn(dropped.text, DroppedRowsWarning, stacklevel=2)
+    for note in result.found:
+        if note.code in _WARN_OF:
+            warn(note.text, _WARN_OF[note.code], stacklevel=2)
     return result
+
+
+def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options: Options) -> SemFit:
+    """Full-information maximum likelihood: from patterns to a fitted model."""
+    model = _with_means(model)
+    given, patterns = _patterns(data, model)
+    patterns, notes = usable(patterns, model, given)
+    without = saturated(patterns)
+    problem = prepare(model, without.moments, options.likelihood)
+    diagnose.check_count(problem)
+    end = climb(problem, patterns, without, _search(problem).x)
+    if not end.converged:
+        nearby = diagnose.unidentified_nearby(problem, end.x)
+        if nearby is not None:
+            raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
+        raise _not_converged(problem, end)
+    result = _finish(model, without.moments, problem, options, (end, "converged"), without.moments.n)
+    return replace(
+        result,
+        baseline=Baseline(independence_chisq(patterns, without, covariates_of(model)), baseline(problem, model).df),
+        found=(*result.found, *notes),
+        answers=_answers(problem, patterns, without, end),
+    )
+
+
+def _answers(problem: Problem, patterns: Patterns, without: Saturated, end: Search) -> Answers:
+    reached = without.logl - 0.5 * problem.n * end.point.value
+    return Answers(patterns, reached, without.logl, covariate_logl(patterns, problem.place.exogenous))
+
+
+def _with_means(model: Model) -> Model:
+    """The model with intercepts, which incomplete rows always need."""
+    if model.meanstructure:
+        return model
+    if not model.text:
+        raise UnsupportedError("missing='fiml' needs intercepts: build the model with meanstructure=True.")
+    return _read_again(model.text, tuple(sorted({**model.options, "meanstructure": True}.items())))
+
+
+@lru_cache(maxsize=64)
+def _read_again(text: str, options: tuple[tuple[str, Any], ...]) -> Model:
+    return read_model(text, **dict(options))
+
+
+def _patterns(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[int, Patterns]:
+    """Number of rows given, and the patterns of the model's variables in its order."""
+    names = model.observed
+    if isinstance(data, Patterns):
+        return data.rows + data.empty, data if data.names == names else data.restrict(names)
+    if not isinstance(data, pd.DataFrame):
+        raise DataError.of(
+            "data", None, "not_rows", f"a {type(data).__name__}", "rows, as a pandas DataFrame or Patterns",
+            "Moments hold no missing answers: give the rows, or leave missing='fiml' out.",
+        )  # fmt: skip
+    return len(data), Patterns.from_frame(data, names)
 
 
 def refit(fitted: SemFit, moments: Moments) -> Solution:
@@ -293,7 +367,7 @@ def _read(text: str) -> Model:
     return read_model(text)
 
 
-def _moments(data: pd.DataFrame | Moments, model: Model) -> tuple[Moments, int]:
+def _moments(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[Moments, int]:
     """Moments of the model's variables in its order, and the number of rows given."""
     names = model.observed
     if isinstance(data, Moments):

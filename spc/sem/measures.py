@@ -94,6 +94,9 @@ def _incremental(test: dict[str, float]) -> dict[str, float]:
 
 def _likelihood(fit: SemFit) -> dict[str, float]:
     """Log-likelihoods of the rows given the covariates, in the user's units."""
+    if fit.answers is not None:
+        answers = fit.answers
+        return _criteria(answers.logl - answers.covariates, answers.unrestricted_logl - answers.covariates, fit.problem)
     problem, point = fit.problem, fit.point
     place, sample, n = problem.place, problem.sample, problem.n
     p, x = place.n_observed, place.exogenous
@@ -102,7 +105,11 @@ def _likelihood(fit: SemFit) -> dict[str, float]:
     trace = point.value - point.log_det + sample.log_det + p
     model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)
     saturated = measure.logl(n, p - x.size, sample.log_det - covariates + units, p)
-    npar = problem.size
+    return _criteria(model, saturated, problem)
+
+
+def _criteria(model: float, saturated: float, problem: Problem) -> dict[str, float]:
+    npar, n = problem.size, problem.n
     return {
         "logl": model,
         "unrestricted_logl": saturated,
