@@ -191,8 +191,9 @@ def _higher(centred: FloatArray) -> FloatArray:
 
 
 def _restricted(higher: FloatArray, p: int, index: Sequence[int]) -> FloatArray:
-    number = unvech(np.arange(p * (p + 1) // 2, dtype=np.float64)).astype(np.intp)
-    kept = np.concatenate([np.asarray(index, dtype=np.intp), p + vech(number[np.ix_(index, index)])])
+    number = unvech(np.arange(p * (p + 1) // 2, dtype=np.float64))
+    products = vech(number[np.ix_(index, index)]).astype(np.intp)
+    kept = np.concatenate([np.asarray(index, dtype=np.intp), p + products])
     return np.asarray(higher[np.ix_(kept, kept)])
 
 

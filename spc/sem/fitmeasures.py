@@ -94,7 +94,7 @@ def rni(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return 1.0 - (chisq - df) / against if against != 0 else math.nan
 
 
-def rmsea(chisq: float, df: int, n: int) -> float:
+def rmsea(chisq: float, df: float, n: int) -> float:
     """Root mean square error of approximation (Steiger & Lind 1980); 0 without degrees of freedom.
 
     Examples
@@ -105,7 +105,7 @@ def rmsea(chisq: float, df: int, n: int) -> float:
     return math.sqrt(max(chisq - df, 0.0) / (n * df)) if df > 0 else 0.0
 
 
-def rmsea_ci(chisq: float, df: int, n: int, level: float = 0.90) -> tuple[float, float]:
+def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90) -> tuple[float, float]:
     """Interval of the RMSEA from the noncentral chi-square.
 
     Examples
@@ -120,7 +120,7 @@ def rmsea_ci(chisq: float, df: int, n: int, level: float = 0.90) -> tuple[float,
     return math.sqrt(low / (n * df)), math.sqrt(high / (n * df))
 
 
-def _noncentrality(chisq: float, df: int, probability: float) -> float:
+def _noncentrality(chisq: float, df: float, probability: float) -> float:
     """The noncentrality at which ``chisq`` is the given quantile; 0 where none is.
 
     The normal approximation of Sankaran brackets the root, a secant search within the bracket finds it.
@@ -139,12 +139,12 @@ def _noncentrality(chisq: float, df: int, probability: float) -> float:
     return float(brentq(gap, low, high, xtol=1e-10, rtol=1e-12))
 
 
-def rmsea_pvalue(chisq: float, df: int, n: int, close: float = 0.05) -> float:
+def rmsea_pvalue(chisq: float, df: float, n: int, close: float = 0.05) -> float:
     """Probability of so large a chi-square if the RMSEA were ``close`` (Browne & Cudeck 1993)."""
     return 1.0 - float(chndtr(chisq, df, n * df * close**2)) if df > 0 else math.nan
 
 
-def rmsea_notclose(chisq: float, df: int, n: int, far: float = 0.08) -> float:
+def rmsea_notclose(chisq: float, df: float, n: int, far: float = 0.08) -> float:
     """Probability of so small a chi-square if the RMSEA were ``far``."""
     return float(chndtr(chisq, df, n * df * far**2)) if df > 0 else math.nan
 

@@ -14,6 +14,7 @@ A scaled statistic is the normal-theory one divided by ``trace(U Gamma) / df``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +25,7 @@ import pandas as pd
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments, numeric_values
+from spc.results import Note
 from spc.sem import fitmeasures as measure
 from spc.sem.casewise import Evidence, Loads, fourth, rows
 from spc.sem.diagnose import n_moments
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
 __all__ = [
-    "Correction", "complete_rows", "evidence", "robust_vcov", "sandwich", "scaled_difference", "scaled_test",
+    "complete_rows", "evidence", "few_clusters", "independent_blocks", "robust_vcov", "sandwich", "scaled_difference",
+    "scaled_test",
 ]  # fmt: skip
 
 Kind = Literal["MLM", "MLR", "cluster"]
+ENOUGH_CLUSTERS = 40
 
 
 def evidence(problem: Problem, data: FloatArray | Moments, cluster: IntArray | None = None) -> Evidence:
@@ -139,7 +143,7 @@ def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates
     whole = known.spread(point.inverse, everything, given_x=True)
     if place.meanstructure:
         whole += known.spread_means(point.inverse, given_x=True)
-    cov, groups = problem.sample.cov, _alone(problem, covariates)
+    cov, groups = problem.sample.cov, independent_blocks(problem, covariates)
     apart = np.zeros_like(cov)
     for group in groups:
         apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
@@ -160,7 +164,7 @@ def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: I
     whole = known.spread(inverse, everything, given_x=True)
     if place.meanstructure:
         whole += known.spread_means(inverse, given_x=True)
-    free = _estimated(problem, _alone(problem, covariates))
+    free = _estimated(problem, independent_blocks(problem, covariates))
     base, apart = whole, np.zeros_like(cov)
     for group in free:
         apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
@@ -173,7 +177,7 @@ def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: I
     )  # fmt: skip
 
 
-def _alone(problem: Problem, covariates: IntArray) -> list[IntArray]:
+def independent_blocks(problem: Problem, covariates: IntArray) -> list[IntArray]:
     """Blocks of the independence model: every outcome by itself, the covariates together."""
     outcomes = np.setdiff1d(np.arange(problem.place.n_observed), covariates)
     blocks = [np.array([j]) for j in outcomes]
@@ -266,7 +270,7 @@ def _corrected(
 
 
 def complete_rows(
-    data: pd.DataFrame | Moments, names: tuple[str, ...], cluster: str | None
+    data: pd.DataFrame | Moments, names: Sequence[str], cluster: str | None
 ) -> tuple[FloatArray | Moments, IntArray | None]:
     """Complete rows of the named columns and the number of the cluster of each; moments as they are.
 
@@ -278,7 +282,7 @@ def complete_rows(
     if isinstance(data, Moments):
         return data.restrict(names), None if cluster is None else np.empty(0, dtype=np.intp)
     values = numeric_values(data, list(names))
-    complete = ~np.isnan(values).any(axis=1)
+    complete = np.asarray(~np.isnan(values).any(axis=1))
     if not complete.all():
         values = values[complete]
     return values, None if cluster is None else cluster_numbers(data, cluster, complete)
@@ -412,3 +416,19 @@ def _names(fit: SemFit) -> list[tuple[str, str, str]]:
         (*sorted((row.lhs, row.rhs)), row.op) if row.op == "~~" else (row.lhs, row.rhs, row.op)  # type: ignore[misc]
         for row in rows_of_table
     ]
+
+
+def few_clusters(cluster: str, numbers: IntArray) -> tuple[Note, ...]:
+    """A note where there are fewer than forty clusters."""
+    count = int(numbers.max()) + 1
+    if count >= ENOUGH_CLUSTERS:
+        return ()
+    return (
+        Note(
+            "few_clusters",
+            "warning",
+            cluster,
+            f"{count} clusters: errors and test that allow for clusters are large-sample results in the number of "
+            f"clusters, and too small below about {ENOUGH_CLUSTERS}. Read p values near the line as unclear.",
+        ),
+    )
