@@ -102,7 +102,8 @@ class ChainFit:
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know: of the chain, the structural model, its effects and the regressions."""
         every = (*self.messages, *self.sem.notes(), *self.effects.notes(), *self.regressions.notes())
-        return tuple(dict.fromkeys(every))
+        said = {note.code for note in self.messages}
+        return tuple(dict.fromkeys(n for n in every if n.code != "dropped_rows" or "units_left_out" not in said))
 
 
 _SPREAD = ["std_error", "statistic", "p_value", "conf_low", "conf_high"]

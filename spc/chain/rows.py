@@ -173,6 +173,8 @@ def _waves(
         taken[construct.name] = known[at]
     unused = [wave for wave in known if wave not in taken.values()]
     notes = []
+    if len(set(taken.values())) > 1:
+        notes.append(Note("waves_taken", "info", "waves", _waves_in_words(constructs, taken)))
     if unused:
         notes.append(
             Note(
@@ -184,6 +186,14 @@ def _waves(
             )
         )
     return taken, notes
+
+
+def _waves_in_words(constructs: Sequence[Construct], taken: Mapping[str, Any]) -> str:
+    told = []
+    for wave in sorted(set(taken.values())):
+        names = [c.title for c in constructs if taken.get(c.name) == wave]
+        told.append(f"{', '.join(names)} at wave {wave}")
+    return f"Constructs are taken at different waves, as the lags say: {'; '.join(told)}."
 
 
 def _at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:

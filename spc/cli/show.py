@@ -15,6 +15,7 @@ from rich.table import Table
 
 from spc.disclosure import ReleasedModel
 from spc.errors import DataError, Finding, SpcError
+from spc.plot.numbers import wording
 from spc.results import Note
 
 __all__ = ["as_json", "error", "findings", "json_error", "notes", "number", "say", "table"]
@@ -176,11 +177,17 @@ def model(released: ReleasedModel) -> None:
     say()
 
 
+def _in_words(released: ReleasedModel) -> list[Note]:
+    from spc.report.words import notes_in_words
+
+    return notes_in_words(released)
+
+
 def _labelled(released: ReleasedModel, kinds: Sequence[str]) -> pd.DataFrame:
     frame = released.tidy.frame
     frame = frame[frame["kind"].isin(kinds)].copy()
     for column in ("lhs", "rhs"):
-        frame[column] = [released.labels.get(name, name.replace("_", " ")) for name in frame[column]]
+        frame[column] = [released.labels.get(name) or wording(name) for name in frame[column]]
     return frame
 
 
@@ -238,25 +245,46 @@ def chain(released: ReleasedModel) -> None:
         table(_ways(far), columns, "Effects through to the end of the chain")
     fit = released.glance.frame.iloc[0]
     say()
+    if fit["df"] == 0:
+        say(
+            f"Fit: not to be judged, the model has as many free parameters as there are moments; "
+            f"{fit['nobs']:.0f} {fit['level']}s."
+        )
+        notes(_in_words(released))
+        return
     say(
         f"Fit: chi-square {fit['chisq']:.2f} on {fit['df']:.0f} df ({probability(fit['pvalue'])}), "
         f"CFI {fit['cfi']:.3f}, "
         f"RMSEA {fit['rmsea']:.3f} [{fit['rmsea_ci_lower']:.3f}, {fit['rmsea_ci_upper']:.3f}], "
         f"SRMR {fit['srmr']:.3f}; {fit['nobs']:.0f} {fit['level']}s."
     )
-    notes(released.notes)
+    notes(_in_words(released))
 
 
 def loyalty(released: ReleasedModel) -> None:
     """Print what loyalty is worth."""
     frame = released.tidy.frame
     what = [_quantity(lhs, rhs) for lhs, rhs in zip(frame["lhs"], frame["rhs"], strict=True)]
-    frame = frame.assign(what=what, interval=_interval(frame))
-    table(frame, {"what": "loyalty in money", "estimate": "figure", "interval": "interval"})
-    notes(released.notes)
+    shares = frame["kind"].isin(["retention", "churn", "uplift_percent", "uplift_relative", "claim"])
+    shares |= (frame["kind"] == "closed_form") & (frame["lhs"] == "uplift_percent")
+    figure = [_share(x) if share else number(x) for x, share in zip(frame["estimate"], shares, strict=True)]
+    interval = [
+        f"{_share(low)} to {_share(high)}" if share else plain
+        for low, high, share, plain in zip(frame["conf_low"], frame["conf_high"], shares, _interval(frame), strict=True)
+    ]
+    frame = frame.assign(what=what, figure=figure, interval=interval)
+    table(frame, {"what": "loyalty in money", "figure": "figure", "interval": "interval"}, formats={"figure": str})
+    notes(_in_words(released))
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1%}"
 
 
 def _quantity(lhs: str, rhs: str) -> str:
+    lhs = {"uplift_percent": "own figure", "uplift_money": "own figure in money", "clv": "value of a customer"}.get(
+        lhs, lhs
+    )
     return ", ".join(filter(None, (lhs.replace("_", " "), rhs)))
 
 
@@ -270,7 +298,7 @@ def drivers(released: ReleasedModel) -> None:
         {"lhs": "driver", "estimate": "weight", "interval": "interval", "std_all": "share of R²"},
         f"Key drivers of {outcome}",
     )
-    notes(released.notes)
+    notes(_in_words(released))
 
 
 def recovery(frame: pd.DataFrame) -> None:

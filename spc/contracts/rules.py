@@ -133,6 +133,8 @@ def examples(values: Iterable[Any], limit: int = 3) -> str:
     --------
     >>> examples(["a", "a", 9.0, 2.5, "x"])
     "'a', 9, 2.5, ..."
+    >>> examples([-0.0])
+    '0'
     """
     different = list(dict.fromkeys(_plain(value) for value in values))
     return ", ".join(different[:limit]) + (", ..." if len(different) > limit else "")
@@ -142,7 +144,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return str(value.date())
     if isinstance(value, int | float | np.number):
-        return f"{float(value):.10g}"
+        return f"{float(value) + 0.0:.10g}"
     text = str(value)
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 

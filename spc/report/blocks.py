@@ -11,6 +11,7 @@ from spc.disclosure import ReleasedModel, ReleasedTable, require_released
 from spc.errors import UnsupportedError, UsageError
 from spc.files import write_all
 from spc.plot import Figure
+from spc.report.words import notes_in_words
 from spc.results import Note
 
 __all__ = [
@@ -163,8 +164,8 @@ class NotesBlock:
             require_released(model, ReleasedModel, "the notes of the report")
 
     def notes(self) -> list[Note]:
-        """Each note once, serious first, else in the order of the results."""
-        every = dict.fromkeys(note for model in self.models for note in model.notes)
+        """Each note once, constructs by their names in words, serious first, else in the order of the results."""
+        every = dict.fromkeys(note for model in self.models for note in notes_in_words(model))
         return sorted(every, key=lambda note: _WEIGHT[note.severity])
 
 

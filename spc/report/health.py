@@ -28,8 +28,8 @@ _COUNTS = (
 _QUALITY = (
     ("alpha", "Alpha"),
     ("omega", "Omega"),
-    ("icc1_reml", "ICC(1)"),
-    ("icc2_reml", "ICC(2)"),
+    ("icc1_anova", "ICC(1)"),
+    ("icc2_anova", "ICC(2)"),
     ("rwg_uniform", "rwg"),
 )
 _SOFTWARE = ("numpy", "pandas", "scipy", "statsmodels", "scikit-learn")
@@ -93,11 +93,18 @@ def health_section(material: Material, study: ReleasedModel) -> Section:
                 columns,
                 [int(i) for i in first.index],
                 "Alpha and omega: how far the questions of a scale measure one thing (0.70 is the usual bar). ICC(1): "
-                "how much of an answer is the unit's. ICC(2): how reliable unit means are. rwg: how far people of a "
-                "unit agree, median over units.",
+                "how much of an answer is the unit's. ICC(2): how reliable unit means are (both by analysis of "
+                "variance). rwg: how far people of a unit agree, median over units. Omega "
+                "needs three questions."
+                f"{_of_wave(row)}",
             )
         )
     return Section("health", "Data health", tuple(blocks))
+
+
+def _of_wave(row: Any) -> str:
+    waves = getattr(row, "waves", 0)
+    return " Of the latest wave of each side." if pd.notna(waves) and waves > 1 else ""
 
 
 def _quality(values: dict[tuple[str, str, str], float], kind: str) -> Any:
@@ -115,7 +122,7 @@ def _verdict(values: dict[tuple[str, str, str], float], name: str) -> str:
         found = (v for kind in kinds for (k, n, _), v in values.items() if k == kind and n == name and pd.notna(v))
         return next(found, float("nan"))
 
-    scale, unit = first("omega", "alpha"), first("icc2_reml", "icc2_anova")
+    scale, unit = first("omega", "alpha"), first("icc2_anova", "icc2_reml")
     said = []
     if pd.notna(scale):
         said.append("scale good" if scale >= 0.8 else "scale acceptable" if scale >= 0.7 else "scale weak")
@@ -192,6 +199,10 @@ def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:
         ),
         ("SRMR", number(value("srmr"))),
     ]
+    if value("df") == 0:
+        told = ("Chi-square", "CFI, TLI", "RMSEA", "SRMR")
+        pairs = [pair for pair in pairs if pair[0] not in told]
+        pairs.append(("Fit", "not to be judged: the model has as many free parameters as there are moments"))
     if value("nunits") > 0 and str(getattr(row, "level", "")) == "person":
         pairs.insert(1, ("Units the rows come from", f"{value('nunits'):,.0f}"))
     return [(term, text) for term, text in pairs if "nan" not in text]

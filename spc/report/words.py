@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from spc.disclosure import ReleasedModel
 from spc.plot.numbers import bracket, ends, estimate, money, number, percent, shares, wording
+from spc.results import Note
 
 __all__ = [
     "SHORT_VERDICT",
@@ -19,6 +23,7 @@ __all__ = [
     "links_sentence",
     "money_sentence",
     "more_retention",
+    "notes_in_words",
     "path_in_words",
     "periods",
     "settle",
@@ -33,6 +38,7 @@ SHORT_VERDICT: Mapping[str, str] = {
     "not interpretable": "cannot be told apart",
 }
 
+_OF_CONSTRUCTS = ("link", "importance", "alpha", "omega", "icc1_anova", "rwg_uniform")
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -178,6 +184,10 @@ def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
     if holding == total:
         whole = {1: "The one link of the chain holds", 2: "Both links of the chain hold"}
         return f"{whole.get(total, f'All {counted(total)} links of the chain hold')} here."
+    if total == 1:
+        link = links.iloc[0]
+        how = "is unclear" if link["label"] == "unclear" else "runs the other way"
+        return f"The one link of the chain, {inner(link['rhs'], labels)} to {inner(link['lhs'], labels)}, {how} here."
     said = [f"{counted(holding).capitalize()} of the {counted(total)} links of the chain {_hold(holding)} here"]
     for verdict, words in (("unclear", "unclear"), ("opposite", "the other way round")):
         names = [f"{inner(r, labels)} to {inner(x, labels)}" for r, x in zip(links["rhs"], links["lhs"], strict=True)]
@@ -213,12 +223,25 @@ def total_sentence(total: Any, labels: Mapping[str, str]) -> str:
 
 def settle(link: Any, labels: Mapping[str, str], level: str) -> str:
     """What an unclear link leaves open and what would settle it."""
-    what = "more units" if level == "unit" else "more respondents"
+    what = "units" if level == "unit" else "respondents"
     return (
         f"Whether {inner(link.rhs, labels)} moves {inner(link.lhs, labels)}: the interval "
-        f"{bracket(float(link.conf_low), float(link.conf_high))} includes no effect. Four times as many answers halve "
-        f"an interval; {what} or another wave would settle it."
+        f"{bracket(float(link.conf_low), float(link.conf_high))} includes no effect. Four times as many {what} halve "
+        f"an interval; another wave adds to it as well."
     )
+
+
+def notes_in_words(model: ReleasedModel) -> list[Note]:
+    """The notes of a released result, with constructs called by their names in words."""
+    rows = model.tidy.frame
+    rows = rows[rows["kind"].isin(_OF_CONSTRUCTS)]
+    names = {name for name in {*rows["lhs"], *rows["rhs"], *model.labels} if isinstance(name, str) and "_" in name}
+    if not names:
+        return list(model.notes)
+    known = re.compile(rf"(?<![\w.'`\"])({'|'.join(map(re.escape, sorted(names)))})(?![\w.'`\"]*\w)")
+    return [
+        replace(note, text=known.sub(lambda found: inner(found[1], model.labels), note.text)) for note in model.notes
+    ]
 
 
 def share_text(value: float) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.contracts.rules import examples, make_finding
-from spc.errors import DataError, MissingExtraError
+from spc.errors import DataError, Finding, MissingExtraError
 from spc.sources.raw import Raw, Request, headings
 from spc.sources.settle import whole
 
@@ -40,29 +40,35 @@ def read_spss(request: Request) -> Raw:
         ) from None
     names, findings = headings(list(frame.columns), request.label)
     frame = frame.set_axis(names, axis=1)
-    columns = {}
+    columns, hits = {}, {}
     for name in names:
         if not request.wants(name):
             continue
         declared = meta.missing_ranges.get(name, ())
         columns[name], hit = _column(frame[name], declared)
         if hit.any():
-            shown = examples(frame[name][hit].head(1000))
-            findings.append(
-                make_finding(
-                    "user_missing",
-                    request.label,
-                    name,
-                    f"{shown} declared as no answer in {int(hit.sum())} rows",
-                    "nothing else",
-                    "They count as missing.",
-                    mask=hit,
-                    line_offset=1,
-                    severity="warning",
-                )
-            )
+            hits[name] = hit
+    if hits:
+        findings.append(_declared(frame, hits, request.label))
     labels = {name: text for name, text in meta.column_names_to_labels.items() if text}
     return Raw(columns, 1, tuple(findings), labels, meta.variable_value_labels)
+
+
+def _declared(frame: pd.DataFrame, hits: Mapping[str, npt.NDArray[np.bool_]], label: str) -> Finding:
+    """One finding for the file: what it declares to be no answer is in order, but should be known."""
+    shown = examples(value for name, hit in hits.items() for value in frame[name][hit].head(1000))
+    return make_finding(
+        "user_missing",
+        label,
+        next(iter(hits)) if len(hits) == 1 else None,
+        f"{sum(int(hit.sum()) for hit in hits.values()):,} values ({shown}) in {examples(hits, 4)} that the file "
+        "itself declares as no answer",
+        "answers, or blanks",
+        "They count as missing; nothing to do if that is right.",
+        mask=np.logical_or.reduce(list(hits.values())),
+        line_offset=1,
+        severity="warning",
+    )
 
 
 def _column(column: pd.Series, declared: Sequence[Mapping[str, Any]]) -> tuple[pd.Series, npt.NDArray[np.bool_]]:

@@ -245,4 +245,5 @@ def _with_counts(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 def _note(finding: Finding) -> Note:
     subject = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
-    return Note(finding.rule, "warning", subject, f"{finding.found}; expected {finding.expected}. {finding.hint}")
+    text = f"{subject}: {finding.found}; expected {finding.expected}. {finding.hint}"
+    return Note(finding.rule, "warning", subject, text)

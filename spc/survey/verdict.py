@@ -110,14 +110,13 @@ def _verdict(found: Aggregated) -> str:
 
 def _use(icc2: float) -> str:
     number = f"(ICC(2) {_two(icc2)})"
-    weak = f"; a link that starts from these means comes out about {1 - icc2:.0%} too weak"
     if icc2 >= 0.90:
         return f"are reliable enough {number} to tell single units apart"
     if icc2 >= 0.70:
-        return f"are reliable enough {number} for comparing units, not for decisions on a single one{weak}"
+        return f"are reliable enough {number} for comparing units, not for decisions on a single one"
     if icc2 >= 0.50:
-        return f"are reliable enough {number} for comparing groups of units, not for ranking single units{weak}"
-    return f"are too unreliable {number} to compare units{weak}"
+        return f"are reliable enough {number} for comparing groups of units, not for ranking single units"
+    return f"are too unreliable {number} to compare units"
 
 
 def _size_word(icc1: float) -> str:
@@ -148,10 +147,10 @@ def _reservations(found: Aggregated) -> list[Note]:
     name, title = found.construct.name, found.construct.title
     notes = []
     if found.unscored:
-        text = f"{found.unscored} people have no score on {title} and are left out of its unit means."
+        text = f"{_people(found.unscored)} no score on {title} and {_left(found.unscored)} out of its unit means."
         notes.append(Note("unscored_people", "info", name, text))
     if found.unplaced:
-        text = f"{found.unplaced} people with a score on {title} have no unit and are left out."
+        text = f"{_people(found.unplaced)} a score on {title} but no unit, and {_left(found.unplaced)} out."
         notes.append(Note("people_without_unit", "warning", name, text))
     if found.singles and found.anova is not None:
         text = f"{found.singles} of {found.units} units have one respondent on {title}; agreement is not defined there."
@@ -165,6 +164,14 @@ def _reservations(found: Aggregated) -> list[Note]:
         text = f"The scale of {title} is not made of whole points, so agreement (rwg) has no null and is not given."
         notes.append(Note("no_rwg", "info", name, text))
     return notes
+
+
+def _people(n: int) -> str:
+    return "1 person has" if n == 1 else f"{n:,} people have"
+
+
+def _left(n: int) -> str:
+    return "is left" if n == 1 else "are left"
 
 
 def _two(value: float) -> str:

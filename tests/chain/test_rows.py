@@ -83,6 +83,8 @@ def test_a_lag_takes_the_cause_from_the_wave_before(small):
     assert rows.waves == {"satisfaction": 1, "commitment": 2}
     assert rows.scores.loc[list("1234"), "satisfaction"].tolist() == [1, 2, 3, 4]
     assert rows.scores.loc[list("1234"), "commitment"].tolist() == [3, 3, 5, 7]
+    (note,) = rows.messages
+    assert "Satisfaction at wave 1; Commitment at wave 2" in note.text
 
 
 def test_without_lags_the_latest_wave_is_taken_and_the_other_named(small):

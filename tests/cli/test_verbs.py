@@ -1,6 +1,7 @@
 """The verbs as a person uses them."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -110,6 +111,9 @@ def test_loyalty_and_drivers(run, document):
     code, out, _ = run("loyalty", document, "--json")
     assert code == 0
     assert {"retention", "clv", "uplift_money"} <= {row["kind"] for row in json.loads(out)["tidy"]}
+    _, out, _ = run("loyalty", document)
+    assert re.search(r"retention, per year +\d\d\.\d% +\d\d\.\d% to \d\d\.\d%", out)
+    assert "25.0% to 85.0%" in out
     code, out, _ = run("drivers", document, "--draws", "100")
     assert code == 0
     assert "Key drivers" in out

@@ -82,7 +82,7 @@ def collinear(chain):
 
 @pytest.fixture(scope="session")
 def study():
-    kinds = (("alpha", 0.84), ("omega", 0.85), ("icc1_reml", 0.16), ("icc2_reml", 0.71))
+    kinds = (("alpha", 0.84), ("omega", 0.85), ("icc1_anova", 0.16), ("icc2_anova", 0.71))
     rows = [row(kind, name, "", v, v - 0.05, v + 0.04) for name in ("service", "value") for kind, v in kinds]
     rows += [row("rwg_uniform", name, "median", 0.86) for name in ("service", "value")]
     summary = {

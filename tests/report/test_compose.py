@@ -130,7 +130,14 @@ def test_title_comes_from_the_call_then_the_study(results):
 def test_unclear_links_are_told_with_what_would_settle_them(html):
     told = " ".join(Page(html).prose)
     assert "Whether employee satisfaction moves value" in told
-    assert "more units or another wave would settle it" in told
+    assert "Four times as many units halve an interval" in told
+
+
+def test_the_fit_of_a_model_without_degrees_of_freedom_is_not_told(chain):
+    saturated = {**chain.summary, "df": 0, "chisq": 0.0, "pvalue": float("nan"), "cfi": 1.0}
+    html = compose_report([replace(chain, summary=saturated)]).html()
+    assert "not to be judged" in html
+    assert "CFI, TLI" not in html
 
 
 def test_the_rule_can_be_made_stricter_only(results, study):

@@ -4,7 +4,16 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from spc.report.words import confidence, links_sentence, money_sentence, periods, total_sentence
+from spc.report.words import (
+    confidence,
+    links_sentence,
+    money_sentence,
+    notes_in_words,
+    periods,
+    settle,
+    total_sentence,
+)
+from spc.results import Note
 
 TERMS = SimpleNamespace(points=0.05, horizon=5.0, period="year")
 
@@ -24,6 +33,8 @@ def links(*verdicts):
     ("given", "said"),
     [
         (("holds",), "The one link of the chain holds here."),
+        (("unclear",), "The one link of the chain, a to b, is unclear here."),
+        (("opposite",), "The one link of the chain, a to b, runs the other way here."),
         (("holds", "holds"), "Both links of the chain hold here."),
         (("holds", "unclear"), "One of the two links of the chain holds here; b to c is unclear."),
         (
@@ -79,3 +90,16 @@ def test_a_figure_whose_ground_is_doubted_is_never_called_firm():
     doubted = money_sentence(row(100.0, 99.0, 101.0), terms, "EUR", whole=True, doubted=True)
     assert "firm" not in doubted
     assert "a rough figure, however narrow its interval" in doubted
+
+
+@pytest.mark.parametrize(("level", "what"), [("unit", "units"), ("person", "respondents")])
+def test_an_interval_halves_with_the_rows_of_the_analysis(level, what):
+    said = settle(row(0.1, -0.1, 0.3, rhs="a", lhs="b"), {}, level)
+    assert f"Four times as many {what} halve" in said
+
+
+def test_notes_call_constructs_by_their_names_in_words():
+    rows = pd.DataFrame({"lhs": ["es_x", "es_x"], "rhs": ["q_1", ""], "kind": ["loading", "alpha"]})
+    note = Note("incomplete", "info", "es_x", "1 of es_x; study.es_x stays, q_1 stays. es_x.")
+    model = SimpleNamespace(tidy=SimpleNamespace(frame=rows), labels={}, notes=(note,))
+    assert notes_in_words(model)[0].text == "1 of es x; study.es_x stays, q_1 stays. es x."
