@@ -19,7 +19,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from spc.linalg import FloatArray
 from spc.sem.ram import DIRECTED, INTERCEPT, Directions, Implied, IntArray, Structure, directions, implied
 
-__all__ = ["Point", "Sample", "curvature", "discrepancy", "score_and_information"]
+__all__ = ["Point", "Products", "Sample", "curvature", "discrepancy", "products", "score_and_information"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -93,10 +93,38 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
     return Point(value, at, inverse, log_det, residual) if math.isfinite(value) else None
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Products:
+    """Derivatives of some rows of the table and their products with W, which all second-order quantities share."""
+
+    way: Directions
+    wp: FloatArray
+    wq: FloatArray
+    pwp: FloatArray
+    qwq: FloatArray
+    pwq: FloatArray
+
+
+def products(place: Structure, point: Point, rows: IntArray) -> Products:
+    """``WP``, ``WQ``, ``P'WP``, ``Q'WQ`` and ``P'WQ`` of the given rows of the table."""
+    way = directions(place, point.at, rows, place.n_observed)
+    wp, wq = point.inverse @ way.p, point.inverse @ way.q
+    return Products(way, wp, wq, way.p.T @ wp, way.q.T @ wq, way.p.T @ wq)
+
+
 def score_and_information(
-    place: Structure, point: Point, sample: Sample, rows: IntArray
+    place: Structure, point: Point, sample: Sample, rows: IntArray, known: Products | None = None
 ) -> tuple[FloatArray, FloatArray]:
     """Score and expected information of the given rows of the table, for one row of data.
+
+    Parameters
+    ----------
+    place : Structure
+    point : Point
+    sample : Sample
+    rows : (r,) int array
+    known : Products, optional
+        Of these rows at this point, where they are known already.
 
     Returns
     -------
@@ -104,42 +132,42 @@ def score_and_information(
         Minus half of the gradient of F.
     information : (r, r) array
     """
-    way = directions(place, point.at, rows, place.n_observed)
-    w = point.inverse
-    wp, wq = w @ way.p, w @ way.q
-    cross = way.p.T @ wq
-    information = (way.p.T @ wp) * (way.q.T @ wq) + cross * cross.T
+    known = products(place, point, rows) if known is None else known
+    way = known.way
+    information = known.pwp * known.qwq + known.pwq * known.pwq.T
     target = sample.cov
     if point.residual_mean is not None:
         target = target + np.outer(point.residual_mean, point.residual_mean)
-    score = np.einsum("ij,ij->j", wp, target @ wq) - cross.diagonal()
+    score = np.einsum("ij,ij->j", known.wp, target @ known.wq) - known.pwq.diagonal()
     if way.mu is not None and point.residual_mean is not None:
-        w_mu = w @ way.mu
+        w_mu = point.inverse @ way.mu
         information += way.mu.T @ w_mu
         score += point.residual_mean @ w_mu
     return score, information
 
 
-def curvature(place: Structure, point: Point, sample: Sample, rows: IntArray) -> FloatArray:
+def curvature(
+    place: Structure, point: Point, sample: Sample, rows: IntArray, known: Products | None = None
+) -> FloatArray:
     """Observed less expected information of the given rows of the table, for one row of data.
 
     Half of the Hessian of F is the expected information plus
-    ``tr(W dS_i M dS_j) - tr(M d2S_ij) / 2``, and in models with means the terms of ``r`` alike.
+    ``tr(W dS_i M dS_j) - tr(M d2S_ij) / 2``, and in models with means the terms of ``r`` alike. Parameters are those
+    of :func:`score_and_information`.
 
     Returns
     -------
     (r, r) array
     """
-    way = directions(place, point.at, rows, place.n_observed)
-    w = point.inverse
+    known = products(place, point, rows) if known is None else known
+    way, w = known.way, point.inverse
     target = sample.cov
     if point.residual_mean is not None:
         target = target + np.outer(point.residual_mean, point.residual_mean)
     m = w @ target @ w - w
-    mp, mq, wp, wq = m @ way.p, m @ way.q, w @ way.p, w @ way.q
-    pmq, pwq = way.p.T @ mq, way.p.T @ wq
-    cross = pmq * pwq.T
-    first = cross + cross.T + (way.q.T @ mq) * (way.p.T @ wp) + (way.p.T @ mp) * (way.q.T @ wq)
+    mp, mq = m @ way.p, m @ way.q
+    cross = (way.p.T @ mq) * known.pwq.T
+    first = cross + cross.T + (way.q.T @ mq) * known.pwp + (way.p.T @ mp) * known.qwq
     result = first - _bend_of_covariances(place, point.at, m, rows)
     if way.mu is not None and point.residual_mean is not None:
         result += _bend_with_means(place, point, way, rows)
@@ -159,9 +187,11 @@ def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: Int
     mixed = to_target.take(k, axis=1) * from_source.take(el, axis=1)
     mixed += to_target.take(el, axis=1) * from_source.take(k, axis=1)
     mixed *= plan.factor[c]
-    result = np.zeros((rows.size, rows.size))
-    result[np.ix_(d, d)], result[np.ix_(d, c)], result[np.ix_(c, d)] = within, mixed, mixed.T
-    return result
+    blocks = np.zeros((rows.size, rows.size))
+    first, second = slice(d.size), slice(d.size, d.size + c.size)
+    blocks[first, first], blocks[first, second], blocks[second, first] = within, mixed, mixed.T
+    back = np.argsort(place.part[rows], kind="stable").argsort()
+    return blocks.take(back, axis=0).take(back, axis=1)
 
 
 def _bend_with_means(place: Structure, point: Point, way: Directions, rows: IntArray) -> FloatArray:

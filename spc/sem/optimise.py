@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 from spc.linalg import FloatArray, frozen_array
-from spc.sem.ml import Point, curvature, discrepancy, score_and_information
+from spc.sem.ml import Point, Products, curvature, discrepancy, products, score_and_information
 from spc.sem.problem import Problem
 
 __all__ = ["Search", "Solution", "along_valley", "derivatives", "search"]
@@ -72,9 +72,9 @@ class Search:
     converged: bool
 
 
-def derivatives(problem: Problem, point: Point) -> tuple[FloatArray, FloatArray]:
+def derivatives(problem: Problem, point: Point, known: Products | None = None) -> tuple[FloatArray, FloatArray]:
     """Score (k,) and expected information (k, k) in coordinates, for one row of data."""
-    score, information = score_and_information(problem.place, point, problem.sample, problem.active)
+    score, information = score_and_information(problem.place, point, problem.sample, problem.active, known)
     if problem.plain:
         return score, information
     return problem.map.T @ score, problem.map.T @ information @ problem.map
@@ -119,9 +119,10 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
             continue
         x, point = x + share * step, trial
         damper = 0.0 if used <= _LEAST else used / 10.0
-        score, information = derivatives(problem, point)
+        known = products(problem.place, point, problem.active)
+        score, information = derivatives(problem, point, known)
         if (decrement < _NEAR or iteration > _PATIENCE) and (bend is None or decrement > _SLOW * last):
-            bend, last = _bend(problem, point), np.inf
+            bend, last = _bend(problem, point, known), np.inf
         else:
             last = decrement
 
@@ -181,9 +182,9 @@ def _along(problem: Problem, point: Point, x: FloatArray, step: FloatArray) -> t
     return 0.0, None
 
 
-def _bend(problem: Problem, point: Point) -> FloatArray:
+def _bend(problem: Problem, point: Point, known: Products | None = None) -> FloatArray:
     """Observed less expected information, in coordinates."""
-    bend = curvature(problem.place, point, problem.sample, problem.active)
+    bend = curvature(problem.place, point, problem.sample, problem.active, known)
     return bend if problem.plain else np.asarray(problem.map.T @ bend @ problem.map)
 
 
@@ -195,11 +196,16 @@ def _step(
         return score, 0.0
     metric = information if bend is None else information + bend
     diagonal = information.diagonal()
-    floor = 1e-12 * max(float(diagonal.max()), 1e-300)
     while damper <= _MOST:
-        damped = metric + np.diag(damper * diagonal + (floor if damper else 0.0)) if damper else metric
-        _, step, fault = dposv(damped, score, lower=1)
-        if not fault and np.all(np.isfinite(step)):
+        _, step, fault = dposv(_damped(metric, diagonal, damper), score, lower=1)
+        if not fault and np.isfinite(step).all():
             return np.asarray(step), damper
         damper = max(10.0 * damper, _LEAST)
     return np.full_like(score, np.nan), damper
+
+
+def _damped(metric: FloatArray, diagonal: FloatArray, damper: float) -> FloatArray:
+    if not damper:
+        return metric
+    floor = 1e-12 * max(float(diagonal.max()), 1e-300)
+    return np.asarray(metric + np.diag(damper * diagonal + floor))

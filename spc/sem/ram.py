@@ -332,11 +332,11 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     """
     a, s, alpha = matrices(place, values)
     total = np.zeros_like(a)
-    total[...] = np.eye(a.shape[-1])
     if place.sources.size:
         columns = a.take(place.sources, axis=-1)
         core = np.eye(place.sources.size) - columns.take(place.sources, axis=-2)
-        total[..., place.sources] += columns @ np.linalg.inv(core)
+        total[..., place.sources] = columns @ np.linalg.inv(core)
+    np.einsum("...ii->...i", total)[...] += 1.0
     covariance = total @ s @ np.swapaxes(total, -1, -2)
     mean = (total @ alpha[..., None])[..., 0] if place.intercept_rows.size else alpha
     return Implied(total, covariance, mean, s)
