@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from warnings import warn
 
 import numpy as np
@@ -19,78 +19,40 @@ from spc.errors import (
     NotPositiveDefiniteError,
     SmallSampleWarning,
     UnsupportedError,
-    UsageError,
 )
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
 from spc.results import Estimates, Note, Provenance, fingerprint
 from spc.sem import diagnose
+from spc.sem.casewise import Evidence
 from spc.sem.fiml import Answers, climb, covariate_logl, independence_chisq, usable
 from spc.sem.measures import Baseline, baseline, covariates_of, glance_row
 from spc.sem.ml import Point, discrepancy
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
+from spc.sem.options import WEIGHTED, Engine, Estimator, Likelihood, Missing, Options
 from spc.sem.problem import Problem, prepare, with_moments
+from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind
 from spc.sem.saturated import Saturated, saturated
+from spc.sem.scaled import Correction
 from spc.sem.standardize import standardised_values
 from spc.sem.start import WAYS, start_values
 from spc.sem.tables import estimates_table, tidy_table
+from spc.sem.weighted import (
+    Weight,
+    baseline_discrepancy,
+    row_covariances,
+    unweighted_sandwich,
+    weight_matrix,
+    weighted_search,
+    weighted_solve,
+)
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
-__all__ = ["Options", "SemFit", "fit", "refit"]
-
-Estimator = Literal["ML"]
-Missing = Literal["listwise", "fiml"]
-Likelihood = Literal["normal", "wishart"]
-Engine = Literal["spc", "semopy"]
+__all__ = ["Engine", "Options", "SemFit", "fit", "refit"]
 
 _WARN_OF = {"dropped_rows": DroppedRowsWarning, "low_coverage": SmallSampleWarning}
 _OF_ROWS = ("dropped_rows", "missing_answers", "low_coverage")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a model was fitted.
-
-    Attributes
-    ----------
-    estimator : {"ML"}
-        Maximum likelihood for normal data.
-    missing : {"listwise", "fiml"}
-        Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
-        full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well).
-    likelihood : {"normal", "wishart"}
-        Divisor n, lavaan's default, or n - 1 of the covariances.
-    engine : {"spc", "semopy"}
-        What finds the estimates; everything else is computed here either way.
-    level : float
-        Level of the intervals.
-
-    Raises
-    ------
-    UnsupportedError
-        A value without a method; the message names those that work.
-    UsageError
-        A level outside 0 to 1.
-    """
-
-    estimator: Estimator = "ML"
-    missing: Missing = "listwise"
-    likelihood: Likelihood = "normal"
-    engine: Engine = "spc"
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        allowed = {"estimator": Estimator, "missing": Missing, "likelihood": Likelihood, "engine": Engine}
-        for name, literal in allowed.items():
-            value, works = getattr(self, name), get_args(literal)
-            if value not in works:
-                listed = " or ".join(map(repr, works))
-                raise UnsupportedError(f"{name}={value!r} has no method in this version. Use {listed}.")
-        if self.missing == "fiml" and (self.likelihood, self.engine) != ("normal", "spc"):
-            raise UnsupportedError("missing='fiml' has a method with likelihood='normal' and engine='spc' only.")
-        if not 0.0 < self.level < 1.0:
-            raise UsageError(f"level={self.level!r}: expected a share between 0 and 1, such as 0.95.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +67,7 @@ class SemFit:
     solution : Solution
         Free parameters in the user's units, and how they were found.
     vcov : (q, q) array
-        Their sampling covariances, from the inverse expected information.
+        Their sampling covariances, from the inverse expected information, or as the estimator has it.
     baseline : Baseline
         Chi-square and degrees of freedom of the independence model.
     options : Options
@@ -118,6 +80,10 @@ class SemFit:
         Improper values, dropped rows and missing answers, which are warned of as well.
     answers : Answers or None
         Patterns and log-likelihoods under ``missing="fiml"``, where ``observed`` holds the saturated moments.
+    correction : Correction or None
+        Scaling of the test; None where the test is not scaled.
+    weight : Weight or None
+        Weights of GLS, ULS and WLS.
     """
 
     model: Model
@@ -132,6 +98,8 @@ class SemFit:
     found: tuple[Note, ...] = field(repr=False)
     kind: str = "sem"
     answers: Answers | None = field(default=None, repr=False)
+    correction: Correction | None = field(default=None, repr=False)
+    weight: Weight | None = field(default=None, repr=False)
 
     @cached_property
     def values(self) -> FloatArray:
@@ -178,10 +146,7 @@ class SemFit:
 
     def estimates(self) -> Estimates:
         """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
-        words = f"maximum likelihood ({self.options.likelihood} likelihood), expected information"
-        if self.answers is not None:
-            words = "full-information maximum likelihood, observed information"
-        return Estimates(estimates_table(self), self.vcov, self.options.level, words)
+        return Estimates(estimates_table(self), self.vcov, self.options.level, self.options.words)
 
 
 def fit(
@@ -193,8 +158,9 @@ def fit(
     likelihood: Likelihood = "normal",
     engine: Engine = "spc",
     level: float = 0.95,
+    cluster: str | None = None,
 ) -> SemFit:
-    r"""Fit a structural equation model by maximum likelihood.
+    r"""Fit a structural equation model by maximum likelihood, or by least squares on its moments.
 
     The search runs on standardised moments by Fisher scoring, so the units of the variables change nothing but the
     units of the results.
@@ -205,8 +171,9 @@ def fit(
         A model, or its text in lavaan's syntax.
     data : DataFrame or Moments or Patterns
         Rows of data; or published moments; or the patterns of rows with missing answers, for ``missing="fiml"``.
-    estimator, missing, likelihood, engine, level
-        See :class:`Options`.
+    estimator, missing, likelihood, engine, level, cluster
+        See :class:`Options`. Robust estimators, WLS and clusters need rows of data; all but clusters do as well with
+        ``Moments.from_frame(..., higher=True)``.
 
     Returns
     -------
@@ -252,16 +219,11 @@ def fit(
     1  sales   ~   mood       0.5      0.061
     5     ab  :=    a*b       0.2      0.041
     """
-    options = Options(estimator, "fiml" if missing == "ml" else missing, likelihood, engine, level)
-    made = _read(model) if isinstance(model, str) else model
+    options = Options(estimator, "fiml" if missing == "ml" else missing, likelihood, engine, level, cluster)
+    made = _made(_read(model) if isinstance(model, str) else model, options)
     with one_blas_thread():
-        if options.missing == "fiml":
-            result = _fit_answers(made, data, options)
-        else:
-            moments, given = _moments(data, made)
-            problem = prepare(made, moments, options.likelihood)
-            diagnose.check_count(problem)
-            result = _finish(made, moments, problem, options, _solve(problem, made, moments, options), given)
+        way = _fit_answers if options.missing == "fiml" else _fit_moments
+        result = way(made, data, options)
     for note in result.found:
         if note.code in ("heywood", "latent_covariance", "residual_covariance"):
             warn(f"{note.subject}: {note.text}", ImproperSolutionWarning, stacklevel=2)
@@ -272,9 +234,65 @@ def fit(
     return result
 
 
+def _fit_moments(model: Model, data: pd.DataFrame | Moments | Patterns, options: Options) -> SemFit:
+    """Complete data: from moments to a fitted model, and from rows to robust errors."""
+    weighted = options.estimator in WEIGHTED
+    moments, given = _moments(data, model, higher=options.estimator in ("ULS", "WLS"))
+    problem = prepare(model, moments, "wishart" if weighted else options.likelihood)
+    diagnose.check_count(problem)
+    if weighted:
+        return _weighted(model, moments, problem, options, given)
+    plain = options.estimator == "ML" and options.cluster is None
+    known = None if plain else _known(data, model, problem, options)
+    result = _finish(model, moments, problem, options, _solve(problem, model, moments, options), given)
+    return result if known is None else _robust(result, *known)
+
+
+def _known(
+    data: pd.DataFrame | Moments | Patterns, model: Model, problem: Problem, options: Options
+) -> tuple[Evidence, tuple[Note, ...]]:
+    """Variation of the rows, with a note where clusters are few."""
+    assert not isinstance(data, Patterns)
+    values, numbers = complete_rows(data, model.observed, options.cluster)
+    known = evidence(problem, values, numbers)
+    return known, () if options.cluster is None or numbers is None else few_clusters(options.cluster, numbers)
+
+
+def _robust(result: SemFit, known: Evidence, notes: tuple[Note, ...]) -> SemFit:
+    """The same estimates with the sandwich and the scaled test of MLM, MLR or clusters."""
+    options, problem = result.options, result.problem
+    kind, by_h1 = sandwich_kind(options.estimator, options.cluster)
+    covariates = covariates_of(result.model)
+    spread, correction = sandwich(problem, result.point, known, covariates, kind, test_by_h1=by_h1)
+    vcov = frozen_array(problem.spread(spread))
+    return replace(result, vcov=vcov, correction=correction, found=(*result.found, *notes))
+
+
+def _weighted(model: Model, moments: Moments, problem: Problem, options: Options, given: int) -> SemFit:
+    """Fit by least squares on the moments."""
+    weight = _weight(problem, moments, options)
+    end = weighted_solve(problem, weight)
+    if not end.converged:
+        raise _not_converged(problem, end)
+    result = _finish(model, moments, problem, options, (end, "converged"), given)
+    blocks = independent_blocks(problem, covariates_of(model))
+    base = Baseline(problem.divisor * baseline_discrepancy(problem, weight, blocks), result.baseline.df)
+    result = replace(result, baseline=base, weight=weight)
+    if options.estimator != "ULS":
+        return result
+    gamma = row_covariances("ULS", problem, moments)
+    spread, correction = unweighted_sandwich(problem, end.point, weight, gamma, blocks)
+    return replace(result, vcov=frozen_array(problem.spread(spread)), correction=correction)
+
+
+def _weight(problem: Problem, moments: Moments, options: Options) -> Weight:
+    if options.estimator == "WLS":
+        return weight_matrix("WLS", problem, row_covariances("WLS", problem, moments))
+    return weight_matrix("ULS" if options.estimator == "ULS" else "GLS", problem, None)
+
+
 def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options: Options) -> SemFit:
     """Full-information maximum likelihood: from patterns to a fitted model."""
-    model = _with_means(model)
     given, patterns = _patterns(data, model)
     patterns, notes = usable(patterns, model, given)
     without = saturated(patterns)
@@ -300,13 +318,29 @@ def _answers(problem: Problem, patterns: Patterns, without: Saturated, end: Sear
     return Answers(patterns, reached, without.logl, covariate_logl(patterns, problem.place.exogenous))
 
 
-def _with_means(model: Model) -> Model:
-    """The model with intercepts, which incomplete rows always need."""
-    if model.meanstructure:
+def _refit_weighted(fitted: SemFit, problem: Problem, moments: Moments) -> Solution:
+    weight = _weight(problem, moments, fitted.options)
+    end = weighted_search(problem, problem.coordinates(fitted.solution.theta), weight)
+    if end is None or not end.converged:
+        end = weighted_solve(problem, weight)
+    if not end.converged:
+        raise _not_converged(problem, end)
+    return _solution(problem, end)
+
+
+def _made(model: Model, options: Options) -> Model:
+    """The model as the method needs it: intercepts with missing answers or clusters, random covariates with weights."""
+    wanted: dict[str, bool] = {}
+    if (options.missing == "fiml" or options.cluster is not None) and not model.meanstructure:
+        wanted["meanstructure"] = True
+    if options.estimator in WEIGHTED and model.exogenous:
+        wanted["fixed_x"] = False
+    if not wanted:
         return model
     if not model.text:
-        raise UnsupportedError("missing='fiml' needs intercepts: build the model with meanstructure=True.")
-    return _read_again(model.text, tuple(sorted({**model.options, "meanstructure": True}.items())))
+        said = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise UnsupportedError(f"These options need a model read with {said}: build it so.")
+    return _read_again(model.text, tuple(sorted({**model.options, **wanted}.items())))
 
 
 @lru_cache(maxsize=64)
@@ -353,6 +387,8 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
     if moments.names != names:
         moments = moments.restrict(names)
     problem = with_moments(fitted.problem, moments)
+    if fitted.weight is not None:
+        return _refit_weighted(fitted, problem, moments)
     end = search(problem, problem.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
         end = _search(problem)
@@ -367,7 +403,7 @@ def _read(text: str) -> Model:
     return read_model(text)
 
 
-def _moments(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[Moments, int]:
+def _moments(data: pd.DataFrame | Moments | Patterns, model: Model, *, higher: bool = False) -> tuple[Moments, int]:
     """Moments of the model's variables in its order, and the number of rows given."""
     names = model.observed
     if isinstance(data, Moments):
@@ -377,7 +413,7 @@ def _moments(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[Mom
             "data", None, "not_a_table", f"a {type(data).__name__}", "a pandas DataFrame or Moments",
             "Build one with pandas.DataFrame(...), or Moments(names=..., n=..., mean=None, cov=...).",
         )  # fmt: skip
-    return Moments.from_frame(data, names), len(data)
+    return Moments.from_frame(data, names, higher=higher), len(data)
 
 
 def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -> tuple[Search, str]:

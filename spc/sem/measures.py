@@ -15,6 +15,8 @@ from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray
+from spc.sem.scaled import scaled_measures
+from spc.sem.weighted import weighted_gfi
 from spc.spec.table import Model
 
 if TYPE_CHECKING:
@@ -64,17 +66,23 @@ def _log_det(cov: FloatArray, index: IntArray) -> float:
 def _test(fit: SemFit) -> dict[str, float]:
     problem, base = fit.problem, fit.baseline
     df = n_moments(problem.place) - problem.size
+    known = fit.options.estimator != "ULS"
     chisq = max(problem.divisor * fit.point.value, 0.0)
     return {
         "npar": problem.size,
-        "fmin": 0.5 * max(fit.point.value, 0.0),
+        "fmin": 0.5 * chisq / (problem.divisor if fit.weight is None else problem.n),
         "chisq": chisq,
         "df": df,
-        "pvalue": measure.chisq_pvalue(chisq, df),
+        "pvalue": measure.chisq_pvalue(chisq, df) if known else math.nan,
         "baseline_chisq": base.chisq,
         "baseline_df": base.df,
-        "baseline_pvalue": measure.chisq_pvalue(base.chisq, base.df),
+        "baseline_pvalue": measure.chisq_pvalue(base.chisq, base.df) if known else math.nan,
     }
+
+
+def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
+    """Scaled and robust measures, where the test is scaled."""
+    return {} if fit.correction is None else scaled_measures(test, fit.correction, fit.problem.divisor)
 
 
 def _incremental(test: dict[str, float]) -> dict[str, float]:
@@ -93,7 +101,9 @@ def _incremental(test: dict[str, float]) -> dict[str, float]:
 
 
 def _likelihood(fit: SemFit) -> dict[str, float]:
-    """Log-likelihoods of the rows given the covariates, in the user's units."""
+    """Log-likelihoods of the rows given the covariates, in the user's units; none under least squares."""
+    if fit.weight is not None:
+        return {"ntotal": fit.problem.n}
     if fit.answers is not None:
         answers = fit.answers
         return _criteria(answers.logl - answers.covariates, answers.unrestricted_logl - answers.covariates, fit.problem)
@@ -162,6 +172,8 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
 
 
 def _gfi(fit: SemFit) -> float:
+    if fit.weight is not None:
+        return weighted_gfi(fit.problem, fit.point, fit.weight)
     sample, point, held = fit.problem.sample, fit.point, fit.problem.place.exogenous
     p = fit.problem.place.n_observed
     cov, mean = sample.cov.copy(), None if sample.mean is None else sample.mean.copy()
@@ -181,7 +193,8 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        NaN where a measure does not exist, as the p-value of a model without degrees of freedom.
+        NaN where a measure does not exist, as the p-value of a model without degrees of freedom. With a scaled test
+        also the ``_scaled`` and ``_robust`` versions; without log-likelihoods under least squares.
 
     Examples
     --------
@@ -199,6 +212,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     return {
         **test,
         **_incremental(test),
+        **_versions(fit, test),
         **_likelihood(fit),
         **_approximation(test, n),
         **_residual_measures(fit),
@@ -213,11 +227,12 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
 
 
 def glance_row(fit: SemFit) -> pd.DataFrame:
-    """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing under plain maximum likelihood."""
+    """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing where the test is not scaled."""
     test = _test(fit)
     numbers = {
         **test,
         **_incremental(test),
+        **_versions(fit, test),
         **_likelihood(fit),
         **_approximation(test, fit.problem.divisor),
         "srmr": measure.srmr(_residuals(fit, user_units=False)),

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
 __all__ = [
-    "complete_rows", "evidence", "few_clusters", "independent_blocks", "robust_vcov", "sandwich", "scaled_difference",
-    "scaled_test",
+    "complete_rows", "evidence", "few_clusters", "independent_blocks", "robust_vcov", "sandwich", "sandwich_kind",
+    "scaled_difference", "scaled_test",
 ]  # fmt: skip
 
 Kind = Literal["MLM", "MLR", "cluster"]
@@ -113,6 +113,13 @@ def sandwich(
     vcov = 0.5 * (vcov + vcov.T)
     correct = _satorra_bentler if satorra_bentler else _yuan_bentler
     return np.asarray(vcov), correct(problem, point, known, covariates, float(np.trace(half)))
+
+
+def sandwich_kind(estimator: str, cluster: str | None) -> tuple[Kind, bool]:
+    """Which sandwich goes with an estimator, and whether its test takes the information of the moments."""
+    if cluster is not None:
+        return "cluster", estimator == "ML"
+    return ("MLM" if estimator == "MLM" else "MLR"), False
 
 
 def _mapped(problem: Problem, matrix: FloatArray) -> FloatArray:
@@ -404,8 +411,7 @@ def _trace_at(restricted: SemFit, free: SemFit, data: pd.DataFrame | Moments) ->
     if point is None:
         return math.nan
     known = evidence(problem, *complete_rows(data, free.model.observed, options.cluster))
-    kind: Kind = "cluster" if options.cluster is not None else "MLM" if options.estimator == "MLM" else "MLR"
-    by_h1 = options.cluster is not None and options.estimator == "ML"
+    kind, by_h1 = sandwich_kind(options.estimator, options.cluster)
     return sandwich(problem, point, known, covariates_of(free.model), kind, test_by_h1=by_h1)[1].trace
 
 

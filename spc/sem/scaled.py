@@ -79,11 +79,15 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> d
         "baseline_df_scaled": base_df,
         "baseline_pvalue_scaled": base_scaled["pvalue_scaled"],
         "baseline_chisq_scaling_factor": c_base,
-        "scaling_factor_h1": correction.factor_h1,
-        "scaling_factor_h0": correction.factor_h0,
     }
-    if math.isnan(x) or math.isnan(b):
-        incremental = dict.fromkeys((*_INCREMENTAL, "cfi_robust", "tli_robust", "nnfi_robust", "rni_robust"), math.nan)
+    if correction.name == "yuan_bentler_mplus" and df > 0:
+        found.update(scaling_factor_h1=correction.factor_h1, scaling_factor_h0=correction.factor_h0)
+    if math.isnan(b) or math.isnan(c):
+        robust = dict.fromkeys(("cfi_robust", "tli_robust", "nnfi_robust", "rni_robust"), math.nan)
+    else:
+        robust = _robust_incremental(chisq, df, base, base_df, c, c_base)
+    if math.isnan(b) or math.isnan(x):
+        incremental = dict.fromkeys(_INCREMENTAL, math.nan)
     else:
         incremental = {
             "cfi_scaled": measure.cfi(x, df, b, base_df),
@@ -94,9 +98,8 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> d
             "pnfi_scaled": measure.pnfi(x, df, b, base_df),
             "ifi_scaled": measure.ifi(x, df, b),
             "rni_scaled": measure.rni(x, df, b, base_df),
-            **_robust_incremental(chisq, df, base, base_df, c, c_base),
         }
-    return {**found, **incremental, **_robust_approximation(chisq, df, n, correction)}
+    return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction)}
 
 
 _INCREMENTAL = (
@@ -105,8 +108,6 @@ _INCREMENTAL = (
 
 
 def _robust_incremental(chisq: float, df: int, base: float, base_df: int, c: float, c_base: float) -> dict[str, float]:
-    if df == 0:
-        c = 0.0
     excess, base_excess = chisq - c * df, base - c_base * base_df
     most = max(excess, base_excess, 0.0)
     tli = 1.0 - excess * base_df / (base_excess * df) if df > 0 and base_excess != 0.0 else 1.0
@@ -124,7 +125,7 @@ def _robust_approximation(chisq: float, df: int, n: int, correction: Correction)
     if df == 0 or math.isnan(correction.factor):
         value = 0.0 if df == 0 else math.nan
         return {
-            f"{name}_{version}": (math.nan if "pvalue" in name else value)
+            f"{name}_{version}": math.nan if "pvalue" in name or version == "scaled" else value
             for version in ("scaled", "robust")
             for name in names
         }

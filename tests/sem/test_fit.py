@@ -320,7 +320,7 @@ def test_a_second_engine_gives_the_same_kind_of_result(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "options", [{"estimator": "MLR"}, {"missing": "pairwise"}, {"likelihood": "poisson"}, {"engine": "lisrel"}]
+    "options", [{"estimator": "PML"}, {"missing": "pairwise"}, {"likelihood": "poisson"}, {"engine": "lisrel"}]
 )
 def test_unknown_options_name_those_that_work(options: dict[str, Any]) -> None:
     with pytest.raises(UnsupportedError, match="Use '"):

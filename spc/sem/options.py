@@ -1,0 +1,102 @@
+"""The options of a fit, checked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from spc.errors import UnsupportedError, UsageError
+
+__all__ = ["WEIGHTED", "Engine", "Estimator", "Likelihood", "Missing", "Options"]
+
+Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS"]
+Missing = Literal["listwise", "fiml"]
+Likelihood = Literal["normal", "wishart"]
+Engine = Literal["spc", "semopy"]
+
+WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
+_WORDS: dict[str, str] = {
+    "MLM": "maximum likelihood, sandwich errors about the sample moments (expected information)",
+    "MLR": "maximum likelihood, sandwich errors (observed information)",
+    "GLS": "generalised least squares, expected information",
+    "ULS": "unweighted least squares, sandwich errors",
+    "WLS": "weighted least squares, free of assumptions on the distribution",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model was fitted.
+
+    Attributes
+    ----------
+    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS"}
+        Maximum likelihood for normal data; the same with errors and tests that hold for other data, by Satorra &
+        Bentler (MLM) or by Huber, White, Yuan & Bentler (MLR), see :mod:`spc.sem.robust`; or generalised,
+        unweighted or weighted least squares, see :mod:`spc.sem.weighted`. The latter three use covariances with
+        divisor n - 1 and estimate the moments of covariates, as in lavaan. Unlike there, the errors of ULS are those
+        of a sandwich and its test is scaled (lavaan's ULSM): without, they change with the units of the data.
+    missing : {"listwise", "fiml"}
+        Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
+        full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well).
+    likelihood : {"normal", "wishart"}
+        Divisor n, lavaan's default, or n - 1 of the covariances.
+    engine : {"spc", "semopy"}
+        What finds the estimates; everything else is computed here either way.
+    level : float
+        Level of the intervals.
+    cluster : str or None
+        Column that tells which rows belong together. Errors and test then allow for any dependence within clusters;
+        with ML or MLR, which differ in the observed information that the test takes, as in lavaan.
+
+    Raises
+    ------
+    UnsupportedError
+        A value without a method; the message names those that work.
+    UsageError
+        A level outside 0 to 1.
+    """
+
+    estimator: Estimator = "ML"
+    missing: Missing = "listwise"
+    likelihood: Likelihood = "normal"
+    engine: Engine = "spc"
+    level: float = 0.95
+    cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        allowed = {"estimator": Estimator, "missing": Missing, "likelihood": Likelihood, "engine": Engine}
+        for name, literal in allowed.items():
+            value, works = getattr(self, name), get_args(literal)
+            if value not in works:
+                listed = " or ".join(map(repr, works))
+                raise UnsupportedError(f"{name}={value!r} has no method in this version. Use {listed}.")
+        if self.missing == "fiml" and (self.likelihood, self.engine) != ("normal", "spc"):
+            raise UnsupportedError("missing='fiml' has a method with likelihood='normal' and engine='spc' only.")
+        if not 0.0 < self.level < 1.0:
+            raise UsageError(f"level={self.level!r}: expected a share between 0 and 1, such as 0.95.")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Raise where the estimator or the clusters have no method together with the rest."""
+        plain = (self.missing, self.likelihood, self.engine) == ("listwise", "normal", "spc")
+        if self.estimator != "ML" and not plain:
+            raise UnsupportedError(
+                f"estimator={self.estimator!r} has a method with missing='listwise', likelihood='normal' and "
+                "engine='spc' only; other values of these go with 'ML'."
+            )
+        if self.cluster is not None and not (plain and self.estimator in ("ML", "MLR")):
+            raise UnsupportedError(
+                f"cluster={self.cluster!r} has a method with estimator='ML' or 'MLR', missing='listwise', "
+                "likelihood='normal' and engine='spc' only."
+            )
+
+    @property
+    def words(self) -> str:
+        """How estimates and errors were had, in words a method section can use."""
+        if self.missing == "fiml":
+            return "full-information maximum likelihood, observed information"
+        if self.cluster is not None:
+            return f"maximum likelihood, sandwich errors of clusters ({self.cluster}), observed information"
+        plain = f"maximum likelihood ({self.likelihood} likelihood), expected information"
+        return _WORDS.get(self.estimator, plain)
