@@ -34,8 +34,13 @@ from .results import Note as Note
 from .results import Provenance as Provenance
 from .results import Replicates as Replicates
 from .results import Result as Result
+from .sem import bootstrap as bootstrap
+from .sem import compare as compare
 from .sem import effects as effects
 from .sem import fit as fit
+from .sem import modification_indices as modification_indices
+from .sem import release_test as release_test
+from .sem import wald_test as wald_test
 from .sources import read_table as read_table
 from .spec import Model as Model
 from .spec import ParameterTable as ParameterTable

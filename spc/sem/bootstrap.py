@@ -26,6 +26,7 @@ from spc.sem.ml import curvature, score_and_information
 from spc.sem.problem import Problem, label_slopes
 from spc.sem.ram import IntArray, directions, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
+from spc.sem.scope import require_complete_ml
 from spc.sem.standardize import standardised_values
 
 __all__ = ["Bootstrap", "bootstrap"]
@@ -205,6 +206,8 @@ def bootstrap(
     ------
     UsageError
         Options out of range.
+    UnsupportedError
+        A fit by another method than maximum likelihood for complete rows.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -227,6 +230,7 @@ def bootstrap(
     >>> drawn.tidy().loc[0, ["estimate", "conf_low", "conf_high"]].astype(float).round(2).tolist()
     [0.54, 0.42, 0.66]
     """
+    require_complete_ml(fit, "Bootstraps")
     _check_options(draws, kind, interval, level, cluster)
     rows, codes = (None, None) if kind == "parametric" else _rows_of(fit, data, cluster)
     units = fit.problem.n if codes is None else int(codes.max()) + 1

@@ -13,6 +13,7 @@ from spc.linalg import one_blas_thread
 from spc.results import Note, Provenance, tidy_frame
 from spc.sem.fit import SemFit, refit
 from spc.sem.fitmeasures import chisq_pvalue
+from spc.sem.scope import require_complete_ml
 from spc.sem.tables import implied_moments
 
 __all__ = ["Comparison", "compare"]
@@ -93,7 +94,8 @@ def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
     DataError
         Fits to other data: other rows, other variables.
     UnsupportedError
-        Fits whose likelihoods or covariates differ, so that their chi-squares do not compare.
+        Fits whose likelihoods or covariates differ, so that their chi-squares do not compare; or whose
+        chi-square is scaled, the difference of which needs another test.
 
     References
     ----------
@@ -109,13 +111,15 @@ def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
     >>> result.augment()[["model", "df", "chisq_diff", "df_diff"]].round(3)
          model  df  chisq_diff  df_diff
     0  model 1   0         NaN      NaN
-    1  model 2   1       8.163      1.0
+    1  model 2   1       8.164      1.0
     """
     if len(fits) < 2:
         raise UsageError(f"compare() was given {len(fits)} fit; give two or more, such as compare(free, strict).")
     named = tuple(f"model {i}" for i in range(1, len(fits) + 1)) if names is None else tuple(names)
     if len(named) != len(fits):
         raise UsageError(f"{len(named)} names for {len(fits)} fits; give one a fit.")
+    for fit in fits:
+        require_complete_ml(fit, "Differences of chi-squares", ("ML",))
     for name, other in zip(named[1:], fits[1:], strict=True):
         _check_same(named[0], fits[0], name, other)
     glances = [fit.glance().iloc[0] for fit in fits]

@@ -14,6 +14,7 @@ from spc.sem.fit import SemFit
 from spc.sem.ml import score_and_information
 from spc.sem.problem import prepare
 from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure
+from spc.sem.scope import require_complete_ml
 from spc.spec.table import Model, Parameter, ParameterTable
 
 __all__ = ["modification_indices"]
@@ -47,6 +48,8 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     ------
     UsageError
         A negative minimum.
+    UnsupportedError
+        A fit by another method than maximum likelihood for complete rows.
 
     Notes
     -----
@@ -56,7 +59,7 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
 
     References
     ----------
-    Sorbom (1989), Psychometrika 54, 371-384; Saris, Satorra & Sorbom (1987), Sociological Methodology 17, 105-129.
+    Sörbom (1989), Psychometrika 54, 371-384; Saris, Satorra & Sorbom (1987), Sociological Methodology 17, 105-129.
 
     Examples
     --------
@@ -65,9 +68,10 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     >>> r = [[1.0, 0.5, 0.4], [0.5, 1.0, 0.5], [0.4, 0.5, 1.0]]
     >>> chain = fit("y ~ m\nm ~ x", Moments(["x", "m", "y"], 200, None, r))
     >>> table = modification_indices(chain)
-    >>> table.loc[0, ["mi", "epc"]].astype(float).round(3).tolist()
-    [8.0, 0.2]
+    >>> table.query("lhs == 'y' and rhs == 'x'")[["op", "mi", "epc"]].round(3).to_dict("records")
+    [{'op': '~', 'mi': 8.0, 'epc': 0.2}]
     """
+    require_complete_ml(fit, "Modification indices")
     if not minimum >= 0.0:
         raise UsageError(f"minimum={minimum!r}: expected zero or more, such as 3.84.")
     wider = replace(fit.model, parameters=ParameterTable((*fit.model.parameters.rows, *_absent(fit.model))))

@@ -1,0 +1,148 @@
+"""Score tests of what a model holds equal: what releasing one equality, or all of them, would gain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import UsageError
+from spc.linalg import FloatArray
+from spc.results import Note, Provenance, tidy_frame
+from spc.sem.defined import label_rows, linear_constraints
+from spc.sem.fit import SemFit
+from spc.sem.fitmeasures import chisq_pvalue
+from spc.sem.ml import score_and_information
+from spc.sem.problem import label_slopes
+from spc.sem.scope import require_complete_ml
+
+__all__ = ["ReleaseTest", "release_test"]
+
+_UNTESTABLE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class ReleaseTest:
+    """Score tests of equalities.
+
+    Attributes
+    ----------
+    statistic, df, p_value : float, int, float
+        Of releasing all of them; NaN where the model would not be identified without them.
+    table : DataFrame
+        ``TIDY_COLUMNS``: one row an equality released alone, ``statistic`` its chi-square with one degree of freedom.
+    provenance : Provenance
+    """
+
+    statistic: float
+    df: int
+    p_value: float
+    table: pd.DataFrame
+    provenance: Provenance
+    kind: str = "release"
+
+    def tidy(self) -> pd.DataFrame:
+        """One row an equality, in the order of the model."""
+        return self.table.copy()
+
+    def glance(self) -> pd.DataFrame:
+        """One row: all equalities released together."""
+        return pd.DataFrame([{"chisq": self.statistic, "df": self.df, "pvalue": self.p_value}])
+
+    def notes(self) -> tuple[Note, ...]:
+        """Nothing beyond the notes of the fit."""
+        return ()
+
+
+def release_test(fit: SemFit) -> ReleaseTest:
+    r"""Test equal labels and equality constraints one by one, and all together, by their scores.
+
+    Parameters
+    ----------
+    fit : SemFit
+
+    Returns
+    -------
+    ReleaseTest
+
+    Raises
+    ------
+    UsageError
+        The model holds nothing equal.
+    UnsupportedError
+        A fit by another method than maximum likelihood for complete rows.
+
+    References
+    ----------
+    Sörbom (1989), Psychometrika 54, 371-384.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> from spc.sem.fit import fit
+    >>> r = [[1.0, 0.2, 0.5], [0.2, 1.0, 0.3], [0.5, 0.3, 1.0]]
+    >>> equal = fit("y ~ a*x1 + a*x2", Moments(["x1", "x2", "y"], 100, None, r))
+    >>> test = release_test(equal)
+    >>> test.tidy()[["lhs", "rhs", "statistic"]].round(3)
+        lhs   rhs  statistic
+    0  y~x1  y~x2      3.409
+    """
+    require_complete_ml(fit, "Score tests")
+    problem = fit.problem
+    names, matrix = _equalities(fit)
+    if not names:
+        raise UsageError("The model holds no parameters equal, so there is nothing to release.")
+    rows = problem.active
+    score, information = score_and_information(problem.place, fit.point, problem.sample, rows)
+    matrix = matrix / problem.multiplier[rows]
+    matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
+    alone = [_gain(score, information, np.delete(matrix, i, axis=0)) for i in range(len(names))]
+    held = int(np.linalg.matrix_rank(matrix))
+    together = problem.n * _gain(score, information, matrix[:0])
+    table = tidy_frame([
+        {
+            "lhs": left, "op": "==", "rhs": right, "kind": "equality",
+            "statistic": problem.n * gain, "p_value": chisq_pvalue(problem.n * gain, 1),
+        }
+        for (left, right), gain in zip(names, alone, strict=True)
+    ])  # fmt: skip
+    provenance = Provenance.record({"equalities": len(names)}, fit.provenance.data_fingerprint)
+    return ReleaseTest(together, held, chisq_pvalue(together, held), table, provenance)
+
+
+def _equalities(fit: SemFit) -> tuple[list[tuple[str, str]], FloatArray]:
+    """What is held equal, in words and as rows of a matrix on the free rows of the table that is zero there."""
+    model, place, active = fit.model, fit.problem.place, fit.problem.active
+    table = model.parameters.rows
+    words = [f"{table[i].lhs}{table[i].op}{table[i].rhs}" for i in active]
+    unit = np.eye(active.size)
+    names: list[tuple[str, str]] = []
+    lines: list[FloatArray] = []
+    first: dict[int, int] = {}
+    for at, number in enumerate(place.free[active].tolist()):
+        start = first.setdefault(number, at)
+        if start != at:
+            names.append((words[start], words[at]))
+            lines.append(unit[start] - unit[at])
+    if model.constraints:
+        zero = np.where(place.free >= 0, 0.0, place.fixed)
+        labels = {name: float(zero[i]) for name, i in label_rows(model).items()}
+        onto = unit[[first[number] for number in range(len(place.names))]]
+        given = linear_constraints(model.constraints, labels, label_slopes(model, place))[0]
+        lines += list(given @ onto)
+        names += [(item.left.strip(), item.right.strip()) for item in model.constraints]
+    return names, np.array(lines).reshape(len(names), active.size)
+
+
+def _gain(score: FloatArray, information: FloatArray, matrix: FloatArray) -> float:
+    """Score statistic, a row of data, in the space where ``matrix`` is zero; NaN where that is not identified."""
+    _, singular, right = np.linalg.svd(matrix)
+    rank = int((singular > 1e-10).sum())
+    span = right[rank:].T
+    within = span.T @ information @ span
+    size = np.sqrt(within.diagonal())
+    if float(np.linalg.eigvalsh(within / np.outer(size, size))[0]) < _UNTESTABLE:
+        return float("nan")
+    pull = span.T @ score
+    return float(pull @ np.linalg.solve(within, pull))
