@@ -264,7 +264,8 @@ def chain(released: ReleasedModel) -> None:
 def loyalty(released: ReleasedModel) -> None:
     """Print what loyalty is worth."""
     frame = released.tidy.frame
-    what = [_quantity(lhs, rhs) for lhs, rhs in zip(frame["lhs"], frame["rhs"], strict=True)]
+    names = frame["lhs"].mask(frame["kind"] == "claim", "usual claim")
+    what = [_quantity(lhs, rhs) for lhs, rhs in zip(names, frame["rhs"], strict=True)]
     shares = frame["kind"].isin(["retention", "churn", "uplift_percent", "uplift_relative", "claim"])
     shares |= (frame["kind"] == "closed_form") & (frame["lhs"] == "uplift_percent")
     figure = [_share(x) if share else number(x) for x, share in zip(frame["estimate"], shares, strict=True)]

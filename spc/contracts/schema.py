@@ -239,6 +239,11 @@ def load_schema(name: str) -> TableSchema:
         There is no table schema of that name.
     DataError
         The schema file breaks the vocabulary.
+
+    Examples
+    --------
+    >>> load_schema("units").names[:2]
+    ('unit', 'wave')
     """
     text = schema_text(name)
     if name == "study":

@@ -42,6 +42,14 @@ def compose_report(
         Nothing to report, or something that is no result.
     DataError
         A result rests on fewer people than may be shown.
+
+    Examples
+    --------
+    >>> import pandas as pd, spc
+    >>> ledger = pd.DataFrame({"tenure": [5] * 16 + [2] * 10, "churned": [0] * 16 + [1] * 10, "margin": 100.0})
+    >>> report = compose_report(spc.loyalty_value(ledger, horizon=5, discount=0.10, currency="EUR"))
+    >>> report.headline.split(" over ")[0]
+    'Five points more retention are worth €705'
     """
     material = gather(results, rule)
     chain, study, loyalty = (material.one(kind) for kind in ("chain", "study", "loyalty"))
@@ -149,11 +157,17 @@ def _open_links(material: Material) -> list[str]:
     )
     links: list[Any] = list(kind_rows(chain, "link").itertuples())
     unclear = [settle(link, material.labels, level) for link in links if link.label == "unclear"]
+    if any(note.code == "unit_means_attenuate" for note in chain.notes):
+        unclear.insert(
+            0,
+            "How strong the links from one side to another really are: unit means of a few answers make them look "
+            "weaker than they are (see Notes). More answers a unit would settle it.",
+        )
     cause = (
-        "Whether raising a cause raises its effect: the links are associations. A second wave, or a trial in some "
-        "units, would settle it."
+        "Whether raising a cause raises its effect: the links are associations. A trial that raises the cause in some "
+        "units and not in others would settle it."
     )
-    return [*([picture] if "poorly" in fitted else []), *unclear[:3], cause]
+    return [*([picture] if "poorly" in fitted else []), *unclear[:4], cause]
 
 
 def _missing_sides(material: Material) -> list[str]:

@@ -17,6 +17,8 @@ from spc.results import Result
 
 __all__ = ["Outcome", "csv_text", "write_study", "write_tables"]
 
+_DIGITS = "%.12g"
+"""Beyond these digits a number tells of the order of its sums, not of the data."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -59,7 +61,7 @@ def csv_text(table: ReleasedTable) -> str:
         The table has not passed the gate.
     """
     frame = require_released(table, ReleasedTable, "an export").frame
-    return frame.rename(columns=_plain_text).map(_plain_text).to_csv(index=False)
+    return frame.rename(columns=_plain_text).map(_plain_text).to_csv(index=False, float_format=_DIGITS)
 
 
 def _plain_text(value: Any) -> Any:

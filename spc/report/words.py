@@ -227,7 +227,7 @@ def settle(link: Any, labels: Mapping[str, str], level: str) -> str:
     return (
         f"Whether {inner(link.rhs, labels)} moves {inner(link.lhs, labels)}: the interval "
         f"{bracket(float(link.conf_low), float(link.conf_high))} includes no effect. Four times as many {what} halve "
-        f"an interval; another wave adds to it as well."
+        f"an interval; another wave helps too."
     )
 
 

@@ -108,6 +108,14 @@ def score_table(
     ------
     DataError
         An item is absent or faulty, or two columns of the result would bear one name; carries every finding.
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({"respondent": ["a", "b"], "v1": [4, 2], "v2": [5, None]})
+    >>> score_table(people, [Construct("value", ["v1", "v2"], low=1, high=5)])
+      respondent  value
+    0          a    4.5
+    1          b    2.0
     """
     book = Codebook(constructs)
     kept = [column for column in keep if column in frame.columns]
