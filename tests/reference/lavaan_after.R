@@ -146,10 +146,9 @@ htmt_of <- function(item) {
 }
 
 residuals_of <- function(fit) {
-  get <- function(type) plain(lavResiduals(fit, type = type, summary = FALSE, add.class = FALSE)$cov)
-  summary <- lavResiduals(fit, type = "cor.bentler", output = "table")$summary
+  get <- function(type) plain(residuals(fit, type = type)$cov)
   means <- function(type) {
-    found <- lavResiduals(fit, type = type, summary = FALSE, add.class = FALSE)$mean
+    found <- residuals(fit, type = type)$mean
     if (is.null(found)) NULL else as.numeric(found)
   }
   parts <- lavaan:::lav_residuals_summary(
@@ -162,7 +161,7 @@ residuals_of <- function(fit) {
   }
   list(
     raw = get("raw"), bollen = get("cor.bollen"), bentler = get("cor.bentler"),
-    normalized = get("normalized"), standardized = get("standardized"), mplus = get("standardized.mplus"),
+    normalized = get("normalized"), standardized = get("standardized"),
     mean_raw = means("raw"), mean_normalized = means("normalized"), mean_standardized = means("standardized"),
     summary = list(rmr = table(parts$rmr), srmr = table(parts$srmr), crmr = table(parts$crmr))
   )
