@@ -117,7 +117,7 @@ def _answer_findings(
             name,
             examples(column[bad].head(1000)),
             "numbers",
-            "Export codes instead of answer texts; list codes for no answer under `missing`.",
+            _on_texts(low),
             mask=bad,
             line_offset=line_offset,
         )
@@ -144,6 +144,12 @@ def _answer_findings(
             "Say in the report why; was the question only put to some?",
             severity="warning",
         )
+
+
+def _on_texts(low: float | None) -> str:
+    if low is None:
+        return "Write plain numbers, without % or currency; list codes for missing ones under `missing`."
+    return "Export codes instead of answer texts; list codes for no answer under `missing`."
 
 
 def _outside(values: pd.Series, low: float | None, high: float | None) -> npt.NDArray[np.bool_] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -103,7 +104,7 @@ def _key_findings(table: str, key: ForeignKey, here: _Codes, there: _Codes) -> I
             table,
             key.column,
             examples(strange),
-            f"a {noun} of {key.resource}",
+            f"a {noun} that {key.resource} has",
             f"{near}Correct the code, or add it to {key.resource}.",
             mask=here.mask(set(strange)),
             line_offset=here.line_offset,
@@ -132,5 +133,8 @@ def _respelled(unknown: list[str], known: Mapping[str, None]) -> dict[str, str]:
     return {code: plain[_plain(code)] for code in unknown if _plain(code) in plain}
 
 
+_NEEDLESS_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+
 def _plain(code: str) -> str:
-    return "".join(code.split()).casefold().lstrip("0") or "0"
+    return _NEEDLESS_ZEROS.sub("", "".join(code.split()).casefold())

@@ -175,6 +175,14 @@ def blank_cells(column: pd.Series) -> npt.NDArray[np.bool_]:
     return blank | np.append(empty, False)[codes] if empty.any() else blank
 
 
+def _on_repeats(key: str, schema: TableSchema) -> str:
+    if key != "unit":
+        again = f'if numbering starts again in each unit, write columns = {{ {key} = ["unit column", "{key} column"] }}'
+        return f"Remove the repeated rows; {again}."
+    waves = " or, if the rows are of several waves, name the wave column" if "wave" in schema.names else ""
+    return f"Remove the repeated rows{waves}."
+
+
 def _duplicates(frame: pd.DataFrame, schema: TableSchema, table: str, line_offset: RowNumbers) -> Iterator[Finding]:
     keys = [name for name in schema.primary_key if name in frame.columns]
     if not keys or keys[0] != schema.primary_key[0]:
@@ -192,8 +200,7 @@ def _duplicates(frame: pd.DataFrame, schema: TableSchema, table: str, line_offse
             keys[0],
             f"{shown} more than once",
             f"one row for each {' and '.join(keys)}",
-            f"Remove the repeated rows; if numbering starts again in each unit, "
-            f'write columns = {{ {keys[0]} = ["unit column", "{keys[0]} column"] }}.',
+            _on_repeats(keys[0], schema),
             mask=repeated,
             line_offset=line_offset,
         )

@@ -142,3 +142,11 @@ def test_straight_lines():
 def test_small_integers_do_not_overflow():
     frame = pd.DataFrame({"q": np.array([1, 2, 127, -128], dtype=np.int8)})
     assert found(frame)["outside_scale", "q"].rows == (4, 5)
+
+
+@pytest.mark.parametrize(("low", "high", "hint"), [(None, None, "without %"), (1, 7, "Export codes")])
+def test_the_hint_for_text_fits_what_is_measured(low: float | None, high: float | None, hint: str) -> None:
+    frame = pd.DataFrame({"growth": ["3.5%", "4.0%", "1.0%"]})
+    (found,) = check_items(frame, table="units", items=["growth"], low=low, high=high, reverse=[])
+    assert found.rule == "not_a_number"
+    assert hint in found.hint

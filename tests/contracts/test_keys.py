@@ -56,3 +56,11 @@ def test_lines_of_the_file_are_used():
     tables = {"units": pd.DataFrame({"unit": ["a"]}), "employee_responses": pd.DataFrame({"unit": ["a", "b"]})}
     (finding,) = check_keys(tables, line_offsets={"employee_responses": np.array([4, 9])})
     assert finding.rows == (9,)
+
+
+def test_needless_zeros_inside_a_joined_code_are_a_spelling() -> None:
+    staff = pd.DataFrame({"respondent": ["p1", "p2"], "unit": ["N-7", "S-10"]})
+    units = pd.DataFrame({"unit": ["N-07", "S-10"]})
+    found = {f.rule: f for f in check_keys({"employee_responses": staff, "units": units})}
+    assert "unknown_key" not in found
+    assert "'N-07' for 'N-7'" in found["key_spelling"].found

@@ -187,3 +187,10 @@ def test_a_rule_without_a_code_is_our_own_mistake():
 
 def test_codes_are_documented_in_one_line():
     assert all(text.endswith(".") and len(text) < 90 for text in RULES.values())
+
+
+def test_a_unit_listed_twice_is_not_told_to_renumber() -> None:
+    frame = pd.DataFrame({"unit": ["a", "a", "b"]})
+    found = {f.rule: f for f in check_table(frame, load_schema("units"), table="units")}
+    assert "name the wave column" in found["duplicate_key"].hint
+    assert "numbering" not in found["duplicate_key"].hint
