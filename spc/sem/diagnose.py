@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf
+from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.errors import NotIdentifiedError, SingularInformationError
 from spc.linalg import FloatArray
@@ -13,11 +13,11 @@ from spc.results import Note
 from spc.sem.ml import discrepancy
 from spc.sem.optimise import Search, Solution, derivatives
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, Implied, Structure
+from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
-    "check_count", "check_information", "collinear_latents", "dropped_rows", "improper", "n_moments", "null_parameters",
-    "small_sample", "unidentified_nearby",
+    "check_count", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
+    "null_parameters", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -54,17 +54,22 @@ def check_count(problem: Problem) -> None:
 
 def _scaled(information: FloatArray) -> tuple[FloatArray, FloatArray]:
     root = np.sqrt(np.maximum(information.diagonal(), 0.0))
-    root = np.where(root > 0, root, 1.0)
+    root[root == 0.0] = 1.0
     return information / np.outer(root, root), root
 
 
-def _is_singular(information: FloatArray) -> bool:
+def _inverse(information: FloatArray) -> FloatArray | None:
+    """The inverse, None where a parameter is all but determined by the others."""
     if not information.size:
-        return False
-    if not np.all(np.isfinite(information)):
-        return True
-    factor, fault = dpotrf(_scaled(information)[0], lower=1)
-    return bool(fault) or float(factor.diagonal().min()) ** 2 < SMALLEST_PIVOT
+        return information
+    scaled, root = _scaled(information)
+    factor, fault = dpotrf(scaled, lower=1)
+    if fault or not float(factor.diagonal().min()) ** 2 >= SMALLEST_PIVOT:
+        return None
+    lower, _ = dpotri(factor, lower=1)
+    inverse = lower + lower.T
+    np.einsum("ii->i", inverse)[:] *= 0.5
+    return np.asarray(inverse / np.outer(root, root))
 
 
 def null_parameters(problem: Problem, information: FloatArray) -> tuple[str, ...]:
@@ -88,12 +93,12 @@ def unidentified_nearby(problem: Problem, x: FloatArray) -> FloatArray | None:
         point = discrepancy(problem.place, problem.values(near), problem.sample)
         if point is not None:
             information = derivatives(problem, point)[1]
-            return information if _is_singular(information) else None
+            return information if _inverse(information) is None else None
     return None
 
 
-def check_information(problem: Problem, end: Search, solution: Solution) -> None:
-    """Raise where the information at the solution has no inverse.
+def inverse_information(problem: Problem, end: Search, solution: Solution) -> FloatArray:
+    """Inverse of the information at the solution.
 
     Raises
     ------
@@ -102,8 +107,9 @@ def check_information(problem: Problem, end: Search, solution: Solution) -> None
     SingularInformationError
         It is singular at these estimates only: these data cannot.
     """
-    if not _is_singular(end.information):
-        return
+    inverse = _inverse(end.information)
+    if inverse is not None:
+        return inverse
     nearby = unidentified_nearby(problem, end.x)
     if nearby is not None:
         raise not_identified(null_parameters(problem, nearby))
@@ -139,8 +145,8 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
         In the same units.
     """
     notes = [*_negative_variances(place, values)]
-    latent = np.arange(place.n_observed, len(place.variables))
-    if latent.size and not _positive(at.covariance[np.ix_(latent, latent)]):
+    p = place.n_observed
+    if place.latents and not _positive(at.covariance[p:, p:]):
         notes.append(
             Note(
                 "latent_covariance",
@@ -165,7 +171,7 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
 
 def _correlated_residuals(place: Structure) -> bool:
     rows = place.covariance_rows
-    return bool(np.any((place.row[rows] != place.column[rows]) & (place.row[rows] < place.n_observed)))
+    return bool(((place.row[rows] != place.column[rows]) & (place.row[rows] < place.n_observed)).any())
 
 
 def _residual_block(place: Structure, at: Implied) -> FloatArray:
@@ -178,14 +184,15 @@ def _positive(matrix: FloatArray) -> bool:
     """Whether a covariance matrix has no negative eigenvalue beyond rounding, ignoring variables without variance."""
     root = np.sqrt(np.abs(matrix.diagonal()))
     kept = root > 0
-    scaled = matrix[np.ix_(kept, kept)] / np.outer(root[kept], root[kept])
+    if not kept.all():
+        matrix, root = matrix[np.ix_(kept, kept)], root[kept]
+    scaled = matrix / np.outer(root, root)
     return not scaled.size or not dpotrf(scaled + 1e-8 * np.eye(len(scaled)), lower=1)[1]
 
 
 def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:
-    diagonal = (place.part == COVARIANCE) & (place.row == place.column) & (place.free >= 0)
     notes = []
-    for i in np.flatnonzero(diagonal & (values < 0)):
+    for i in np.flatnonzero(place.diagonal & (place.free >= 0) & (values < 0)):
         name = place.variables[place.row[i]]
         notes.append(
             Note(

@@ -9,7 +9,6 @@ from warnings import warn
 
 import numpy as np
 import pandas as pd
-from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.errors import (
     DataError,
@@ -482,9 +481,8 @@ def _finish(
 ) -> SemFit:
     end, status = found
     solution = _solution(problem, end, status)
-    diagnose.check_information(problem, end, solution)
+    vcov = problem.spread(diagnose.inverse_information(problem, end, solution) / problem.divisor)
     place, values = problem.place, problem.values(end.x)
-    vcov = problem.spread(_inverse(end.information) / problem.divisor)
     notes = (*diagnose.improper(place, values, end.point.at), *diagnose.dropped_rows(given, moments.n))
     parts = [moments.cov] if moments.mean is None else [moments.cov, moments.mean]
     provenance = Provenance.record(asdict(options), fingerprint(*parts))
@@ -492,15 +490,3 @@ def _finish(
         model, moments, solution, frozen_array(vcov), baseline(problem, model), options, provenance,
         problem, end.point, notes,
     )  # fmt: skip
-
-
-def _inverse(information: FloatArray) -> FloatArray:
-    """Inverse of a matrix that has been found positive definite."""
-    if not information.size:
-        return information
-    root = np.sqrt(information.diagonal())
-    factor, _ = dpotrf(information / np.outer(root, root), lower=1)
-    lower, _ = dpotri(factor, lower=1)
-    inverse = lower + lower.T
-    np.einsum("ii->i", inverse)[:] *= 0.5
-    return np.asarray(inverse / np.outer(root, root))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import chdtrc, chdtri, chndtr
+from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 
 from spc.linalg import FloatArray
 
@@ -121,22 +121,10 @@ def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90) -> tuple[floa
 
 
 def _noncentrality(chisq: float, df: float, probability: float) -> float:
-    """The noncentrality at which ``chisq`` is the given quantile; 0 where none is.
-
-    The normal approximation of Sankaran brackets the root, a secant search within the bracket finds it.
-    """
-
-    def gap(noncentrality: float) -> float:
-        return float(chndtr(chisq, df, noncentrality)) - probability
-
-    if gap(0.0) <= 0.0:
+    """The noncentrality at which ``chisq`` is the given quantile; 0 where none is."""
+    if float(chndtr(chisq, df, 0.0)) <= probability:
         return 0.0
-    low, high = 0.0, max(chisq, 1.0)
-    while gap(high) > 0.0:
-        low, high = high, 2.0 * high + df
-    from scipy.optimize import brentq
-
-    return float(brentq(gap, low, high, xtol=1e-10, rtol=1e-12))
+    return float(chndtrinc(chisq, df, probability))
 
 
 def rmsea_pvalue(chisq: float, df: float, n: int, close: float = 0.05) -> float:
@@ -282,10 +270,11 @@ class Residuals:
 
 def _root_mean_square(residuals: Residuals, scaling: Scaling, means: bool) -> float:
     p = len(residuals.cov)
-    cov = residuals.covariance(scaling)[np.tril_indices(p)]
+    cov = residuals.covariance(scaling)
     mean = residuals.means("bentler" if scaling == "bollen" else scaling) if means else np.empty(0)
-    count = cov.size + mean.size - (p if scaling == "bollen" else 0)
-    return math.sqrt(float(cov @ cov + mean @ mean) / count) if count else 0.0
+    count = p * (p + 1) // 2 + mean.size - (p if scaling == "bollen" else 0)
+    lower = 0.5 * (np.vdot(cov, cov) + np.vdot(cov.diagonal(), cov.diagonal()))
+    return math.sqrt(float(lower + mean @ mean) / count) if count else 0.0
 
 
 def rmr(residuals: Residuals, *, means: bool = True) -> float:

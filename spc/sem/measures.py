@@ -242,4 +242,4 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "estimator": fit.options.estimator,
         "converged": fit.solution.converged,
     }
-    return pd.DataFrame([[numbers.get(column, math.nan) for column in GLANCE_COLUMNS]], columns=list(GLANCE_COLUMNS))
+    return pd.DataFrame({column: np.array([numbers.get(column, math.nan)]) for column in GLANCE_COLUMNS}, copy=False)

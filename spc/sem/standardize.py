@@ -8,6 +8,7 @@ correlations), for an intercept ``1 / sqrt(C_ii)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,7 @@ class _Powers:
     second_power: FloatArray
 
 
+@lru_cache(maxsize=64)
 def _powers(place: Structure) -> _Powers:
     v = len(place.variables)
     i, j = place.row, place.column

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from pandas.api.extensions import ExtensionArray
 from scipy.special import ndtr, ndtri
 
 from spc.errors import UsageError
@@ -24,13 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["estimates_table", "implied_moments", "r_square", "residuals", "standardized", "tidy_table"]
 
+_NUMBERS = pd.Index(TIDY_COLUMNS[7:])
 _KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
 
 
 @remembered
-def _words(model: Model) -> dict[str, ExtensionArray]:
+def _words(model: Model) -> pd.DataFrame:
     """The text columns of the table, defined parameters last."""
-    return {name: pd.array(words, dtype="str") for name, words in _text(model).items()}
+    return pd.DataFrame(_text(model), dtype="str")
 
 
 def _text(model: Model) -> dict[str, list[str]]:
@@ -48,23 +48,17 @@ def _text(model: Model) -> dict[str, list[str]]:
     }
 
 
-def _numbers(estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, level: float) -> dict[str, FloatArray]:
+def _frame(
+    words: pd.DataFrame, estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, level: float
+) -> pd.DataFrame:
+    """Text columns, then the numbers of :data:`spc.results.TIDY_COLUMNS` in their order."""
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / std_error
     half = float(ndtri(0.5 + level / 2.0)) * std_error
-    return {
-        "estimate": estimate,
-        "std_error": std_error,
-        "statistic": statistic,
-        "p_value": 2.0 * ndtr(-np.abs(statistic)),
-        "conf_low": estimate - half,
-        "conf_high": estimate + half,
-        "std_all": std_all,
-    }
-
-
-def _frame(words: dict[str, ExtensionArray], numbers: dict[str, FloatArray]) -> pd.DataFrame:
-    return pd.DataFrame({**words, **numbers}, columns=list(TIDY_COLUMNS))
+    p_value = 2.0 * ndtr(-np.abs(statistic))
+    numbers = np.array([estimate, std_error, statistic, p_value, estimate - half, estimate + half, std_all])
+    right = pd.DataFrame(numbers.T, index=words.index, columns=_NUMBERS, copy=False)
+    return pd.concat([words, right], axis=1)
 
 
 def _errors(variances: FloatArray) -> FloatArray:
@@ -85,7 +79,7 @@ def tidy_table(fit: SemFit) -> pd.DataFrame:
         values = np.concatenate([values, defined])
         std_error = np.concatenate([std_error, errors])
         std_all = np.concatenate([std_all, _defined_standardised(fit, std_all)])
-    return _frame(_words(model), _numbers(values, std_error, std_all, fit.options.level))
+    return _frame(_words(model), values, std_error, std_all, fit.options.level)
 
 
 def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
@@ -161,7 +155,7 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
     variances[variances < 1e-18 * np.maximum(estimate**2, 1e-300)] = 0.0
     everything = fit.tidy()["std_all"].to_numpy(dtype=np.float64)
-    return _frame(_words(fit.model), _numbers(estimate, _errors(variances), everything, fit.options.level))
+    return _frame(_words(fit.model), estimate, _errors(variances), everything, fit.options.level)
 
 
 def _observed_units(fit: SemFit) -> FloatArray:
