@@ -20,13 +20,13 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.results import Estimates, Note, Provenance, Replicates, tidy_frame
-from spc.sem.ram import COVARIANCE, DIRECTED, Structure
+from spc.sem.ram import COVARIANCE, DIRECTED, Structure, structure
 from spc.spec.table import Model
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
-__all__ = ["MAX_PATHS", "Effects", "effects"]
+__all__ = ["MAX_PATHS", "Effects", "drawn_effects", "effects"]
 
 MAX_PATHS = 500
 """Specific indirect effects listed at most."""
@@ -142,13 +142,46 @@ def effects(
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     theta, method = _parameter_draws(fit, draws, seed, replicates)
     with one_blas_thread():
-        graph = _graph(fit.model, fit.problem.place)
-        point = _evaluate(graph, fit.values[None, :])
-        drawn = _evaluate(graph, fit.problem.row_values(theta))
+        drawn = fit.problem.row_values(theta)
+        return drawn_effects(
+            fit.model, fit.values, drawn, level=level, method=method, seed=seed,
+            data_fingerprint=fit.provenance.data_fingerprint,
+        )  # fmt: skip
+
+
+def drawn_effects(
+    model: Model,
+    values: FloatArray,
+    draws: FloatArray,
+    *,
+    level: float,
+    method: str,
+    seed: int | None,
+    data_fingerprint: str,
+) -> Effects:
+    """All effects at given values of a model's rows, with intervals from given draws of them.
+
+    Parameters
+    ----------
+    model : Model
+    values : (R,) array
+        Estimates, one a row of the model's table.
+    draws : (n, R) array
+    level : float
+    method : str
+        How the draws were had, in words a method section can use.
+    seed : int or None
+    data_fingerprint : str
+
+    Raises
+    ------
+    UsageError
+        No regression in the model.
+    """
+    graph = _graph(model, structure(model))
+    point, drawn = _evaluate(graph, values[None, :]), _evaluate(graph, draws)
     table = _table(graph, point, drawn, level)
-    provenance = Provenance.record(
-        {"draws": len(theta), "level": level, "method": method}, fit.provenance.data_fingerprint, seed
-    )
+    provenance = Provenance.record({"draws": len(draws), "level": level, "method": method}, data_fingerprint, seed)
     return Effects(
         table, graph.names, drawn.raw, drawn.standardized, level, method, _notes(graph, point, drawn), provenance
     )

@@ -1,0 +1,286 @@
+"""Fit a chain to sides whose respondents differ and meet only in their units."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from spc.chain.two_sided_result import TwoSidedFit
+from spc.errors import DataError, Finding, UsageError
+from spc.linalg import FloatArray
+from spc.moments import numeric_values
+from spc.results import Note, Provenance, Replicates, fingerprint
+from spc.sem.twolevel import UnitMoments, unit_moments
+from spc.sem.twolevel_draws import parametric_bootstrap, theta_draws
+from spc.sem.twolevel_fit import Errors, TwoLevelFit, fit_two_level
+from spc.spec import model as read_model
+
+__all__ = ["fit_two_sided", "units_of"]
+
+
+def fit_two_sided(
+    text: str,
+    *,
+    sides: Mapping[str, pd.DataFrame],
+    units: pd.DataFrame | None = None,
+    unit: str,
+    errors: Errors = "observed",
+    level: float = 0.95,
+    draws: int = 4000,
+    bootstrap: int = 0,
+    seed: int = 1,
+) -> TwoSidedFit:
+    """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
+
+    Averaging each side to unit means adds the sampling error of those means to the causes, and links between sides
+    shrink, often to half. Here the likelihood of the respondents themselves is maximised: they vary within units with
+    free covariances on each side, and units vary as the chain says. Units may lack a side, an outcome, or have a
+    single respondent.
+
+    Parameters
+    ----------
+    text : str
+        Links among constructs as lavaan regressions. Means are always free.
+    sides : mapping of str to DataFrame
+        One row a respondent: the unit, and a score for each construct of that side. Respondents who lack a score of
+        the chain, or a unit, are left out and counted.
+    units : DataFrame, optional
+        One row a unit: outcomes named in the text; holes allowed.
+    unit : str
+        Name of the column that holds the unit, the same in all tables.
+    errors : {"observed", "expected", "robust"}
+        What standard errors come from; ``"robust"`` is the sandwich of the units' scores, with a scaled chi-square.
+    level : float
+        Level of the intervals.
+    draws : int
+        Draws behind the intervals of indirect and total effects.
+    bootstrap : int
+        Replicates of a parametric bootstrap; where given, intervals of links and effects come from it.
+    seed : int
+
+    Returns
+    -------
+    TwoSidedFit
+
+    Raises
+    ------
+    DataError
+        A construct is in no table or in several, a table lacks the unit, sides share no unit, or a side has one
+        respondent a unit throughout.
+    SpecError, UnsupportedError
+        The text cannot be read, or asks for what has no two-sided method.
+    EstimationError
+        The likelihood has no maximum that could be found.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> quality = rng.normal(size=60)
+    >>> value = 0.5 * quality + rng.normal(0, 0.5, 60)
+    >>> staff = pd.DataFrame({"shop": np.repeat(range(60), 6)})
+    >>> staff["quality"] = quality[staff["shop"]] + rng.normal(0, 1.5, len(staff))
+    >>> guests = pd.DataFrame({"shop": np.repeat(range(60), 20)})
+    >>> guests["value"] = value[guests["shop"]] + rng.normal(0, 1.5, len(guests))
+    >>> fit = fit_two_sided("value ~ quality", sides={"staff": staff, "guests": guests}, unit="shop", draws=200)
+    >>> fit.tidy().loc[0, ["lhs", "rhs", "kind", "label"]].tolist()
+    ['value', 'quality', 'link', 'holds']
+    >>> int(fit.glance()["nunits"].iloc[0])
+    60
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
+    model = read_model(text, fixed_x=False)
+    moments, keys, messages = units_of(model.observed, sides, units, unit)
+    core = fit_two_level(model, moments, errors=errors)
+    freedom = _freedom(core)
+    replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
+    theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
+    mark = fingerprint(*sides.values(), *([] if units is None else [units]))
+    options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit}
+    return TwoSidedFit(
+        core=core,
+        draws=theta,
+        resampled=replicates is not None,
+        keys=keys,
+        unit=unit,
+        level=level,
+        freedom=freedom,
+        messages=(*messages, *_unit_notes(core), *_failure_notes(replicates)),
+        provenance=Provenance.record(options, mark, seed),
+    )
+
+
+def _freedom(fit: TwoLevelFit) -> float:
+    """Degrees of freedom for Student's t: units that have an outcome and its causes, less these; the least of all."""
+    together: dict[str, set[str]] = defaultdict(set)
+    for row in fit.model.parameters:
+        if row.op == "~":
+            together[row.lhs] |= {row.lhs, row.rhs}
+    place = {name: i for i, name in enumerate(fit.units.names)}
+    least = len(fit.units.counts) - 2
+    for names in together.values():
+        have = fit.units.present[:, [place[name] for name in names if name in place]].all(axis=1)
+        least = min(least, int(have.sum()) - len(names))
+    return float(max(least, 1))
+
+
+def units_of(
+    names: Sequence[str], sides: Mapping[str, pd.DataFrame], units: pd.DataFrame | None, unit: str
+) -> tuple[UnitMoments, tuple[Hashable, ...], list[Note]]:
+    """Moments of units for the named constructs and outcomes, wherever they are.
+
+    Parameters
+    ----------
+    names : sequence of str
+    sides : mapping of str to DataFrame
+    units : DataFrame or None
+    unit : str
+
+    Returns
+    -------
+    UnitMoments
+        Variables side by side, outcomes last.
+    tuple
+        Units, in the order of the moments.
+    list of Note
+        What was left out.
+
+    Raises
+    ------
+    DataError
+    """
+    home = _homes(names, sides, units, unit)
+    used = {side: [name for name in names if home[name] == side] for side in sides}
+    outcomes = [name for name in names if home[name] == ""]
+    notes: list[Note] = []
+    rows = {side: _complete(sides[side], side, own, unit, notes) for side, own in used.items() if own}
+    if not rows:
+        raise DataError.of(
+            "sides", None, "no_respondents", "a chain of unit outcomes alone", "constructs of at least one side",
+            "Without respondents there is one level only; use spc.fit.",
+        )  # fmt: skip
+    table = None if units is None or not outcomes else units.dropna(subset=[unit])
+    keys = _keys(rows, table, outcomes, unit)
+    number = {key: j for j, key in enumerate(keys)}
+    last = np.full((len(keys), len(outcomes)), np.nan)
+    if table is not None:
+        here = table[unit].isin(number)
+        last[[number[key] for key in table.loc[here, unit]]] = _numbers(table.loc[here], "units", outcomes)
+    blocks = [
+        (side, frame[unit].map(number).to_numpy(dtype=np.intp), _numbers(frame, side, used[side]))
+        for side, frame in rows.items()
+    ]
+    order = [name for side in rows for name in used[side]] + outcomes
+    return unit_moments(order, blocks, last), tuple(keys), notes
+
+
+def _homes(
+    names: Sequence[str], sides: Mapping[str, pd.DataFrame], units: pd.DataFrame | None, unit: str
+) -> dict[str, str]:
+    """Side of each construct; an empty name for outcomes of units."""
+    tables = {**sides, **({} if units is None else {"": units})}
+    findings = [
+        Finding(
+            side or "units", unit, "missing_column", "no unit column", f"a column {unit!r}",
+            "Every table names the unit in the same column.",
+        )
+        for side, table in tables.items()
+        if unit not in table
+    ]  # fmt: skip
+    if units is not None and unit in units and units[unit].dropna().duplicated().any():
+        twice = units[unit][units[unit].duplicated()].iloc[0]
+        findings.append(
+            Finding("units", unit, "duplicate_key", f"unit {twice!r} twice", "one row a unit", "Keep one wave.")
+        )
+    home: dict[str, str] = {}
+    for name in names:
+        places = [side for side, table in tables.items() if name in table]
+        if len(places) == 1 and name != unit:
+            home[name] = places[0]
+            continue
+        found = ", ".join(place or "units" for place in places) or "no table"
+        findings.append(
+            Finding(
+                "sides", name, "unknown_construct", f"the chain names {name}, found in {found}", "exactly one table",
+                "Rename the column, or correct the chain.",
+            )
+        )  # fmt: skip
+    if findings:
+        raise DataError(findings)
+    return home
+
+
+def _numbers(frame: pd.DataFrame, table: str, names: Sequence[str]) -> FloatArray:
+    try:
+        return numeric_values(frame, list(names))
+    except DataError as error:
+        raise DataError(
+            Finding(table, f.column, f.rule, f.found, f.expected, f.hint, f.rows, f.n_rows) for f in error.findings
+        ) from None
+
+
+def _complete(frame: pd.DataFrame, side: str, names: Sequence[str], unit: str, notes: list[Note]) -> pd.DataFrame:
+    """Respondents with a unit and every score; the others are counted in ``notes``."""
+    frame = frame[[unit, *names]]
+    placed = frame[unit].notna()
+    full = placed & frame[list(names)].notna().all(axis=1)
+    if not placed.all():
+        notes.append(Note(
+            "no_unit", "warning", side, f"{int((~placed).sum())} of {len(frame)} respondents of {side} have no unit "
+            "and are left out.",
+        ))  # fmt: skip
+    if full.sum() < placed.sum():
+        notes.append(Note(
+            "incomplete_scores", "warning", side, f"{int(placed.sum() - full.sum())} of {len(frame)} respondents of "
+            f"{side} lack a score of the chain and are left out.",
+        ))  # fmt: skip
+    return frame[full]
+
+
+def _keys(
+    rows: Mapping[str, pd.DataFrame], table: pd.DataFrame | None, outcomes: Sequence[str], unit: str
+) -> list[Hashable]:
+    """Units with anything to say, in a fixed order."""
+    members = {side: set(frame[unit]) for side, frame in rows.items()}
+    if table is not None:
+        members["units"] = set(table.loc[table[list(outcomes)].notna().any(axis=1), unit])
+    names = list(members)
+    for first, second in pairwise(names):
+        if not members[first] & members[second]:
+            raise DataError.of(
+                second, unit, "no_common_unit", f"no unit of {first}", f"units that {first} and {second} share",
+                "Check that both tables write units alike: 7 is not '7'.",
+            )  # fmt: skip
+    return sorted(set().union(*members.values()), key=lambda key: (str(type(key)), str(key)))
+
+
+def _unit_notes(fit: TwoLevelFit) -> list[Note]:
+    """What the units can carry: how many there are, and how many lack a side or an outcome."""
+    units, notes = fit.units, []
+    n = len(units.counts)
+    for s, side in enumerate(units.sides):
+        absent = int((units.counts[:, s] == 0).sum())
+        if absent:
+            notes.append(Note(
+                "units_missing_a_side", "info", side, f"{absent} of {n} units have no respondents of {side}; they "
+                "count with what they have.",
+            ))  # fmt: skip
+    for i in np.flatnonzero(units.side < 0):
+        absent = int((~units.present[:, i]).sum())
+        if absent:
+            notes.append(Note(
+                "missing_outcome", "info", units.names[i], f"{absent} of {n} units have no {units.names[i]}; they "
+                "count with what they have.",
+            ))  # fmt: skip
+    return notes
+
+
+def _failure_notes(replicates: Replicates | None) -> list[Note]:
+    failed = 0 if replicates is None else sum(replicates.failures.values())
+    if not failed:
+        return []
+    return [Note("failed_draws", "warning", "bootstrap", f"{failed} bootstrap replicates could not be fitted.")]

@@ -1,0 +1,265 @@
+"""A chain fitted to several sides at once: links, effects, variances on both levels, reliability, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.chain.links import verdict
+from spc.linalg import FloatArray, frozen_array
+from spc.results import Note, Provenance, tidy_frame
+from spc.sem.defined import defined_slopes, defined_values, label_rows
+from spc.sem.effects import Effects, drawn_effects
+from spc.sem.problem import label_slopes
+from spc.sem.ram import implied
+from spc.sem.standardize import standardised_values
+from spc.sem.twolevel_draws import predict_units
+from spc.sem.twolevel_fit import TwoLevelFit
+
+__all__ = ["TwoSidedFit"]
+
+FEW_UNITS = 60
+WEAK = 0.5
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSidedFit:
+    """A chain of units fitted to respondents of several sides.
+
+    Attributes
+    ----------
+    core : TwoLevelFit
+        Estimates of both levels, likelihood, test.
+    draws : (n, q) array
+        Draws of the free parameters of the chain.
+    resampled : bool
+        The draws are bootstrap replicates, and intervals of links come from them too.
+    keys : tuple
+        The units, in the order of ``augment()``.
+    unit : str
+        Name of the unit column.
+    level : float
+        Level of the intervals.
+    freedom : float
+        Degrees of freedom of Student's t behind the intervals.
+    messages : tuple of Note
+    provenance : Provenance
+    """
+
+    core: TwoLevelFit
+    draws: FloatArray
+    resampled: bool
+    keys: tuple[Hashable, ...]
+    unit: str
+    level: float
+    freedom: float
+    messages: tuple[Note, ...]
+    provenance: Provenance
+    kind: str = "two_sided"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draws", frozen_array(self.draws))
+
+    @cached_property
+    def effects(self) -> Effects:
+        """Direct, indirect and total effects, with intervals from the draws."""
+        source = (
+            "a parametric bootstrap" if self.resampled else f"Student's t with {self.freedom:.0f} degrees of freedom"
+        )
+        return drawn_effects(
+            self.core.model, self.core.values, self.core.problem.row_values(self.draws), level=self.level,
+            method=f"{len(self.draws)} draws from {source}", seed=self.provenance.seed,
+            data_fingerprint=self.provenance.data_fingerprint,
+        )  # fmt: skip
+
+    def tidy(self) -> pd.DataFrame:
+        """Long table.
+
+        ``kind`` is ``link`` (direct effect in the units of the data, ``label`` its verdict, ``std_all`` in standard
+        deviations of units), ``indirect``, ``total_indirect``, ``total`` (``label`` the way through the chain),
+        ``loading``, ``variance``, ``covariance`` (level ``unit``: of the chain; level ``person``: within units,
+        ``group`` the side), ``mean``, ``defined``, ``icc1`` (share of a score's variance that lies between units) and
+        ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``).
+        """
+        return self._tidy
+
+    @cached_property
+    def _tidy(self) -> pd.DataFrame:
+        rows = [*self._table_rows(), *self._within_rows(), *self._mean_rows(), *self._defined_rows()]
+        rows += _reliability_rows(self.core, self.level)
+        others = tidy_frame(rows)
+        links = others[others["kind"] == "link"]
+        effects = self.effects.tidy().assign(level="unit", group="")
+        direct = effects[effects["kind"] == "direct"]
+        if self.resampled:
+            columns = ["std_error", "statistic", "p_value", "conf_low", "conf_high"]
+            links = links.drop(columns=columns).merge(direct[["lhs", "rhs", *columns]], on=["lhs", "rhs"], how="left")
+            links = links[list(others.columns)]
+        unreadable = self.unreadable
+        links = links.assign(label=[
+            verdict(low, high, interpretable=cause not in unreadable)
+            for low, high, cause in zip(links["conf_low"], links["conf_high"], links["rhs"], strict=True)
+        ])  # fmt: skip
+        return pd.concat(
+            [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
+        )
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """Causes in which units do not differ, as far as these data can tell: nothing can follow from them."""
+        slopes = {row.lhs for row in self.core.model.parameters if row.op == "~"}
+        return frozenset(name for name in self.core.bounded if name not in slopes)
+
+    def _table_rows(self) -> Iterator[Row]:
+        place, values = self.core.problem.place, self.core.values
+        standard = standardised_values(place, values, implied(place, values))
+        error = np.append(np.sqrt(self.core.vcov.diagonal()), np.nan)[place.free]
+        for i, row in enumerate(self.core.model.parameters):
+            kind = {"~": "link", "=~": "loading"}.get(row.op, "variance" if row.lhs == row.rhs else "covariance")
+            yield {
+                "lhs": row.lhs, "op": row.op, "rhs": row.rhs, "level": "unit", "kind": kind, "label": row.label,
+                "std_all": standard[i], **self._wald(values[i], error[i]),
+            }  # fmt: skip
+
+    def _within_rows(self) -> Iterator[Row]:
+        units, sigma = self.core.units, self.core.sigma_w
+        deviation = np.sqrt(sigma.diagonal())
+        for i, first in enumerate(units.names):
+            for j in range(i + 1):
+                if not units.own[i, j]:
+                    continue
+                yield {
+                    "lhs": units.names[j], "op": "~~", "rhs": first, "level": "person",
+                    "group": units.sides[units.side[i]], "kind": "variance" if i == j else "covariance",
+                    "std_all": sigma[i, j] / (deviation[i] * deviation[j]),
+                    **self._wald(sigma[i, j], self.core.within_error[i, j]),
+                }  # fmt: skip
+
+    def _mean_rows(self) -> Iterator[Row]:
+        errors = np.sqrt(self.core.mu_vcov.diagonal())
+        for name, value, error in zip(self.core.units.names, self.core.mu, errors, strict=True):
+            yield {"lhs": name, "op": "~1", "level": "unit", "kind": "mean", **self._wald(value, error)}
+
+    def _defined_rows(self) -> Iterator[Row]:
+        model, place = self.core.model, self.core.problem.place
+        if not model.defined:
+            return
+        labels = {name: np.asarray(self.core.values[i]) for name, i in label_rows(model).items()}
+        values = defined_values(model.defined, labels)
+        slopes = defined_slopes(model.defined, labels, label_slopes(model, place))
+        for item in model.defined:
+            spread = float(slopes[item.name] @ self.core.vcov @ slopes[item.name])
+            yield {
+                "lhs": item.name, "op": ":=", "rhs": item.expression, "level": "unit", "label": item.name,
+                "kind": "defined", **self._wald(float(values[item.name]), float(np.sqrt(spread))),
+            }  # fmt: skip
+
+    def _wald(self, value: float, error: float) -> Row:
+        from scipy.special import stdtr, stdtrit
+
+        width = stdtrit(self.freedom, 0.5 + self.level / 2.0) * error
+        ratio = value / error if error > 0.0 else np.nan
+        return {
+            "estimate": value, "std_error": error, "statistic": ratio,
+            "p_value": 2.0 * stdtr(self.freedom, -abs(ratio)), "conf_low": value - width, "conf_high": value + width,
+        }  # fmt: skip
+
+    def glance(self) -> pd.DataFrame:
+        """One row: test of the chain against free covariances of units, likelihood, sizes.
+
+        ``bic`` counts units; ``nobs`` respondents, and ``n_`` with the name of a side those of that side.
+        """
+        from scipy.special import chdtrc
+
+        core = self.core
+        counts = core.units.counts
+        n = {f"n_{side}": int(counts[:, s].sum()) for s, side in enumerate(core.units.sides)}
+        row = {
+            "npar": core.npar, "chisq": core.chisq, "df": core.df,
+            "pvalue": float(chdtrc(core.df, core.chisq)) if core.df > 0 else np.nan,
+            "chisq_scaling_factor": core.scaling, "logl": core.logl, "unrestricted_logl": core.unrestricted_logl,
+            "aic": 2.0 * core.npar - 2.0 * core.logl, "bic": np.log(len(counts)) * core.npar - 2.0 * core.logl,
+            "nobs": int(counts.sum()), "nunits": len(counts), **n, "estimator": "ML", "errors": core.errors,
+            "converged": core.solution.converged, "iterations": core.solution.iterations,
+        }  # fmt: skip
+        return pd.DataFrame([row])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the numbers."""
+        return (*self.messages, *self._own_notes(), *self.effects.notes())
+
+    def _own_notes(self) -> Iterator[Note]:
+        n = len(self.keys)
+        if n < FEW_UNITS:
+            yield Note(
+                "few_units", "warning", "units", f"The chain rests on {n} units. With so few, only strong links show, "
+                "the chi-square test finds misfit too often, and a link that is unclear is not shown to be absent.",
+            )  # fmt: skip
+        for name in self.core.bounded:
+            yield _bound_note(name, serious=name in self.unreadable)
+        table = self.tidy()
+        weak = table[(table["kind"] == "icc2") & (table["estimate"] < WEAK)]
+        for name, reliability, sizes in zip(weak["lhs"], weak["estimate"], weak["label"], strict=True):
+            yield Note(
+                "weak_unit_scores", "info", str(name), f"Unit means of {name} would have a reliability of "
+                f"{reliability:.2f} ({sizes}). The links here are corrected for it, and the wider for it.",
+            )  # fmt: skip
+
+    def augment(self) -> pd.DataFrame:
+        """One row a unit: respondents of each side, and each variable with its error, small units drawn in more.
+
+        Confidential: it never leaves as it is.
+        """
+        units = self.core.units
+        values, errors = predict_units(self.core)
+        table = {self.unit: list(self.keys)}
+        counts = {f"n_{side}": units.counts[:, s].astype(int) for s, side in enumerate(units.sides)}
+        scores = {name: values[:, i] for i, name in enumerate(units.names)}
+        spread = {f"{name}_error": errors[:, i] for i, name in enumerate(units.names)}
+        return pd.DataFrame({**table, **counts, **scores, **spread})
+
+
+def _bound_note(name: str, *, serious: bool) -> Note:
+    text = f"Units differ in {name} by no more than the sampling of respondents explains"
+    if serious:
+        return Note("variance_at_bound", "serious", name, f"{text}, so nothing can be said of what follows from it.")
+    return Note(
+        "variance_at_bound", "warning", name, f"{text}, once its causes are known. Intervals take this as given."
+    )
+
+
+def _reliability_rows(fit: TwoLevelFit, level: float) -> Iterator[Row]:
+    """ICC(1), and ICC(2) at the harmonic mean of respondents, with intervals on the scale of log-odds."""
+    units, p = fit.units, len(fit.mu)
+    for i in np.flatnonzero(units.side >= 0):
+        side = int(units.side[i])
+        counts = units.counts[units.counts[:, side] > 0, side]
+        typical = float(len(counts) / (1.0 / counts).sum())
+        pair = fit.variances_vcov[np.ix_([i, p + i], [i, p + i])]
+        for kind, n in {"icc1": 1.0, "icc2": typical}.items():
+            unit_size = np.array([1.0, n])
+            yield {
+                "lhs": units.names[i], "level": "unit", "group": units.sides[side], "kind": kind,
+                "label": "" if kind == "icc1" else f"{typical:.1f} respondents a unit",
+                **_share(fit.sigma_b[i, i], fit.sigma_w[i, i] / n, pair / np.outer(unit_size, unit_size), level),
+            }  # fmt: skip
+
+
+def _share(signal: float, noise: float, cov: FloatArray, level: float) -> Row:
+    """``signal / (signal + noise)`` with its delta-method error."""
+    from scipy.special import expit, logit, ndtri
+
+    share = signal / (signal + noise)
+    slope = np.array([noise, -signal]) / (signal + noise) ** 2
+    error = max(float(slope @ cov @ slope), 0.0) ** 0.5
+    row: Row = {"estimate": share, "std_error": error if error > 0.0 else np.nan}
+    if error > 0.0 and 0.0 < share < 1.0:
+        width = ndtri(0.5 + level / 2.0) * error / (share * (1.0 - share))
+        row |= {"conf_low": float(expit(logit(share) - width)), "conf_high": float(expit(logit(share) + width))}
+    return row
