@@ -1,7 +1,8 @@
 """The same model fitted to many sets of moments at once: stacked linear algebra in place of one search after another.
 
 All searches start at one fit, where the curvature H of the discrepancy is known and nearly right for every draw. In
-coordinates in which H is the identity, each draw climbs by limited-memory BFGS steps that need its gradient alone.
+coordinates in which H is the identity, each draw climbs by limited-memory BFGS steps that need its gradient alone; the
+few that are still on their way after some steps go on with their own expected information in place of H.
 With ``A_s`` the columns of A that are not empty, ``K = (I - A_ss)^-1`` and ``L = A_s K``, the total effects are
 ``B = I + L E_s'`` and, restricted to the observed variables (index o),
 
@@ -27,7 +28,7 @@ BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 TOLERANCE = 1e-16
-MAX_EVALUATIONS = 24
+COMMON_EVALUATIONS, OWN_EVALUATIONS = 14, 30
 _SMALLEST_SHARE = 1.0 / 16.0
 _REMEMBERED = 4
 
@@ -108,45 +109,91 @@ def search_all(problem: Problem, start: FloatArray, metric: FloatArray, draws: D
     index = np.flatnonzero(usable)
     if index.size and k:
         with np.errstate(all="ignore"):
-            moved, ended = _climb(problem, start, metric, draws.take(index))
-        x[index], index = moved, index[ended]
+            index = _search(problem, x, metric, draws, index)
     if index.size:
         value[index] = _values(problem, x[index], draws.take(index), log_det[index])
     return Ends(x, value, usable)
 
 
-def _climb(problem: Problem, start: FloatArray, metric: FloatArray, draws: Draws) -> tuple[FloatArray, BoolArray]:
+def _search(problem: Problem, x: FloatArray, metric: FloatArray, draws: Draws, index: IntArray) -> IntArray:
+    """Search with the common metric, then each draw with its own; puts the ends into x and returns which are minima."""
+    shared = _Metric(np.linalg.inv(np.linalg.cholesky(metric))[None])
+    x[index], done = _climb(problem, x[index], shared, draws.take(index), COMMON_EVALUATIONS)
+    left = index[~done]
+    if left.size:
+        inverse = _inverses(_information(problem, x[left], draws.take(left)))
+        usable = np.isfinite(_log_dets(inverse))
+        left = left[usable]
+    if not left.size:
+        return index[done]
+    roots = np.swapaxes(np.linalg.cholesky(inverse[usable]), -1, -2)
+    x[left], found = _climb(problem, x[left], _Metric(roots), draws.take(left), OWN_EVALUATIONS)
+    return np.sort(np.concatenate([index[done], left[found]]))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Metric:
+    """Inverse Cholesky factors of the curvature: one for all draws (1, k, k), or one each (m, k, k)."""
+
+    root: FloatArray
+
+    @property
+    def shared(self) -> bool:
+        return len(self.root) == 1
+
+    def whiten(self, slopes: FloatArray) -> FloatArray:
+        """Slopes in coordinates in which the curvature is the identity."""
+        turned = slopes @ self.root[0].T if self.shared else np.einsum("mij,mj->mi", self.root, slopes)
+        return np.asarray(turned)
+
+    def back(self, steps: FloatArray) -> FloatArray:
+        """Steps from those coordinates to the problem's."""
+        turned = steps @ self.root[0] if self.shared else np.einsum("mij,mi->mj", self.root, steps)
+        return np.asarray(turned)
+
+    def take(self, chosen: BoolArray) -> _Metric:
+        return self if self.shared else _Metric(self.root[chosen])
+
+
+def _climb(
+    problem: Problem, x: FloatArray, metric: _Metric, draws: Draws, evaluations: int
+) -> tuple[FloatArray, BoolArray]:
     """Quasi-Newton steps of all draws; where each stands at the end, and whether its gradient is zero."""
-    root = np.linalg.inv(np.linalg.cholesky(metric))
-    m, k = len(draws.cov), start.size
-    end, done = np.tile(start, (m, 1)), np.zeros(m, dtype=bool)
-    index = np.arange(m)
+    m, k = x.shape
+    end, done, index = x.copy(), np.zeros(m, dtype=bool), np.arange(m)
     base = _held_values(problem, draws)
-    x = end.copy()
-    slope = _scores(problem, x, base, draws) @ root.T
+    slope = metric.whiten(_scores(problem, x, base, draws))
     size = np.einsum("ij,ij->i", slope, slope)
     memory = _Memory(np.empty((0, m, k)), np.empty((0, m, k)), np.empty((0, m)))
     step, share = slope, np.ones(m)
-    for _ in range(MAX_EVALUATIONS):
+    for _ in range(evaluations):
         small = size < TOLERANCE
         leaving = small | (share < _SMALLEST_SHARE) | ~np.isfinite(size)
         if leaving.any():
-            end[index[leaving]] = x[leaving] + step[leaving] @ root
+            last = np.where(small[:, None], metric.back(step), 0.0)
+            end[index[leaving]] = (x + last)[leaving]
             done[index[leaving]] = small[leaving]
             stay = ~leaving
-            index, x, slope, size = index[stay], x[stay], slope[stay], size[stay]
-            step, share, base, draws, memory = step[stay], share[stay], base[stay], draws.take(stay), memory.take(stay)
+            index, x, slope, size, step = index[stay], x[stay], slope[stay], size[stay], step[stay]
+            share, base, draws, memory, metric = (
+                share[stay],
+                base[stay],
+                draws.take(stay),
+                memory.take(stay),
+                metric.take(stay),
+            )
         if not index.size:
             break
         moved = share[:, None] * step
-        trial = x + moved @ root
-        trial_slope = _scores(problem, trial, base, draws) @ root.T
+        trial = x + metric.back(moved)
+        trial_slope = metric.whiten(_scores(problem, trial, base, draws))
         trial_size = np.einsum("ij,ij->i", trial_slope, trial_slope)
         better = trial_size < size
         memory = memory.add(moved, slope - trial_slope, better)
         x, slope = np.where(better[:, None], trial, x), np.where(better[:, None], trial_slope, slope)
         size, share = np.where(better, trial_size, size), np.where(better, 1.0, 0.5 * share)
         step = np.where(better[:, None], memory.direction(slope), step)
+    end[index] = x
     return end, done
 
 
@@ -268,6 +315,30 @@ def _scores(problem: Problem, x: FloatArray, base: FloatArray, draws: Draws) -> 
     if state.mean is not None:
         of_effects += lean[:, :, None] * state.mean[:, None, sources]
     return _gathered(problem, of_effects, of_covariances, lean)
+
+
+def _information(problem: Problem, x: FloatArray, draws: Draws) -> FloatArray:
+    """Expected information of each draw, for one row of data, in coordinates: (m, k, k); see :mod:`spc.sem.ml`."""
+    place, p, rows = problem.place, problem.place.n_observed, problem.active
+    state = _state(problem, x, _held_values(problem, draws))
+    part, i, j = place.part[rows], place.row[rows], place.column[rows]
+    at = np.searchsorted(place.sources, j)
+    total = np.zeros((len(x), p, len(place.variables)))
+    total[:, np.arange(p), np.arange(p)] = 1.0
+    total[:, :, place.sources] += state.reach[:, :p]
+    onto = state.cross @ _turned(state.core)
+    way_p, way_q = total[:, :, i], total[:, :, j] * np.where(i == j, 0.5, 1.0)
+    way_q[:, :, part == DIRECTED] = onto[:, :, at[part == DIRECTED]]
+    way_q[:, :, part == INTERCEPT] = 0.0
+    inverse = _inverses(state.sigma)
+    wp, wq = inverse @ way_p, inverse @ way_q
+    crossed = _turned(way_p) @ wq
+    found = (_turned(way_p) @ wp) * (_turned(way_q) @ wq) + crossed * _turned(crossed)
+    if state.mean is not None:
+        weight = np.where(part == DIRECTED, state.mean[:, j], np.where(part == INTERCEPT, 1.0, 0.0))
+        way_mu = way_p * weight[:, None, :]
+        found += _turned(way_mu) @ inverse @ way_mu
+    return found if problem.plain else problem.map.T @ found @ problem.map
 
 
 def _gathered(problem: Problem, effects: FloatArray, covariances: FloatArray, lean: FloatArray) -> FloatArray:
