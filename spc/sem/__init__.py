@@ -3,12 +3,20 @@
 from spc.sem.bootstrap import Bootstrap, bootstrap
 from spc.sem.compare import Comparison, compare
 from spc.sem.effects import Effects, effects
+from spc.sem.export import export_names, to_lavaan, to_mplus
 from spc.sem.fit import Options, SemFit, fit, refit
+from spc.sem.htmt import Htmt, htmt
 from spc.sem.measures import Baseline, fit_measures
+from spc.sem.misfit import Misfit, misfit
 from spc.sem.modification import modification_indices
 from spc.sem.optimise import Solution
+from spc.sem.predict import predict
 from spc.sem.release import ReleaseTest, release_test
+from spc.sem.scores import factor_scores
+from spc.sem.small_sample import SmallSampleTest, small_sample_test
+from spc.sem.structural import StructuralFit, structural_fit
 from spc.sem.tables import implied_moments, r_square, residuals, standardized
+from spc.sem.validity import LatentReliability, reliability
 from spc.sem.wald import WaldTest, wald_test
 
 __all__ = [
@@ -16,22 +24,37 @@ __all__ = [
     "Bootstrap",
     "Comparison",
     "Effects",
+    "Htmt",
+    "LatentReliability",
+    "Misfit",
     "Options",
     "ReleaseTest",
     "SemFit",
+    "SmallSampleTest",
     "Solution",
+    "StructuralFit",
     "WaldTest",
     "bootstrap",
     "compare",
     "effects",
+    "export_names",
+    "factor_scores",
     "fit",
     "fit_measures",
+    "htmt",
     "implied_moments",
+    "misfit",
     "modification_indices",
+    "predict",
     "r_square",
     "refit",
     "release_test",
+    "reliability",
     "residuals",
+    "small_sample_test",
     "standardized",
+    "structural_fit",
+    "to_lavaan",
+    "to_mplus",
     "wald_test",
 ]
