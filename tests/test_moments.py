@@ -110,3 +110,32 @@ def test_unknown_means_cannot_be_merged():
     published = Moments(["a"], 10, None, [[1.0]])
     with pytest.raises(DataError, match="unknown means"):
         published.merge(published)
+
+
+def test_moments_of_order_four_follow_their_definition() -> None:
+    frame = pd.DataFrame(np.random.default_rng(4).exponential(size=(40, 3)) + 1e4, columns=["a", "b", "c"])
+    z = frame.to_numpy() - frame.to_numpy().mean(axis=0)
+    pairs = [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (2, 2)]
+    both = np.column_stack([z, *(z[:, i] * z[:, j] for i, j in pairs)])
+    higher = Moments.from_frame(frame, higher=True).higher
+    np.testing.assert_allclose(higher, np.cov(both, rowvar=False, ddof=0), rtol=1e-9, atol=1e-9)
+    assert Moments.from_frame(frame).higher is None
+
+
+@given(st.integers(2, 30), st.integers(0, 1000))
+def test_moments_of_order_four_merge_and_restrict(cut: int, seed: int) -> None:
+    frame = pd.DataFrame(np.random.default_rng(seed).gamma(2.0, size=(40, 3)) - 50.0, columns=["a", "b", "c"])
+    whole = Moments.from_frame(frame, higher=True)
+    first = Moments.from_frame(frame[:cut], higher=True)
+    merged = first.merge(Moments.from_frame(frame[["c", "a", "b"]][cut:], higher=True))
+    assert merged.higher is not None and whole.higher is not None
+    np.testing.assert_allclose(merged.higher, whole.higher, rtol=1e-8, atol=1e-9 * np.abs(whole.higher).max())
+    np.testing.assert_allclose(
+        whole.restrict(["c", "a"]).higher, Moments.from_frame(frame, ["c", "a"], higher=True).higher, rtol=1e-9
+    )
+    assert first.merge(Moments.from_frame(frame[cut:])).higher is None
+
+
+def test_moments_of_order_four_need_their_shape() -> None:
+    with pytest.raises(DataError, match="5 x 5"):
+        Moments(["a", "b"], 10, [0.0, 0.0], np.eye(2), higher=np.eye(4))

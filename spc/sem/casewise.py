@@ -46,8 +46,13 @@ class Loads:
 class Evidence(Protocol):
     """Variation of the rows, in balanced units."""
 
-    def meat(self, loads: Loads, shift: FloatArray | None, *, given_x: bool) -> FloatArray:
-        """Covariances of the scores of single rows (r, r), deviations measured from the mean less ``shift``."""
+    def meat(
+        self, loads: Loads, shift: FloatArray | None, *, given_x: bool, score: FloatArray | None = None
+    ) -> FloatArray:
+        """Mean products of the scores of single rows (r, r).
+
+        Deviations are measured from the mean less ``shift``, and scores from their mean less ``score``.
+        """
 
     def spread(self, weight: FloatArray, index: IntArray, *, given_x: bool) -> float:
         """``tr(Gamma V) `` of the covariances of the variables at ``index``, V their normal weight at ``weight``.
@@ -84,11 +89,15 @@ class Rows:
             return 1.0 / n
         return self.starts.size / (self.starts.size - 1.0) / n
 
-    def meat(self, loads: Loads, shift: FloatArray | None, *, given_x: bool) -> FloatArray:
+    def meat(
+        self, loads: Loads, shift: FloatArray | None, *, given_x: bool, score: FloatArray | None = None
+    ) -> FloatArray:
         """See :class:`Evidence`."""
         z, fitted = self.deviations, self.predicted if given_x else None
         r = loads.left.shape[1]
         total, centre = np.zeros((r, r)), self._centre(loads, shift, fitted)
+        if score is not None:
+            centre -= score
         for block, starts in self._blocks(r):
             part = z[block] if shift is None else z[block] + shift
             scores = part @ loads.left
@@ -215,7 +224,9 @@ class Fourth:
     residual: FloatArray
     p: int
 
-    def meat(self, loads: Loads, shift: FloatArray | None, *, given_x: bool) -> FloatArray:
+    def meat(
+        self, loads: Loads, shift: FloatArray | None, *, given_x: bool, score: FloatArray | None = None
+    ) -> FloatArray:
         """See :class:`Evidence`."""
         p, gamma = self.p, self.residual if given_x else self.gamma
         if shift is not None and not given_x:
@@ -226,7 +237,8 @@ class Fourth:
         forms[p:] = loads.left[first] * loads.right[second]
         apart = first != second
         forms[p:][apart] += (loads.left[second] * loads.right[first])[apart]
-        return np.asarray(forms.T @ gamma @ forms)
+        meat = forms.T @ gamma @ forms
+        return np.asarray(meat if score is None else meat + np.outer(score, score))
 
     def spread(self, weight: FloatArray, index: IntArray, *, given_x: bool) -> float:
         """See :class:`Evidence`."""

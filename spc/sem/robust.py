@@ -97,22 +97,30 @@ def sandwich(
     vcov : (k, k) array
     Correction
     """
-    place, way_of = problem.place, problem.active
-    way = directions(place, point.at, way_of, place.n_observed)
-    w = point.inverse
-    loads = Loads(w @ way.p, w @ way.q, None if way.mu is None else w @ way.mu)
-    _, information = score_and_information(place, point, problem.sample, way_of)
     satorra_bentler = kind == "MLM"
-    bread = information if satorra_bentler else information + curvature(place, point, problem.sample, way_of)
-    meat = known.meat(loads, None if satorra_bentler else point.residual_mean, given_x=satorra_bentler)
-    bread, meat = _mapped(problem, bread), _mapped(problem, meat)
+    bread, meat = _bread_and_meat(problem, point, known, satorra_bentler=satorra_bentler)
     half = np.linalg.solve(bread, meat)
     vcov = np.linalg.solve(bread, half.T) / problem.divisor
     if test_by_h1:
         half = np.linalg.solve(_mapped(problem, _saturated(problem, point)), meat)
-    vcov = 0.5 * (vcov + vcov.T)
     correct = _satorra_bentler if satorra_bentler else _yuan_bentler
-    return np.asarray(vcov), correct(problem, point, known, covariates, float(np.trace(half)))
+    return 0.5 * (vcov + vcov.T), correct(problem, point, known, covariates, float(np.trace(half)))
+
+
+def _bread_and_meat(
+    problem: Problem, point: Point, known: Evidence, *, satorra_bentler: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Information and products of scores, in coordinates."""
+    place, active, w = problem.place, problem.active, point.inverse
+    way = directions(place, point.at, active, place.n_observed)
+    loads = Loads(w @ way.p, w @ way.q, None if way.mu is None else w @ way.mu)
+    score, bread = score_and_information(place, point, problem.sample, active)
+    if satorra_bentler:
+        meat = known.meat(loads, None, given_x=True)
+    else:
+        bread = bread + curvature(place, point, problem.sample, active)
+        meat = known.meat(loads, point.residual_mean, given_x=False, score=score)
+    return _mapped(problem, bread), _mapped(problem, meat)
 
 
 def sandwich_kind(estimator: str, cluster: str | None) -> tuple[Kind, bool]:

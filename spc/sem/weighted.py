@@ -40,6 +40,7 @@ __all__ = [
 Method = Literal["GLS", "ULS", "WLS"]
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 500
+SMALLEST_EIGENVALUE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +111,14 @@ def weight_matrix(method: Method, problem: Problem, gamma: FloatArray | None) ->
     assert gamma is not None
     unit = np.sqrt(gamma.diagonal())
     scaled = gamma / np.outer(unit, unit)
-    root = cholesky(scaled - 1e-10 * np.eye(len(scaled)), "The weight matrix of WLS", names)
-    return Weight(method, np.linalg.cholesky(scaled) * unit[:, None] if root.size else root, means)
+    cholesky(scaled - SMALLEST_EIGENVALUE * np.eye(len(scaled)), "The covariance matrix of the moments", names)
+    return Weight(method, np.linalg.cholesky(scaled) * unit[:, None], means)
 
 
 def _own_units(problem: Problem, means: int) -> Weight:
     scale = problem.scale[: problem.place.n_observed]
     first, second = np.triu_indices(scale.size)
-    unit = np.concatenate([scale[: means or 0], scale[first] * scale[second]])
+    unit = np.concatenate([scale[:means], scale[first] * scale[second]])
     size = float(np.sqrt(np.mean(unit**2)))
     return Weight("ULS", unit / size, means, size**2)
 
