@@ -60,6 +60,9 @@ class Evidence(Protocol):
         That is half of the mean of ``tr((weight (zz' - S))^2)``.
         """
 
+    def spread_alone(self, weights: FloatArray, index: IntArray, *, given_x: bool) -> float:
+        """Sum of the spreads of the variables at ``index``, each by itself with its weight."""
+
     def spread_means(self, weight: FloatArray, *, given_x: bool) -> float:
         """``tr(weight cov(z))`` of the deviations themselves."""
 
@@ -150,6 +153,16 @@ class Rows:
             sums = products if starts is None else np.add.reduceat(products, starts, axis=0)
             total += float(((sums * sums) @ unit).sum())
         return total * self.factor
+
+    def spread_alone(self, weights: FloatArray, index: IntArray, *, given_x: bool) -> float:
+        """See :class:`Evidence`."""
+        squares = self.deviations[:, index] ** 2
+        if given_x and self.predicted is not None:
+            squares -= self.predicted[:, index] ** 2
+        squares -= squares.mean(axis=0)
+        if self.starts is not None:
+            squares = np.add.reduceat(squares, self.starts, axis=0)
+        return 0.5 * float(np.einsum("ij,ij->j", squares, squares) @ weights**2) * self.factor
 
     def spread_means(self, weight: FloatArray, *, given_x: bool) -> float:
         """See :class:`Evidence`."""
@@ -244,6 +257,12 @@ class Fourth:
         """See :class:`Evidence`."""
         part = self._products(index, given_x=given_x)
         return float(np.vdot(part, normal_weight(weight)))
+
+    def spread_alone(self, weights: FloatArray, index: IntArray, *, given_x: bool) -> float:
+        """See :class:`Evidence`."""
+        first, second = np.triu_indices(self.p)
+        gamma = self.residual if given_x else self.gamma
+        return 0.5 * float(gamma.diagonal()[self.p :][first == second][index] @ weights**2)
 
     def spread_means(self, weight: FloatArray, *, given_x: bool) -> float:
         """See :class:`Evidence`."""

@@ -158,13 +158,9 @@ def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates
     whole = known.spread(point.inverse, everything, given_x=True)
     if place.meanstructure:
         whole += known.spread_means(point.inverse, given_x=True)
-    cov, groups = problem.sample.cov, independent_blocks(problem, covariates)
-    apart = np.zeros_like(cov)
-    for group in groups:
-        apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
-    free = _estimated(problem, groups)
-    base = known.spread(apart, everything, given_x=True)
-    base -= sum(known.spread(apart[np.ix_(group, group)], group, given_x=True) for group in free)
+    free = _estimated(problem, independent_blocks(problem, covariates))
+    base = known.spread(_apart(problem, independent_blocks(problem, covariates)), everything, given_x=True)
+    base -= _spread_of_blocks(known, _apart(problem, free), free, given_x=True)
     return Correction(
         "satorra_bentler", whole - taken, _factor(whole - taken, problem), ratio(base, _df(problem, free))
     )
@@ -180,10 +176,8 @@ def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: I
     if place.meanstructure:
         whole += known.spread_means(inverse, given_x=True)
     free = _estimated(problem, independent_blocks(problem, covariates))
-    base, apart = whole, np.zeros_like(cov)
-    for group in free:
-        apart[np.ix_(group, group)] = np.linalg.inv(cov[np.ix_(group, group)])
-        base -= known.spread(apart[np.ix_(group, group)], group, given_x=False)
+    apart = _apart(problem, free)
+    base = whole - _spread_of_blocks(known, apart, free, given_x=False)
     if place.meanstructure:
         base -= known.spread_means(apart, given_x=False)
     return Correction(
@@ -197,6 +191,28 @@ def independent_blocks(problem: Problem, covariates: IntArray) -> list[IntArray]
     outcomes = np.setdiff1d(np.arange(problem.place.n_observed), covariates)
     blocks = [np.array([j]) for j in outcomes]
     return [*blocks, covariates] if covariates.size else blocks
+
+
+def _apart(problem: Problem, blocks: list[IntArray]) -> FloatArray:
+    """Inverse of the sample covariances within blocks; zero elsewhere."""
+    cov = problem.sample.cov
+    apart = np.zeros_like(cov)
+    alone = [int(block[0]) for block in blocks if block.size == 1]
+    apart[alone, alone] = 1.0 / cov.diagonal()[alone]
+    for block in blocks:
+        if block.size > 1:
+            apart[np.ix_(block, block)] = np.linalg.inv(cov[np.ix_(block, block)])
+    return apart
+
+
+def _spread_of_blocks(known: Evidence, apart: FloatArray, blocks: list[IntArray], *, given_x: bool) -> float:
+    """Sum of the spreads of the blocks."""
+    alone = np.array([block[0] for block in blocks if block.size == 1], dtype=np.intp)
+    total = known.spread_alone(apart.diagonal()[alone], alone, given_x=given_x)
+    for block in blocks:
+        if block.size > 1:
+            total += known.spread(apart[np.ix_(block, block)], block, given_x=given_x)
+    return total
 
 
 def _estimated(problem: Problem, blocks: list[IntArray]) -> list[IntArray]:

@@ -125,3 +125,18 @@ def test_normal_covariances_are_those_of_normal_rows() -> None:
     np.testing.assert_allclose(normal_covariances(cov, means=False), expected)
     np.testing.assert_allclose(normal_covariances(cov, means=True)[:2, :2], cov)
     assert vech(cov).tolist() == [2.0, 0.6, 1.0]
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+@pytest.mark.parametrize("given_x", [False, True])
+def test_spreads_alone_are_those_of_single_variables(data: pd.DataFrame, cluster: bool, given_x: bool) -> None:
+    seen, moments = cases(data, cluster)
+    index, weights = np.array([1, 3, 0]), np.array([0.5, 2.0, 1.5])
+    expected = sum(
+        seen.spread(np.array([[w]]), np.array([j]), given_x=given_x) for w, j in zip(weights, index, strict=True)
+    )
+    assert seen.spread_alone(weights, index, given_x=given_x) == pytest.approx(expected, rel=1e-10)
+    if not cluster and moments.higher is not None:
+        problem = prepare(model("y1 ~ x1 + x2\ny2 ~ x1", meanstructure=True), moments, "normal")
+        other = fourth(problem, moments.higher, moments.cov)
+        assert other.spread_alone(weights, index, given_x=given_x) == pytest.approx(expected, rel=1e-8)
