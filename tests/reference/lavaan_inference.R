@@ -160,7 +160,7 @@ booted <- sem(three, hs)
 replicates <- bootstrapLavaan(booted, R = 1000)
 stine <- bootstrapLavaan(booted, R = 300, type = "bollen.stine", FUN = fitMeasures, fit.measures = "chisq")
 resampled <- list(
-  model = unbox(three), variables = paste0("x", 1:9), data = hs[paste0("x", 1:9)], names = colnames(replicates),
+  model = unbox(three), variables = paste0("x", 1:9), data = hs[paste0("x", 1:9)], names = names(coef(booted)),
   std_error = unname(apply(replicates, 2, sd)), mean = unname(colMeans(replicates)),
   stine_mean = unbox(mean(stine)), stine_sd = unbox(sd(stine)), stine_p = unbox(mean(stine >= fitMeasures(booted, "chisq")))
 )
