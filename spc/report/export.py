@@ -17,7 +17,7 @@ from spc.results import Result
 
 __all__ = ["Outcome", "csv_text", "write_study", "write_tables"]
 
-_DIGITS = "%.12g"
+_DIGITS = "%.9g"
 """Beyond these digits a number tells of the order of its sums, not of the data."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

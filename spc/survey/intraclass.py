@@ -217,7 +217,7 @@ def random_intercept(sums: UnitSums, level: float) -> RandomIntercept:
     def deviance(icc: float) -> float:
         return _profile(sums, icc)[0]
 
-    icc = _lowest(deviance)
+    icc = _polished(sums, _lowest(deviance))
     lowest, mean, within = _profile(sums, icc)
     bar = lowest + float(ndtri(0.5 + level / 2)) ** 2
     low, high = _crossing(deviance, bar, icc, 0.0), _crossing(deviance, bar, icc, 1 - 1e-12)
@@ -248,6 +248,25 @@ def _lowest(deviance: Callable[[float], float]) -> float:
     ends = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
     found = minimize_scalar(deviance, bounds=ends, method="bounded", options={"xatol": 1e-12})
     return float(found.x) if found.fun < values[0] else 0.0
+
+
+def _polished(sums: UnitSums, icc: float) -> float:
+    """The minimum to the last digits, where the slope of the deviance changes sign; values alone give half of them."""
+    from scipy.optimize import brentq
+
+    low, high = icc - 1e-6 * icc, icc + 1e-6 * min(icc, 1 - icc)
+    if not (0 < low < high < 1) or _slope(sums, low) * _slope(sums, high) >= 0:
+        return icc
+    return float(brentq(lambda at: _slope(sums, at), low, high, xtol=1e-16, rtol=1e-15))
+
+
+def _slope(sums: UnitSums, icc: float) -> float:
+    """Derivative of the profile deviance by the ratio of between to within variance."""
+    theta = icc / (1 - icc)
+    _, mean, within = _profile(sums, icc)
+    weights = sums.sizes / (1 + sums.sizes * theta)
+    apart = float(weights**2 @ (sums.means - mean) ** 2)
+    return float(weights.sum() - (weights**2).sum() / weights.sum() - apart / within)
 
 
 def _crossing(deviance: Callable[[float], float], bar: float, inside: float, end: float) -> float:

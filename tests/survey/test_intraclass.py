@@ -172,3 +172,12 @@ def test_intervals_hold_their_level(icc, sizes):
     assert 0.93 <= coverage(2000, sizes, icc, reml_interval) <= 0.975
     if len(set(sizes)) == 1:
         assert 0.935 <= coverage(2000, sizes, icc, anova_interval) <= 0.965
+
+
+def test_the_order_of_units_changes_nothing_but_the_last_digits():
+    rng = np.random.default_rng(3)
+    sizes, means = rng.integers(3, 20, 30), rng.normal(4, 0.5, 30)
+    forward = random_intercept(UnitSums(sizes, means, 300.0), 0.95)
+    backward = random_intercept(UnitSums(sizes[::-1], means[::-1], 300.0), 0.95)
+    assert 0 < forward.icc < 1
+    assert backward.icc == pytest.approx(forward.icc1, rel=1e-12)
