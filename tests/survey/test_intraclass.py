@@ -180,4 +180,4 @@ def test_the_order_of_units_changes_nothing_but_the_last_digits():
     forward = random_intercept(UnitSums(sizes, means, 300.0), 0.95)
     backward = random_intercept(UnitSums(sizes[::-1], means[::-1], 300.0), 0.95)
     assert 0 < forward.icc < 1
-    assert backward.icc == pytest.approx(forward.icc1, rel=1e-12)
+    assert backward.icc == pytest.approx(forward.icc, rel=1e-12)
