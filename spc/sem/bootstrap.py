@@ -13,21 +13,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.errors import DataError, EstimationError, UnsupportedError, UsageError
+from spc.errors import DataError, EstimationError, NotPositiveDefiniteError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
 from spc.resample import progress
 from spc.results import Note, Provenance, Replicates
 from spc.sem.batch import Draws, search_all
 from spc.sem.defined import defined_slopes, defined_values, label_rows
-from spc.sem.fit import SemFit, refit
+from spc.sem.fit import SemFit
 from spc.sem.intervals import bca_interval, percentile_interval, two_sided
 from spc.sem.ml import curvature, score_and_information
-from spc.sem.problem import Problem, label_slopes
+from spc.sem.optimise import Search, search
+from spc.sem.problem import Problem, label_slopes, with_moments
 from spc.sem.ram import IntArray, directions, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
 from spc.sem.scope import require_complete_ml
 from spc.sem.standardize import standardised_values
+from spc.sem.start import WAYS, start_values
 
 __all__ = ["Bootstrap", "bootstrap"]
 
@@ -179,7 +181,7 @@ def bootstrap(
     """Refit a model to resampled data.
 
     All draws of a block are fitted at once, see :mod:`spc.sem.batch`; a draw that does not end there is searched on its
-    own. Draws that fail in the end are left out and counted.
+    own. Draws that fail in the end, most of them because their estimates run off to infinity, are left out and counted.
 
     Parameters
     ----------
@@ -381,13 +383,28 @@ def _run(fit: SemFit, redraw: Redraw, metric: FloatArray, draws: int, units: int
         chisq[block.start : block.stop] = divisor * np.maximum(ends.value, 0.0)
         failures["NotPositiveDefiniteError"] += int((~ends.usable).sum())
         for at in np.flatnonzero(ends.usable & ~ends.converged):
-            try:
-                found = refit(fit, _as_moments(problem, drawn, int(at)))
-            except EstimationError as error:
-                failures[type(error).__name__] += 1
+            end = _alone(problem, start, _as_moments(problem, drawn, int(at)))
+            if end is None:
+                failures["NonConvergenceError"] += 1
                 continue
-            theta[block[at]], chisq[block[at]] = found.theta, divisor[at] * max(found.value, 0.0)
+            theta[block[at]], chisq[block[at]] = problem.theta(end.x), divisor[at] * max(end.point.value, 0.0)
     return _Found(theta, chisq, +failures)
+
+
+def _alone(problem: Problem, start: FloatArray, moments: Moments) -> Search | None:
+    """One draw searched on its own: from the fit, then from each set of start values; None where none of them ends.
+
+    No trust region follows it down a valley without end: a draw whose minimum lies at infinity has no estimates.
+    """
+    try:
+        drawn = with_moments(problem, moments)
+    except NotPositiveDefiniteError:
+        return None
+    for begin in (start, *(start_values(drawn, way) for way in WAYS)):
+        end = search(drawn, begin)
+        if end is not None and end.converged:
+            return end
+    return None
 
 
 def _as_moments(problem: Problem, drawn: Draws, at: int) -> Moments:
@@ -490,7 +507,7 @@ def _notes(result: Bootstrap) -> Sequence[Note]:
             f"In {improper:.1%} of the draws a variance is negative. These draws are kept, since leaving them out "
             "would shift every interval.",
         ))  # fmt: skip
-    if len(result.numbers) < 1000:
+    if result.draws < 1000:
         notes.append(Note(
             "few_draws", "info", "bootstrap",
             f"The ends of the intervals rest on {len(result.numbers)} draws and move visibly with the seed; "

@@ -19,7 +19,6 @@ from spc import resample
 from spc.errors import (
     DataError,
     EstimationError,
-    NonConvergenceError,
     SpcWarning,
     UnsupportedError,
     UsageError,
@@ -237,15 +236,12 @@ def test_failed_draws_are_counted_and_left_out(monkeypatch: pytest.MonkeyPatch) 
         value[:3], usable[0] = np.nan, False
         return Ends(ends.x, value, usable)
 
-    def stuck(fitted: SemFit, moments: Moments) -> Any:
-        raise NonConvergenceError("stuck")
-
     monkeypatch.setattr(MODULE, "BLOCK", 10)
     whole = bootstrap(three(), HS, draws=20, seed=1)
     monkeypatch.setattr(MODULE, "search_all", failing)
     rescued = bootstrap(three(), HS, draws=20, seed=1)
     assert rescued.replicates.failures == {"NotPositiveDefiniteError": 2}
-    monkeypatch.setattr(MODULE, "refit", stuck)
+    monkeypatch.setattr(MODULE, "search", lambda problem, start: None)
     result = bootstrap(three(), HS, draws=20, seed=1)
     assert result.replicates.failures == {"NotPositiveDefiniteError": 2, "NonConvergenceError": 4}
     assert result.numbers.tolist() == [*range(3, 10), *range(13, 20)]
@@ -256,6 +252,16 @@ def test_failed_draws_are_counted_and_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert "6 of 20" in note.text
     assert "NonConvergenceError: 4" in note.text
     assert result.glance()["failed"].iloc[0] == 6
+
+
+def test_draws_without_a_minimum_are_failures_not_estimates() -> None:
+    """Twenty-five rows of weak items: in some draws the best loading is infinite."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(25, 1)) + rng.normal(size=(25, 4)), columns=list("abcd"))
+    drawn = bootstrap(fit("f =~ a + b + c + d", frame), frame, draws=300)
+    assert 0 < sum(drawn.replicates.failures.values()) < 15
+    assert np.abs(drawn.replicates.values).max() < 1000.0
+    assert len(drawn.replicates.values) == len(drawn.chisq) == len(drawn.numbers)
 
 
 def test_mostly_failed_draws_are_an_error() -> None:
