@@ -25,7 +25,8 @@ from spc.sem.saturated import Saturated, available_moments, logl, saturated
 from spc.spec.table import Model
 
 __all__ = [
-    "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "observed_information", "score",
+    "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
+    "observed_information", "score",
     "usable",
 ]  # fmt: skip
 
@@ -49,12 +50,18 @@ class Answers:
         Log-likelihood of unrestricted means and covariances.
     covariates : float
         The part of both that belongs to covariates held at their sample moments.
+    rows : Patterns or None
+        Every row apart, where errors and tests allow for data that are not normal.
+    cluster : (N,) int array or None
+        Number of the cluster of each of these rows.
     """
 
     patterns: Patterns
     logl: float
     unrestricted_logl: float
     covariates: float
+    rows: Patterns | None = None
+    cluster: IntArray | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -153,7 +160,7 @@ def score(problem: Problem, spot: Spot) -> FloatArray:
     return np.asarray(result if problem.plain else problem.map.T @ result)
 
 
-def _jacobian(problem: Problem, spot: Spot) -> FloatArray:
+def jacobian_of(problem: Problem, spot: Spot) -> FloatArray:
     """Derivatives of means, then of ``vech(sigma)``, in coordinates."""
     p = problem.place.n_observed
     way = directions(problem.place, spot.at, problem.active, p)
@@ -166,7 +173,7 @@ def _jacobian(problem: Problem, spot: Spot) -> FloatArray:
 
 def observed_information(problem: Problem, data: Incomplete, spot: Spot) -> FloatArray:
     """Half of the Hessian of F in coordinates, for one row of data."""
-    jacobian = _jacobian(problem, spot)
+    jacobian = jacobian_of(problem, spot)
     bend = _bend(problem.place, spot, problem.active)
     if not problem.plain:
         bend = problem.map.T @ bend @ problem.map
@@ -259,14 +266,14 @@ def _metric_of(without: Saturated, problem: Problem, data: Incomplete) -> FloatA
     """Expected information of means and covariances at the saturated moments, in units of the problem."""
     p = problem.place.n_observed
     if without.information is None:
-        return information_in_moments(data, np.linalg.inv(problem.sample.cov))
+        return information_in_moments(data, np.asarray(np.linalg.inv(problem.sample.cov)))
     ratio = problem.scale[:p] / without.scale
     unit = np.concatenate([ratio, vech(np.outer(ratio, ratio))])
     return np.asarray(without.information * np.outer(unit, unit))
 
 
 def _projected(problem: Problem, spot: Spot, shape: FloatArray) -> FloatArray:
-    jacobian = _jacobian(problem, spot)
+    jacobian = jacobian_of(problem, spot)
     return np.asarray(jacobian.T @ shape @ jacobian)
 
 

@@ -25,6 +25,7 @@ from spc.results import Estimates, Note, Provenance, fingerprint
 from spc.sem import diagnose
 from spc.sem.casewise import Evidence
 from spc.sem.fiml import Answers, climb, covariate_logl, independence_chisq, usable
+from spc.sem.fiml_robust import CompleteTest, complete_test, rows_apart, sandwich_of_rows, single_rows
 from spc.sem.measures import Baseline, baseline, covariates_of, glance_row
 from spc.sem.ml import Point, discrepancy
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
@@ -110,6 +111,16 @@ class SemFit:
         """Completely standardised values of all rows of the table."""
         balanced = self.values * self.problem.multiplier
         return frozen_array(standardised_values(self.problem.place, balanced, self.point.at))
+
+    @cached_property
+    def complete_test(self) -> CompleteTest | None:
+        """What the test would be on complete data, under ``missing="fiml"``; None else."""
+        if self.answers is None:
+            return None
+        df = (diagnose.n_moments(self.problem.place) - self.problem.size, self.baseline.df)
+        x, covariates = self.problem.coordinates(self.solution.theta), covariates_of(self.model)
+        with one_blas_thread():
+            return complete_test(self.problem, self.answers, x, covariates, df)
 
     @cached_property
     def _notes(self) -> tuple[Note, ...]:
@@ -304,17 +315,41 @@ def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options:
             raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
         raise _not_converged(problem, end)
     result = _finish(model, without.moments, problem, options, (end, "converged"), without.moments.n)
-    return replace(
+    result = replace(
         result,
         baseline=Baseline(independence_chisq(patterns, without, covariates_of(model)), baseline(problem, model).df),
         found=(*result.found, *notes),
         answers=_answers(problem, patterns, without, end),
     )
+    plain = options.estimator == "ML" and options.cluster is None
+    return result if plain else _robust_answers(result, data, end)
 
 
 def _answers(problem: Problem, patterns: Patterns, without: Saturated, end: Search) -> Answers:
     reached = without.logl - 0.5 * problem.n * end.point.value
     return Answers(patterns, reached, without.logl, covariate_logl(patterns, problem.place.exogenous))
+
+
+def _robust_answers(result: SemFit, data: pd.DataFrame | Moments | Patterns, end: Search) -> SemFit:
+    """The same estimates with the sandwich and the scaled test of MLR or clusters."""
+    if result.answers is None or not isinstance(data, pd.DataFrame):
+        raise UnsupportedError("Robust errors need the rows themselves: give a pandas DataFrame.")
+    problem, options, patterns = result.problem, result.options, result.answers.patterns
+    values, numbers = single_rows(data, result.model, options.cluster)
+    rows = rows_apart(patterns.names, values)
+    df = (diagnose.n_moments(problem.place) - problem.size, result.baseline.df)
+    by_h1 = sandwich_kind(options.estimator, options.cluster)[1]
+    spread, correction = sandwich_of_rows(
+        problem, patterns, end, rows, covariates_of(result.model), df, numbers, test_by_h1=by_h1
+    )
+    notes = () if options.cluster is None or numbers is None else few_clusters(options.cluster, numbers)
+    return replace(
+        result,
+        vcov=frozen_array(problem.spread(spread)),
+        correction=correction,
+        answers=replace(result.answers, rows=rows, cluster=numbers),
+        found=(*result.found, *notes),
+    )
 
 
 def _refit_weighted(fitted: SemFit, problem: Problem, moments: Moments) -> Solution:

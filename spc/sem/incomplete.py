@@ -24,7 +24,10 @@ from spc.linalg import FloatArray
 from spc.moments import Patterns
 from spc.sem.ram import IntArray
 
-__all__ = ["Incomplete", "Likelihood", "curvature_in_moments", "information_in_moments", "lay_out", "likelihood"]
+__all__ = [
+    "Incomplete", "Likelihood", "curvature_in_moments", "information_in_moments", "lay_out", "likelihood",
+    "variation_in_moments",
+]  # fmt: skip
 
 _BLOCK = 4_000_000
 
@@ -245,6 +248,42 @@ def curvature_in_moments(data: Incomplete, at: Likelihood) -> FloatArray:
     both *= np.where(rows == columns, 0.5, 1.0)
     result[:p, p:], result[p:, :p] = both, both.T
     return result / data.total
+
+
+def variation_in_moments(rows: Incomplete, at: Likelihood, cluster: IntArray | None = None) -> FloatArray:
+    """Second moments of the scores of single rows: means, then ``vech(sigma)``.
+
+    Parameters
+    ----------
+    rows : Incomplete
+        Every row a pattern of its own.
+    at : Likelihood
+        Of these rows.
+    cluster : (N,) int array, optional
+        Number of each row's cluster; scores are summed within clusters then, and the factor c / (c - 1) allows for
+        c clusters.
+
+    Returns
+    -------
+    (p + p(p+1)/2, same) array
+        For one row of data.
+    """
+    p = len(at.inverse)
+    first, second = np.triu_indices(p)
+    half = np.where(first == second, 0.5, 1.0)
+    size = p + half.size
+    sums = np.zeros((0 if cluster is None else int(cluster.max()) + 1, size))
+    result = np.zeros((size, size))
+    for chosen, stacked in _stacked_inverses(rows, at.inverse):
+        own = at.weighted[chosen]
+        scores = np.concatenate([own, (own[:, first] * own[:, second] - stacked) * half], axis=1)
+        if cluster is None:
+            result += scores.T @ scores
+        else:
+            np.add.at(sums, cluster[chosen], scores)
+    if cluster is not None:
+        result = sums.T @ sums * (len(sums) / (len(sums) - 1))
+    return np.asarray(result / rows.total)
 
 
 def _stacked_inverses(data: Incomplete, inverse: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:

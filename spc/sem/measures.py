@@ -15,7 +15,7 @@ from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray
-from spc.sem.scaled import scaled_measures
+from spc.sem.scaled import complete_measures, scaled_measures
 from spc.sem.weighted import weighted_gfi
 from spc.spec.table import Model
 
@@ -81,8 +81,13 @@ def _test(fit: SemFit) -> dict[str, float]:
 
 
 def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
-    """Scaled and robust measures, where the test is scaled."""
-    return {} if fit.correction is None else scaled_measures(test, fit.correction, fit.problem.divisor)
+    """Scaled and robust measures, where the test is scaled or answers are missing."""
+    n = fit.problem.divisor
+    scaled = {} if fit.correction is None else scaled_measures(test, fit.correction, n)
+    complete = fit.complete_test
+    if complete is None:
+        return scaled
+    return {**scaled, **complete_measures(complete, int(test["df"]), int(test["baseline_df"]), n)}
 
 
 def _incremental(test: dict[str, float]) -> dict[str, float]:

@@ -79,23 +79,31 @@ class Options:
 
     def _check_together(self) -> None:
         """Raise where the estimator or the clusters have no method together with the rest."""
-        plain = (self.missing, self.likelihood, self.engine) == ("listwise", "normal", "spc")
+        plain = (self.likelihood, self.engine) == ("normal", "spc")
+        if self.missing == "fiml" and self.estimator not in ("ML", "MLR"):
+            raise UnsupportedError(
+                f"estimator={self.estimator!r} has a method with missing='listwise' only; missing='fiml' goes with "
+                "'ML' and 'MLR'."
+            )
         if self.estimator != "ML" and not plain:
             raise UnsupportedError(
-                f"estimator={self.estimator!r} has a method with missing='listwise', likelihood='normal' and "
-                "engine='spc' only; other values of these go with 'ML'."
+                f"estimator={self.estimator!r} has a method with likelihood='normal' and engine='spc' only; other "
+                "values of these go with 'ML'."
             )
         if self.cluster is not None and not (plain and self.estimator in ("ML", "MLR")):
             raise UnsupportedError(
-                f"cluster={self.cluster!r} has a method with estimator='ML' or 'MLR', missing='listwise', "
-                "likelihood='normal' and engine='spc' only."
+                f"cluster={self.cluster!r} has a method with estimator='ML' or 'MLR', likelihood='normal' and "
+                "engine='spc' only."
             )
 
     @property
     def words(self) -> str:
         """How estimates and errors were had, in words a method section can use."""
         if self.missing == "fiml":
-            return "full-information maximum likelihood, observed information"
+            errors = "sandwich errors (observed information)" if self.estimator == "MLR" else "observed information"
+            if self.cluster is not None:
+                errors = f"sandwich errors of clusters ({self.cluster}), observed information"
+            return f"full-information maximum likelihood, {errors}"
         if self.cluster is not None:
             return f"maximum likelihood, sandwich errors of clusters ({self.cluster}), observed information"
         plain = f"maximum likelihood ({self.likelihood} likelihood), expected information"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spc.sem import fitmeasures as measure
 
-__all__ = ["Correction", "ratio", "scaled_measures", "scaled_statistic"]
+__all__ = ["CompleteTest", "Correction", "complete_measures", "ratio", "scaled_measures", "scaled_statistic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,24 @@ class Correction:
     baseline_factor: float
     factor_h0: float = math.nan
     factor_h1: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteTest:
+    """What the test would be on complete data, from the estimates of incomplete ones.
+
+    Attributes
+    ----------
+    chisq, baseline_chisq : float
+        Complete-data statistics of the estimates, against the saturated moments.
+    factor, baseline_factor : float
+        Their means by chance, divided by the degrees of freedom.
+    """
+
+    chisq: float
+    factor: float
+    baseline_chisq: float
+    baseline_factor: float
 
 
 def ratio(trace: float, count: int) -> float:
@@ -100,6 +118,23 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> d
             "rni_scaled": measure.rni(x, df, b, base_df),
         }
     return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction)}
+
+
+def complete_measures(test: CompleteTest, df: int, base_df: int, n: int) -> dict[str, float]:
+    """Measures of fit corrected for missing answers, which blur misfit: the ``_robust`` ones.
+
+    References
+    ----------
+    Zhang & Savalei (2023), Structural Equation Modeling 30, 263-283.
+    """
+    factor = test.factor if df > 0 else 0.0
+    if math.isnan(factor) or math.isnan(test.baseline_factor):
+        incremental = dict.fromkeys(("cfi_robust", "tli_robust", "nnfi_robust", "rni_robust"), math.nan)
+    else:
+        incremental = _robust_incremental(test.chisq, df, test.baseline_chisq, base_df, factor, test.baseline_factor)
+    correction = Correction("complete", test.factor * df, test.factor, test.baseline_factor)
+    approximation = _robust_approximation(test.chisq, df, n, correction)
+    return {**incremental, **{name: value for name, value in approximation.items() if name.endswith("_robust")}}
 
 
 _INCREMENTAL = (

@@ -39,6 +39,7 @@ path_data <- data.frame(service, satisfaction, loyalty, profit)
 path_data[runif(n) < logistic(-1 - service), "satisfaction"] <- NA
 path_data[runif(n) < logistic(-1.4 + 0.5 * service), "loyalty"] <- NA
 path_data <- round(path_data, 4)
+path_data$branch <- rep(1:40, each = 10)
 
 growth_data <- Demo.growth[c(paste0("t", 1:4), "x1", "x2", paste0("c", 1:4))]
 gone <- rep(FALSE, nrow(growth_data))
@@ -103,6 +104,7 @@ cases <- list(
   path = case(path, "path"),
   path_random_x = case(path, "path", fixed.x = FALSE),
   path_saturated = case("profit ~ loyalty + satisfaction + service\nloyalty ~ satisfaction + service", "path"),
+  path_clusters = case(path, "path", cluster = "branch"),
   path_reciprocal = case("satisfaction ~ service + loyalty\nloyalty ~ satisfaction\nprofit ~ loyalty", "path"),
   growth = case(curve, "growth", growth = TRUE),
   growth_covariates = case(
@@ -159,6 +161,9 @@ plain <- function(values) lapply(as.list(unclass(values)), unbox)
 describe <- function(name) {
   item <- cases[[name]]
   capture.output(suppressWarnings({
+    clusters <- item$options["cluster"[!is.null(item$options$cluster)]]
+    options <- item$options
+    item$options$cluster <- NULL
     fit <- fit_case(item)
     stopifnot(lavInspect(fit, "converged"))
     npar <- fitMeasures(fit, "npar")
@@ -168,11 +173,14 @@ describe <- function(name) {
       fit <- at(item, fit, theta_of(fit) + move)
     }
     stopifnot(fitMeasures(fit, "npar") == npar)
-    robust <- at(item, fit, theta_of(fit), estimator = "MLR")
+    last <- max(abs(step(fit)) / (1e-3 + abs(theta_of(fit))))
+    with_clusters <- function(estimator) {
+      do.call(at, c(list(item, fit, theta_of(fit), estimator = estimator), clusters))
+    }
+    robust <- with_clusters("MLR")
+    if (length(clusters)) fit <- with_clusters("ML")
   }))
-  options <- item$options
   names(options) <- gsub(".", "_", names(options), fixed = TRUE)
-  last <- max(abs(step(fit)) / (1e-3 + abs(theta_of(fit))))
   cat(sprintf("%-28s n=%4d npar=%3d chisq=%10.4f df=%3d last step=%.1e\n", name, lavInspect(fit, "nobs"),
               fitMeasures(fit, "npar"), fitMeasures(fit, "chisq"), fitMeasures(fit, "df"), last))
   columns <- c("lhs", "op", "rhs", "label", "est", "se", "z", "pvalue", "ci.lower", "ci.upper")
