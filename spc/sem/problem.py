@@ -18,7 +18,7 @@ from spc.linalg import FloatArray, cholesky
 from spc.moments import Moments
 from spc.sem.defined import label_rows, linear_constraints
 from spc.sem.ml import Sample
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure, structure
+from spc.sem.ram import INTERCEPT, IntArray, Structure, structure
 from spc.spec.table import Model
 
 __all__ = ["Problem", "check_moments", "label_slopes", "prepare", "with_moments"]
@@ -140,9 +140,9 @@ def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
     unit = np.ones(q)
     unit[number[::-1]] = multiplier[active[::-1]]
     span, start = _span(model, place, unit)
+    plain = not model.constraints and number.size == q
     weight = multiplier[active] / unit[number]
-    linear = weight[:, None] * span[number]
-    plain = bool(linear.shape[0] == linear.shape[1] and np.array_equal(linear, np.eye(len(linear))) and not start.any())
+    linear = span if plain else weight[:, None] * span[number]
     problem = Problem(
         place, Sample(np.eye(1), None, 0.0), moments.n, divisor, scale, multiplier, np.empty(0), active, linear,
         weight * start[number], span / unit[:, None], start / unit, plain,
@@ -201,33 +201,29 @@ def check_moments(moments: Moments, place: Structure) -> None:
             "moments", None, "no_means", "a model with intercepts, and no means", "means of all variables",
             "Give Moments(mean=...), or leave the intercepts out of the model.",
         )  # fmt: skip
-    root = np.sqrt(variances)
-    correlation = moments.cov / np.outer(root, root)
-    cholesky(correlation - SMALLEST_EIGENVALUE * np.eye(p), "The sample covariance matrix", moments.names)
 
 
 def _scales(place: Structure, deviations: FloatArray) -> FloatArray:
     """Units: an observed variable's standard deviation; a latent's from its first fixed loading or fixed variance."""
     p = place.n_observed
     scale = np.concatenate([deviations, np.full(len(place.variables) - p, np.nan)])
-    fixed = np.where(np.isnan(place.fixed), 0.0, place.fixed)
-    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.row >= p) & (fixed > 0)
-    scale[place.row[own]] = np.sqrt(fixed[own])
-    markers = np.flatnonzero((place.part == DIRECTED) & (place.column >= p) & (fixed != 0))[::-1]
-    while np.isnan(scale).any():
-        known = markers[np.isnan(scale[place.column[markers]]) & ~np.isnan(scale[place.row[markers]])]
+    own, markers = place.anchors
+    scale[place.row[own]] = np.sqrt(place.fixed[own])
+    while (unknown := np.isnan(scale)).any():
+        known = markers[unknown[place.column[markers]] & ~unknown[place.row[markers]]]
         if not known.size:
             break
-        scale[place.column[known]] = scale[place.row[known]] / np.abs(fixed[known])
+        scale[place.column[known]] = scale[place.row[known]] / np.abs(place.fixed[known])
     scale[np.isnan(scale)] = 1.0
     return scale
 
 
 def _multipliers(place: Structure, scale: FloatArray) -> FloatArray:
-    row, column = scale[place.row], scale[place.column]
-    return np.select(
-        [place.part == DIRECTED, place.part == COVARIANCE], [column / row, 1.0 / (row * column)], 1.0 / row
-    )
+    multiplier = 1.0 / scale[place.row]
+    column, d, c = scale[place.column], place.directed_rows, place.covariance_rows
+    multiplier[d] *= column[d]
+    multiplier[c] /= column[c]
+    return np.asarray(multiplier)
 
 
 def label_slopes(model: Model, place: Structure) -> dict[str, FloatArray]:

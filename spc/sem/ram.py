@@ -146,6 +146,13 @@ class Structure:
         return np.asarray((self.part == COVARIANCE) & (self.row == self.column))
 
     @cached_property
+    def anchors(self) -> tuple[IntArray, IntArray]:
+        """Rows that may give a latent variable its unit: fixed variances; and fixed loadings, the last one first."""
+        latent, given = self.column >= self.n_observed, ~np.isnan(self.fixed)
+        own = np.flatnonzero(latent & given & self.diagonal & (self.fixed > 0))
+        return own, np.flatnonzero(latent & given & (self.part == DIRECTED) & (self.fixed != 0))[::-1]
+
+    @cached_property
     def outcome(self) -> BoolArray:
         """Which observed variables are not held at their sample moments."""
         chosen = np.ones(self.n_observed, dtype=bool)

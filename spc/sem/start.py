@@ -2,18 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from spc.linalg import FloatArray
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Structure
+from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, BoolArray, IntArray, Structure
 
 __all__ = ["WAYS", "Way", "start_values"]
 
 Way = Literal["structure", "measurement", "plain"]
 WAYS: tuple[Way, ...] = ("structure", "measurement", "plain")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Layout:
+    """What start values need of a structure: loadings of observed items, then paths of the structural part.
+
+    ``first`` is the first item of each loading's latent, ``count`` the number of its items, ``alone`` whether the
+    item has no other latent. ``several`` holds the paths to each outcome of several causes, ``apart`` the free
+    covariances of latent variables that nothing in the structural part points at.
+    """
+
+    loadings: IntArray
+    item: IntArray
+    latent: IntArray
+    first: IntArray
+    count: IntArray
+    alone: BoolArray
+    paths: IntArray
+    outcome: IntArray
+    cause: IntArray
+    outcomes: BoolArray
+    several: tuple[IntArray, ...]
+    apart: IntArray
+
+
+@lru_cache(maxsize=64)
+def _layout(place: Structure) -> _Layout:
+    p, v = place.n_observed, len(place.variables)
+    loadings = np.flatnonzero(place.loading & (place.row < p))
+    item, latent = place.row[loadings], place.column[loadings]
+    first = np.zeros(v, dtype=np.intp)
+    first[latent[::-1]] = item[::-1]
+    count, alone = np.bincount(latent, minlength=v)[latent], np.bincount(item, minlength=v)[item] == 1
+    paths = np.flatnonzero((place.part == DIRECTED) & ~place.loading)
+    outcome, cause = place.row[paths], place.column[paths]
+    causes = np.bincount(outcome, minlength=v)
+    several = tuple(np.flatnonzero(outcome == one) for one in np.flatnonzero(causes > 1))
+    free = place.covariance_rows[place.free[place.covariance_rows] >= 0]
+    i, j = place.row[free], place.column[free]
+    apart = free[(i != j) & (np.minimum(i, j) >= p) & (causes[i] == 0) & (causes[j] == 0)]
+    return _Layout(
+        loadings, item, latent, first[latent], count, alone, paths, outcome, cause, causes > 0, several, apart
+    )
 
 
 def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
@@ -71,9 +116,8 @@ def _measurement(place: Structure, problem: Problem, axis: FloatArray, plain: bo
     marker = np.flatnonzero(place.loading & (place.free < 0) & (loadings != 0))[::-1]
     unit, variances = np.ones(v), np.full(v, 0.5)
     if not plain:
-        item = place.row[place.loading]
-        once = np.bincount(item, minlength=v)[item] == 1
-        variances[item[once]] = 1.0 - axis[place.loading][once] ** 2
+        lay = _layout(place)
+        variances[lay.item[lay.alone]] = 1.0 - axis[lay.loadings[lay.alone]] ** 2
     unit[place.column[marker]] = loadings[marker] / axis[marker]
     variances[p:] = 1.0
     variances[place.column[marker]] = 0.05 if plain else 1.0 / unit[place.column[marker]] ** 2
@@ -89,23 +133,19 @@ def _axes(place: Structure, cov: FloatArray) -> FloatArray:
     mean product ``r_ij r_ik`` over the mean of ``r_jk``, exact where one factor fits; with fewer it is the mean
     covariance with the others.
     """
-    p, v = place.n_observed, len(place.variables)
-    axis = np.full(place.part.size, 0.7)
-    rows = np.flatnonzero(place.loading & (place.row < p))
-    item, latent = place.row[rows], place.column[rows]
-    first = np.zeros(v, dtype=np.intp)
-    first[latent[::-1]] = item[::-1]
-    weight = np.zeros((p, v))
-    weight[item, latent] = np.where(cov[item, first[latent]] < 0, -1.0, 1.0)
+    lay, v = _layout(place), len(place.variables)
+    item, latent, count = lay.item, lay.latent, lay.count
+    weight = np.zeros((place.n_observed, v))
+    sign = weight[item, latent] = np.where(cov[item, lay.first] < 0, -1.0, 1.0)
     own = cov.diagonal()[item]
-    others = (cov @ weight)[item, latent] * weight[item, latent] - own
-    squares = ((cov * cov) @ np.abs(weight))[item, latent] - own**2
-    count = np.bincount(latent, minlength=v)[latent]
+    others = (cov @ weight)[item, latent] * sign - own
+    squares = ((cov * cov) @ np.abs(weight))[item, latent] - own * own
     among = np.bincount(latent, others, v)[latent] - 2.0 * others
     exact = (count > 2) & (among > 0.01 * count**2)
     ratio = np.where(exact, (others**2 - squares) / np.where(exact, among, 1.0), others / np.maximum(count - 1, 1))
     loading = np.where(count > 1, np.sqrt(np.clip(ratio, 0.04, 0.9)), 0.95)
-    axis[rows] = loading * np.where(others < 0, -1.0, 1.0) * weight[item, latent]
+    axis = np.full(place.part.size, 0.7)
+    axis[lay.loadings] = np.copysign(loading, others) * sign
     return axis
 
 
@@ -113,38 +153,33 @@ def _regressions(
     place: Structure, cov: FloatArray, axis: FloatArray, values: FloatArray, variances: FloatArray
 ) -> None:
     """Regress every outcome on its causes, by the correlations of the centroids; its variance becomes the rest's."""
-    p = place.n_observed
+    p, lay = place.n_observed, _layout(place)
     joint = _joint(place, cov, axis)
     deviation = np.sqrt(np.concatenate([cov.diagonal(), variances[p:]]))
-    rows = np.flatnonzero((place.part == DIRECTED) & ~place.loading)
-    outcome, cause = place.row[rows], place.column[rows]
+    outcome, cause = lay.outcome, lay.cause
     correlation = joint[outcome, cause]
     slopes = correlation.copy()
-    causes = np.bincount(outcome, minlength=len(deviation))
-    for several in np.flatnonzero(causes > 1):
-        own = np.flatnonzero(outcome == several)
+    for own in lay.several:
         among = joint[cause[own][:, None], cause[own]]
         slopes[own] = np.clip(np.linalg.lstsq(among, correlation[own], rcond=None)[0], -1.5, 1.5)
-    free = place.free[rows] >= 0
-    values[rows[free]] = (slopes * deviation[outcome] / deviation[cause])[free]
-    outcomes = causes > 0
+    free = place.free[lay.paths] >= 0
+    values[lay.paths[free]] = (slopes * deviation[outcome] / deviation[cause])[free]
     rest = 1.0 - np.bincount(outcome, slopes * correlation, len(deviation))
-    variances[outcomes] = (deviation**2 * np.maximum(rest, 0.2))[outcomes]
-    apart = place.covariance_rows[~place.diagonal[place.covariance_rows]]
-    i, j = place.row[apart], place.column[apart]
-    known = (i >= p) & (j >= p) & ~outcomes[i] & ~outcomes[j] & (place.free[apart] >= 0)
-    values[apart[known]] = (joint[i, j] * deviation[i] * deviation[j])[known]
+    variances[lay.outcomes] = (deviation**2 * np.maximum(rest, 0.2))[lay.outcomes]
+    i, j = place.row[lay.apart], place.column[lay.apart]
+    values[lay.apart] = joint[i, j] * deviation[i] * deviation[j]
 
 
 def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
     """Correlations of observed and latent variables, latents by their centroids, all drawn a little towards zero."""
     p, v = place.n_observed, len(place.variables)
-    rows = np.flatnonzero(place.loading & (place.row < p))
+    lay = _layout(place)
+    loading = axis[lay.loadings]
     weight = np.eye(p, v)
-    weight[place.row[rows], place.column[rows]] = np.sign(axis[rows])
-    reach = np.bincount(place.column[rows], np.abs(axis[rows]), v)
+    weight[lay.item, lay.latent] = np.sign(loading)
+    reach = np.bincount(lay.latent, np.abs(loading), v).astype(np.float64)
     reach[:p] = np.sqrt(cov.diagonal())
-    inverse = np.where(reach > 0, 1.0 / np.where(reach > 0, reach, 1.0), 0.0)
-    joint: FloatArray = 0.97 * np.clip((weight.T @ cov @ weight) * np.outer(inverse, inverse), -1.0, 1.0)
+    reach[reach == 0.0] = np.inf
+    joint: FloatArray = 0.97 * np.clip((weight.T @ cov @ weight) / np.outer(reach, reach), -1.0, 1.0)
     np.fill_diagonal(joint, 1.0)
     return joint
