@@ -13,32 +13,28 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.errors import DataError, EstimationError, NotPositiveDefiniteError, UnsupportedError, UsageError
+from spc.errors import DataError, EstimationError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
-from spc.resample import progress
 from spc.results import Note, Provenance, Replicates
-from spc.sem.batch import Draws, search_all
-from spc.sem.defined import defined_slopes, defined_values, label_rows
+from spc.sem.defined import defined_values, label_rows
+from spc.sem.draws import fit_draws
 from spc.sem.fit import SemFit
+from spc.sem.influence import accelerations
 from spc.sem.intervals import bca_interval, percentile_interval, two_sided
 from spc.sem.ml import curvature, score_and_information
-from spc.sem.optimise import Search, search
-from spc.sem.problem import Problem, label_slopes, with_moments
-from spc.sem.ram import IntArray, directions, implied
+from spc.sem.problem import Problem
+from spc.sem.ram import IntArray, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
 from spc.sem.scope import require_complete_ml
 from spc.sem.standardize import standardised_values
-from spc.sem.start import WAYS, start_values
 
 __all__ = ["Bootstrap", "bootstrap"]
 
 Method = Literal["case", "bollen_stine", "parametric"]
 Interval = Literal["percentile", "bca"]
 
-BLOCK = 32
-_COUNTS = 2**23
-_ROWS = 4096
+_STD_BLOCK = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +134,7 @@ class Bootstrap:
             std = np.concatenate(
                 [
                     standardised_values(place, part, implied(place, part))
-                    for part in np.array_split(values, len(values) // BLOCK + 1)
+                    for part in np.array_split(values, len(values) // _STD_BLOCK + 1)
                 ]
             )
             labels = {name: std[:, i] for name, i in label_rows(fit.model).items()}
@@ -238,10 +234,10 @@ def bootstrap(
     units = fit.problem.n if codes is None else int(codes.max()) + 1
     with one_blas_thread():
         redraw, metric = _plan(fit, kind, rows, codes, seed)
-        found = _run(fit, redraw, metric, draws, units)
+        found = fit_draws(fit, redraw, metric, draws, units)
         acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
         if kind == "case" and rows is not None:
-            acceleration = _accelerations(fit, rows, codes, metric)
+            acceleration = accelerations(fit, rows, codes, metric)
     kept = np.flatnonzero(np.isfinite(found.chisq))
     _check_enough(len(kept), draws, found.failures)
     theta = found.theta[kept]
@@ -356,65 +352,6 @@ def _mapped(problem: Problem, information: FloatArray) -> FloatArray:
     return information if problem.plain else np.asarray(problem.map.T @ information @ problem.map)
 
 
-# -- fitting all draws
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Free parameters (draws, q) and statistics (draws,) of all draws, NaN for those that failed, and why."""
-
-    theta: FloatArray
-    chisq: FloatArray
-    failures: Counter[str]
-
-
-def _run(fit: SemFit, redraw: Redraw, metric: FloatArray, draws: int, units: int) -> _Found:
-    problem = fit.problem
-    start = problem.coordinates(fit.solution.theta)
-    size = max(1, min(BLOCK, _COUNTS // units))
-    blocks = [range(first, min(first + size, draws)) for first in range(0, draws, size)]
-    theta = np.full((draws, len(problem.place.names)), np.nan)
-    chisq, failures = np.full(draws, np.nan), Counter[str]()
-    for block in progress(blocks, "Bootstrap", len(blocks)):
-        drawn = redraw(block)
-        ends = search_all(problem, start, metric, drawn)
-        divisor = drawn.n - (problem.n - problem.divisor)
-        theta[block.start : block.stop] = problem.theta_offset + ends.x @ problem.to_theta.T
-        chisq[block.start : block.stop] = divisor * np.maximum(ends.value, 0.0)
-        failures["NotPositiveDefiniteError"] += int((~ends.usable).sum())
-        for at in np.flatnonzero(ends.usable & ~ends.converged):
-            end = _alone(problem, start, _as_moments(problem, drawn, int(at)))
-            if end is None:
-                failures["NonConvergenceError"] += 1
-                continue
-            theta[block[at]], chisq[block[at]] = problem.theta(end.x), divisor[at] * max(end.point.value, 0.0)
-    return _Found(theta, chisq, +failures)
-
-
-def _alone(problem: Problem, start: FloatArray, moments: Moments) -> Search | None:
-    """One draw searched on its own: from the fit, then from each set of start values; None where none of them ends.
-
-    No trust region follows it down a valley without end: a draw whose minimum lies at infinity has no estimates.
-    """
-    try:
-        drawn = with_moments(problem, moments)
-    except NotPositiveDefiniteError:
-        return None
-    for begin in (start, *(start_values(drawn, way) for way in WAYS)):
-        end = search(drawn, begin)
-        if end is not None and end.converged:
-            return end
-    return None
-
-
-def _as_moments(problem: Problem, drawn: Draws, at: int) -> Moments:
-    place = problem.place
-    scale, n = problem.scale[: place.n_observed], int(drawn.n[at])
-    divisor = n - (problem.n - problem.divisor)
-    mean = None if drawn.mean is None else drawn.mean[at] * scale
-    return Moments(place.observed, n, mean, drawn.cov[at] * np.outer(scale, scale) * (divisor / (n - 1)))
-
-
 def _check_enough(kept: int, draws: int, failures: Counter[str]) -> None:
     if 2 * kept < draws:
         reasons = ", ".join(f"{count} {reason}" for reason, count in failures.items())
@@ -428,42 +365,6 @@ def _defined_draws(fit: SemFit, labels: dict[str, FloatArray], n: int) -> FloatA
     values = defined_values(fit.model.defined, labels)
     columns = [np.broadcast_to(values[item.name], (n,)) for item in fit.model.defined]
     return np.array(columns).T.reshape(n, len(columns))
-
-
-# -- acceleration
-
-
-def _accelerations(fit: SemFit, rows: FloatArray, codes: IntArray | None, metric: FloatArray) -> FloatArray:
-    """Skewness of the influence of each row or cluster on the free and defined parameters, over six."""
-    problem, point = fit.problem, fit.point
-    place, p = problem.place, problem.place.n_observed
-    way = directions(place, point.at, problem.active, p)
-    w = point.inverse
-    expected = np.einsum("ij,ij->j", way.p, w @ way.q)
-    centre = point.at.mean[:p] if place.meanstructure else rows.mean(axis=0)
-    to_theta = problem.to_theta @ np.linalg.inv(metric) @ problem.map.T
-    labels = {name: fit.values[i] for name, i in label_rows(fit.model).items()}
-    slopes = defined_slopes(fit.model.defined, labels, label_slopes(fit.model, place))
-    jacobian = np.array([slopes[item.name] for item in fit.model.defined]).reshape(-1, len(place.names))
-    onto = np.vstack([to_theta, jacobian @ to_theta]).T
-    units = len(rows) if codes is None else int(codes.max()) + 1
-    by_cluster = np.zeros((units if codes is not None else 0, len(onto)))
-    square, cube = np.zeros(onto.shape[1]), np.zeros(onto.shape[1])
-    for start in range(0, len(rows), _ROWS):
-        off = (rows[start : start + _ROWS] - centre) @ w
-        score = (off @ way.p) * (off @ way.q) - expected
-        if way.mu is not None:
-            score += off @ way.mu
-        if codes is not None:
-            np.add.at(by_cluster, codes[start : start + _ROWS], score)
-            continue
-        influence = score @ onto
-        square, cube = square + (influence**2).sum(axis=0), cube + (influence**3).sum(axis=0)
-    if codes is not None:
-        influence = by_cluster @ onto
-        square, cube = (influence**2).sum(axis=0), (influence**3).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(cube / (6.0 * square**1.5), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 # -- tables and notes

@@ -31,7 +31,7 @@ from spc.sem.batch import Ends
 from spc.spec import model
 
 # The package's function of this name hides the module.
-MODULE = sys.modules["spc.sem.bootstrap"]
+MODULE, DRAWS = sys.modules["spc.sem.bootstrap"], sys.modules["spc.sem.draws"]
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "lavaan_inference.json").read_text())["bootstrap"]
 HS = pd.DataFrame(REFERENCE["data"])
 PATH = "x4 ~ a*x1\nx7 ~ b*x4 + c*x1\nab := a*b\ntotal := c + ab\nratio := ab/total"
@@ -84,7 +84,7 @@ def test_clusters_are_drawn_whole() -> None:
 
 def test_a_draw_depends_on_seed_and_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bootstrap(three(), HS, draws=40, seed=7)
-    monkeypatch.setattr(MODULE, "BLOCK", 7)
+    monkeypatch.setattr(DRAWS, "BLOCK", 7)
     part = bootstrap(three(), HS, draws=23, seed=7)
     assert np.allclose(whole.replicates.values[:23], part.replicates.values, rtol=0, atol=1e-9)
     again = bootstrap(three(), HS, draws=23, seed=7)
@@ -228,7 +228,7 @@ def test_parametric_draws_give_back_the_expected_errors() -> None:
 
 
 def test_failed_draws_are_counted_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    search_all = MODULE.search_all
+    search_all = DRAWS.search_all
 
     def failing(problem: Any, start: Any, metric: Any, draws: Any) -> Ends:
         ends = search_all(problem, start, metric, draws)
@@ -236,12 +236,12 @@ def test_failed_draws_are_counted_and_left_out(monkeypatch: pytest.MonkeyPatch) 
         value[:3], usable[0] = np.nan, False
         return Ends(ends.x, value, usable)
 
-    monkeypatch.setattr(MODULE, "BLOCK", 10)
+    monkeypatch.setattr(DRAWS, "BLOCK", 10)
     whole = bootstrap(three(), HS, draws=20, seed=1)
-    monkeypatch.setattr(MODULE, "search_all", failing)
+    monkeypatch.setattr(DRAWS, "search_all", failing)
     rescued = bootstrap(three(), HS, draws=20, seed=1)
     assert rescued.replicates.failures == {"NotPositiveDefiniteError": 2}
-    monkeypatch.setattr(MODULE, "search", lambda problem, start: None)
+    monkeypatch.setattr(DRAWS, "search", lambda problem, start: None)
     result = bootstrap(three(), HS, draws=20, seed=1)
     assert result.replicates.failures == {"NotPositiveDefiniteError": 2, "NonConvergenceError": 4}
     assert result.numbers.tolist() == [*range(3, 10), *range(13, 20)]
@@ -295,7 +295,7 @@ def test_an_interrupt_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(MODULE, "progress", interrupted)
+        patch.setattr(DRAWS, "progress", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bootstrap(three(), HS, draws=200)
     assert len(bootstrap(three(), HS, draws=3).replicates.values) == 3
