@@ -275,10 +275,10 @@ def level2(
     inner[diagonal, diagonal] += ~people
     try:
         factor, root = np.linalg.cholesky(joint), np.linalg.cholesky(inner)
+        weight, inverse = np.linalg.inv(joint), np.linalg.inv(inner)
     except np.linalg.LinAlgError:
         return None
-    weight = np.where(both, np.linalg.inv(joint), 0.0)
-    inverse = np.where(units.own, np.linalg.inv(inner), 0.0)
+    weight, inverse = np.where(both, weight, 0.0), np.where(units.own, inverse, 0.0)
     freedom = np.where(people, np.append(units.freedom, 0.0)[units.side], 0.0)
     apart = np.where(here, patterns.mean - mu, 0.0)
     toward = np.matmul(weight, apart[:, :, None])[:, :, 0]

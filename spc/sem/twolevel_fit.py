@@ -7,7 +7,7 @@ bound. Standard errors come from the observed information, the expected one, or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,7 +21,7 @@ from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
 from spc.sem.start import start_values
 from spc.sem.twolevel import Level2, Patterns, UnitMoments, require_replies
-from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Saturated, Search, Structured, search
+from spc.sem.twolevel_search import MAX_ITERATIONS, Free, Objective, Search, Structured, search
 from spc.spec.table import Model
 
 __all__ = ["Errors", "TwoLevelFit", "fit_two_level"]
@@ -232,11 +232,20 @@ def _converged(objective: Objective, start: FloatArray) -> Search:
 
 
 def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | None:
-    p = len(ready.objective.units.names)
-    objective = Objective(ready.objective.units, ready.objective.patterns, Saturated(p))
+    """Free covariances of units, from where the model ended."""
     mu, t, w = ready.objective.split(structured.x)
-    found = search(objective, np.concatenate([mu, vech(ready.objective.between.at(t)[0]), w]))
+    objective = replace(ready.objective, between=Free(mu.size))
+    begin = np.asarray(np.linalg.cholesky(_definite(ready.objective.between.at(t)[0])), dtype=np.float64)
+    found = search(objective, np.concatenate([mu, vech(begin), w]))
     return None if found is None or not found.converged else (objective, found)
+
+
+def _definite(sigma: FloatArray) -> FloatArray:
+    root = np.sqrt(sigma.diagonal())
+    values, vectors = np.linalg.eigh(sigma / np.outer(root, root))
+    if values[0] > 1e-3:
+        return sigma
+    return np.asarray(vectors * np.maximum(values, 1e-3) @ vectors.T * np.outer(root, root))
 
 
 def _result(

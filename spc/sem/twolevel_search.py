@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,27 +18,13 @@ from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, DIRECTED, directions, implied
 from spc.sem.twolevel import Curvature, Level2, Patterns, UnitMoments, curvature, level2, unit_scores
 
-__all__ = ["MAX_ITERATIONS", "Objective", "Saturated", "Search", "Structured", "search"]
+__all__ = ["MAX_ITERATIONS", "Free", "Objective", "Search", "Structured", "search"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
-
-
-class _Between(Protocol):
-    """A structure of ``sigma_b`` over coordinates ``t``."""
-
-    @property
-    def lower(self) -> FloatArray:
-        """Lower bounds (k,)."""
-
-    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix (p, p) and its derivatives (p*p, k)."""
-
-    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Second derivatives (k, k) of ``tr(slope sigma_b)``."""
 
 
 def _basis(p: int) -> FloatArray:
@@ -49,31 +34,6 @@ def _basis(p: int) -> FloatArray:
     number = np.arange(rows.size)
     basis[rows, columns, number] = basis[columns, rows, number] = 1.0
     return basis.reshape(p * p, rows.size)
-
-
-@dataclass(frozen=True, eq=False)
-class Saturated:
-    """Every variance and covariance of units on its own, without bounds."""
-
-    p: int
-
-    @property
-    def lower(self) -> FloatArray:
-        """No bounds (k,)."""
-        return np.full(self.p * (self.p + 1) // 2, -np.inf)
-
-    @cached_property
-    def basis(self) -> FloatArray:
-        """Derivatives (p*p, k) of the matrix."""
-        return _basis(self.p)
-
-    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix (p, p) and its derivatives (p*p, k)."""
-        return (self.basis @ t).reshape(self.p, self.p), self.basis
-
-    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Nothing: the matrix is linear in its coordinates."""
-        return np.zeros((t.size, t.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +76,56 @@ class Structured:
 
 
 @dataclass(frozen=True, eq=False)
+class Free:
+    """``sigma_b = L L'`` with ``L`` any lower triangle: free covariances that can lose rank but not turn indefinite.
+
+    Units of unequal sizes need this: an indefinite ``sigma_b`` that makes the matrix of one unit singular has an
+    infinite likelihood.
+    """
+
+    p: int
+
+    @property
+    def lower(self) -> FloatArray:
+        """No bounds (k,)."""
+        return np.full(self.p * (self.p + 1) // 2, -np.inf)
+
+    @cached_property
+    def entries(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Rows and columns of the lower triangle, in the order of the coordinates."""
+        columns, rows = np.triu_indices(self.p)
+        return rows, columns
+
+    def root(self, t: FloatArray) -> FloatArray:
+        """``L`` (p, p)."""
+        root = np.zeros((self.p, self.p))
+        root[self.entries] = t
+        return root
+
+    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Matrix (p, p) and its derivatives (p*p, k)."""
+        root, (rows, columns) = self.root(t), self.entries
+        half = np.eye(self.p)[:, None, rows] * root[None, :, columns]
+        return root @ root.T, (half + half.transpose(1, 0, 2)).reshape(self.p**2, -1)
+
+    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
+        """Second derivatives (k, k) of ``tr(slope L L')``."""
+        rows, columns = self.entries
+        return np.asarray(2.0 * slope[np.ix_(rows, rows)] * (columns[:, None] == columns))
+
+    def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray:
+        """The part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
+        values, vectors = np.linalg.eigh(slope)
+        return self.bend(t, vectors * np.maximum(values, 0.0) @ vectors.T)
+
+
+@dataclass(frozen=True, eq=False)
 class Objective:
     """Minus the log-likelihood over the coordinates ``(mu, t, w)``."""
 
     units: UnitMoments
     patterns: Patterns
-    between: _Between
+    between: Structured | Free
 
     @cached_property
     def inside(self) -> FloatArray:
@@ -160,9 +164,11 @@ class Objective:
         """Second derivatives in the coordinates, or their expectation."""
         moments = curvature(self.units, self.patterns, found, expected=expected)
         matrix = join_curvature(moments, slopes, self.inside)
+        p, k = found.mu.size, slopes.shape[1]
         if not expected:
-            p, k = found.mu.size, slopes.shape[1]
             matrix[p : p + k, p : p + k] += self.between.bend(self.split(x)[1], found.sigma_b)
+        elif isinstance(self.between, Free):
+            matrix[p : p + k, p : p + k] += self.between.convex(self.split(x)[1], found.sigma_b)
         return matrix
 
     def scores(self, x: FloatArray, found: Level2, slopes: FloatArray) -> FloatArray:

@@ -1,0 +1,297 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.chain.two_sided import fit_two_sided, units_of
+from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
+from spc.errors import DataError, SpecError, UnsupportedError, UsageError
+from spc.results import TIDY_COLUMNS, Result
+
+TEXT = "service ~ quality\nvalue ~ service\nloyalty ~ value\ngrowth ~ a*loyalty\nprofit ~ b*loyalty\nratio := a / b"
+LINKS = [
+    ("service", "quality"),
+    ("value", "service"),
+    ("loyalty", "value"),
+    ("growth", "loyalty"),
+    ("profit", "loyalty"),
+]
+
+
+def firm(seed=1, units=70):
+    """Staff and guests of shops: sizes differ, two shops lack a side, one an outcome, some have one respondent."""
+    rng = np.random.default_rng(seed)
+    values = {"quality": rng.normal(size=units)}
+    for effect, cause in LINKS:
+        values[effect] = 0.6 * values[cause] + rng.normal(0, 0.8, units)
+    shop = np.array([f"S{i:03}" for i in range(units)])
+
+    def side(names, mean):
+        sizes = np.maximum(rng.poisson(mean, units), 1)
+        sizes[:3] = (0, 1, mean) if mean < 15 else (mean, 1, 0)
+        code = np.repeat(np.arange(units), sizes)
+        common = rng.normal(size=code.size)
+        scores = {name: 4 + 0.5 * values[name][code] + 0.6 * common + rng.normal(0, 0.8, code.size) for name in names}
+        return pd.DataFrame({"shop": shop[code], **scores})
+
+    outcomes = pd.DataFrame({"shop": shop, "growth": values["growth"], "profit": 1e6 * (3 + values["profit"])})
+    outcomes.loc[5, "profit"] = np.nan
+    return {"staff": side(("quality", "service"), 8), "guests": side(("value", "loyalty"), 20)}, outcomes
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return firm()
+
+
+@pytest.fixture(scope="module")
+def fit(tables):
+    sides, outcomes = tables
+    return fit_two_sided(TEXT, sides=sides, units=outcomes, unit="shop", draws=1000)
+
+
+def of(fit, kind):
+    table = fit.tidy()
+    return table[table["kind"] == kind].set_index(["lhs", "rhs"])
+
+
+def test_it_answers_as_every_result_does(fit):
+    assert isinstance(fit, Result)
+    assert fit.kind == "two_sided"
+    assert list(fit.tidy().columns) == list(TIDY_COLUMNS)
+    assert list(of(fit, "link").index) == LINKS
+    glance = fit.glance().iloc[0]
+    assert (glance["nunits"], glance["n_staff"] + glance["n_guests"]) == (70, glance["nobs"])
+    assert glance["aic"] == pytest.approx(2 * glance["npar"] - 2 * glance["logl"])
+    assert glance["npar"] == 6 + 6 + 6 + 5 + 1
+
+
+def test_links_in_deviations_of_units_are_near_their_truth(fit):
+    """Six links of 0.6 with residual deviations of 0.8: standardised 0.6 each; 4 errors of room."""
+    links = of(fit, "link")
+    ratio = links["std_all"] / links["estimate"]
+    assert (np.abs(links["std_all"] - 0.6) < 4 * links["std_error"] * ratio).all()
+    assert set(links["label"]) <= {"holds", "unclear"}
+
+
+def test_the_unit_of_an_outcome_changes_only_its_numbers(tables, fit):
+    sides, outcomes = tables
+    other = fit_two_sided(
+        TEXT, sides=sides, units=outcomes.assign(profit=outcomes["profit"] / 1e6 - 3), unit="shop", draws=1000
+    )
+    np.testing.assert_allclose(of(other, "link")["std_all"], of(fit, "link")["std_all"], rtol=1e-6)
+    assert of(fit, "link").loc[("profit", "loyalty"), "std_error"] == pytest.approx(
+        1e6 * of(other, "link").loc[("profit", "loyalty"), "std_error"], rel=1e-6
+    )
+    assert other.core.chisq == pytest.approx(fit.core.chisq, rel=1e-6)
+
+
+def test_the_order_of_rows_and_columns_changes_nothing(tables, fit):
+    sides, outcomes = tables
+    mixed = {name: table.sample(frac=1, random_state=3)[table.columns[::-1]] for name, table in sides.items()}
+    again = fit_two_sided(TEXT, sides=mixed, units=outcomes.iloc[::-1], unit="shop", draws=1000)
+    np.testing.assert_allclose(again.tidy()["estimate"], fit.tidy()["estimate"], rtol=1e-6, atol=1e-9)
+
+
+def test_an_indirect_effect_is_the_product_of_its_links(fit):
+    links = of(fit, "link")["estimate"]
+    ways = of(fit, "indirect")
+    whole = ways[ways["label"] == "quality -> service -> value -> loyalty -> profit"].iloc[0]
+    assert whole["estimate"] == pytest.approx(np.prod([links[pair] for pair in LINKS if pair != ("growth", "loyalty")]))
+    assert whole["conf_low"] < whole["estimate"] < whole["conf_high"]
+
+
+def test_a_defined_parameter_has_its_delta_method_error(fit):
+    links, defined = of(fit, "link"), fit.tidy().query("kind == 'defined'").iloc[0]
+    a, b = links.loc[("growth", "loyalty")], links.loc[("profit", "loyalty")]
+    assert defined["estimate"] == pytest.approx(a["estimate"] / b["estimate"])
+    place = fit.core.model.parameters.names.index("a"), fit.core.model.parameters.names.index("b")
+    slope = np.array([1 / b["estimate"], -a["estimate"] / b["estimate"] ** 2])
+    spread = slope @ fit.core.vcov[np.ix_(place, place)] @ slope
+    assert defined["std_error"] == pytest.approx(np.sqrt(spread))
+
+
+def test_reliability_follows_from_the_variances_by_spearman_brown(fit):
+    table = fit.tidy()
+    for name in ("quality", "loyalty"):
+        icc1, icc2 = (table[(table["kind"] == kind) & (table["lhs"] == name)].iloc[0] for kind in ("icc1", "icc2"))
+        n = float(icc2["label"].split()[0])
+        icc = icc1["estimate"]
+        assert icc2["estimate"] == pytest.approx(n * icc / (1 + (n - 1) * icc), abs=0.002)
+        assert icc1["conf_low"] < icc < icc1["conf_high"]
+        assert icc1["std_error"] > 0
+
+
+def test_units_without_a_side_or_an_outcome_count_and_are_named(fit):
+    said = {note.code: note.text for note in fit.notes()}
+    assert {"units_missing_a_side", "missing_outcome"} <= set(said)
+    table = fit.augment().set_index("shop")
+    assert len(table) == 70
+    assert table.loc["S000", ["n_staff", "n_guests"]].tolist() == [0, 20]
+    assert np.isfinite(table.to_numpy(dtype=float)).all()
+
+
+def test_values_of_units_are_drawn_in_where_there_are_few_respondents(fit):
+    table = fit.augment().set_index("shop")
+    assert table.loc["S001", "quality_error"] > table.loc["S002", "quality_error"]
+    spread = np.sqrt(fit.core.sigma_b[fit.core.units.names.index("quality"), fit.core.units.names.index("quality")])
+    assert (table["quality_error"] < spread).all()
+    assert table.loc["S001", "growth_error"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_chain_of_one_side_is_lavaans_two_level_model():
+    case = json.loads((Path(__file__).parents[1] / "reference" / "lavaan_twolevel.json").read_text())
+    frame, model = pd.DataFrame(case["data"]["unbalanced"]), case["models"]["unbalanced"]
+    people = frame[["unit", *model["inside"]]]
+    units = frame[["unit", *model["outcomes"]]].drop_duplicates("unit")
+    fit = fit_two_sided(model["text"], sides={"people": people}, units=units, unit="unit", draws=100)
+    rows = pd.DataFrame(model["rows"])
+    expected = rows[(rows["level"] == 2) & (rows["op"] == "~")].set_index(["lhs", "rhs"])
+    links = of(fit, "link").loc[expected.index]
+    np.testing.assert_allclose(links["estimate"], expected["est"], rtol=1e-5)
+    np.testing.assert_allclose(links["std_error"], expected["se"], rtol=1e-3)
+    np.testing.assert_allclose(links["std_all"], expected["std_all"], rtol=1e-5)
+    assert fit.glance()["chisq"].iloc[0] == pytest.approx(model["chisq"], abs=1e-4)
+
+
+def test_with_ever_more_respondents_it_becomes_the_regression_of_unit_means():
+    rng = np.random.default_rng(4)
+    quality = rng.normal(size=40)
+    value = 0.5 * quality + rng.normal(0, 0.5, 40)
+    staff = pd.DataFrame({"shop": np.repeat(range(40), 5000)})
+    staff["quality"] = quality[staff["shop"]] + rng.normal(size=len(staff))
+    guests = pd.DataFrame({"shop": np.repeat(range(40), 5000)})
+    guests["value"] = value[guests["shop"]] + rng.normal(size=len(guests))
+    fit = fit_two_sided("value ~ quality", sides={"staff": staff, "guests": guests}, unit="shop", draws=100)
+    means = staff.groupby("shop")["quality"].mean(), guests.groupby("shop")["value"].mean()
+    slope = np.polyfit(*means, 1)[0]
+    assert of(fit, "link")["estimate"].iloc[0] == pytest.approx(slope, rel=1e-3)
+
+
+def test_the_parametric_bootstrap_agrees_with_the_large_sample_errors(tables):
+    """100 replicates: a standard deviation is known to 7 %, so 30 % is four errors."""
+    sides, outcomes = firm(seed=6, units=150)
+    text = "value ~ service\nprofit ~ value"
+    one = fit_two_sided(text, sides=sides, units=outcomes, unit="shop", draws=500)
+    many = fit_two_sided(text, sides=sides, units=outcomes, unit="shop", bootstrap=100, seed=2)
+    np.testing.assert_allclose(of(many, "link")["std_error"], of(one, "link")["std_error"], rtol=0.3)
+    assert "bootstrap" in many.effects.method
+    again = fit_two_sided(text, sides=sides, units=outcomes, unit="shop", bootstrap=100, seed=2)
+    pd.testing.assert_frame_equal(many.tidy(), again.tidy())
+
+
+def test_robust_errors_come_with_a_scaled_test(tables, fit):
+    sides, outcomes = tables
+    robust = fit_two_sided(TEXT, sides=sides, units=outcomes, unit="shop", draws=100, errors="robust")
+    np.testing.assert_allclose(of(robust, "link")["estimate"], of(fit, "link")["estimate"], rtol=1e-9)
+    np.testing.assert_allclose(of(robust, "link")["std_error"], of(fit, "link")["std_error"], rtol=0.5)
+    assert robust.glance()["chisq_scaling_factor"].iloc[0] != 1.0
+
+
+def test_a_cause_in_which_units_do_not_differ_is_not_read():
+    rng = np.random.default_rng(11)
+    staff = pd.DataFrame({"shop": np.repeat(range(30), 6), "mood": rng.normal(size=180)})
+    staff["mood"] += -0.9 * staff.groupby("shop")["mood"].transform("mean")
+    guests = pd.DataFrame({"shop": np.repeat(range(30), 10)})
+    guests["value"] = rng.normal(size=30)[guests["shop"]] + rng.normal(size=300)
+    fit = fit_two_sided("value ~ mood", sides={"staff": staff, "guests": guests}, unit="shop", draws=100)
+    assert "mood" in fit.core.bounded
+    assert of(fit, "link")["label"].tolist() == ["not interpretable"]
+    note = next(note for note in fit.notes() if (note.code, note.subject) == ("variance_at_bound", "mood"))
+    assert note.severity == "serious"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_fifteen_units_of_a_few_respondents_come_to_an_end(seed):
+    core = draw_firm(Cell(15, 4, 10, 0.5), np.random.default_rng(seed))
+    frames = {}
+    rng = np.random.default_rng(seed)
+    for s, side in enumerate(("employee", "customer")):
+        code = np.repeat(np.arange(15), core.counts[:, s].astype(int))
+        own = core.means[code][:, 3 * s : 3 * s + 3] + rng.normal(size=(code.size, 3))
+        frames[side] = pd.DataFrame(own, columns=CHAIN[3 * s : 3 * s + 3]).assign(unit=code)
+    units = pd.DataFrame({"unit": range(15), CHAIN[6]: core.means[:, 6]})
+    text = "\n".join(f"{CHAIN[i + 1]} ~ {CHAIN[i]}" for i in range(6))
+    fit = fit_two_sided(text, sides=frames, units=units, unit="unit", draws=200)
+    assert fit.core.solution.converged
+    assert np.isfinite(of(fit, "link")["estimate"]).all()
+    assert "few_units" in {note.code for note in fit.notes()}
+
+
+# -- what a user may get wrong
+
+
+def test_every_table_needs_the_unit(tables):
+    sides, outcomes = tables
+    with pytest.raises(DataError, match=r"staff\.shop.*no unit column"):
+        fit_two_sided(TEXT, sides={**sides, "staff": sides["staff"].drop(columns="shop")}, units=outcomes, unit="shop")
+
+
+def test_a_construct_in_two_tables_or_in_none_is_named(tables):
+    sides, outcomes = tables
+    twice = {**sides, "guests": sides["guests"].assign(service=1.0)}
+    with pytest.raises(DataError, match=r"service, found in staff, guests"):
+        fit_two_sided(TEXT, sides=twice, units=outcomes, unit="shop")
+    with pytest.raises(DataError, match=r"profit, found in no table"):
+        fit_two_sided(TEXT, sides=sides, units=outcomes.drop(columns="profit"), unit="shop")
+
+
+def test_units_written_differently_share_nothing(tables):
+    sides, outcomes = tables
+    other = sides["guests"].assign(shop=sides["guests"]["shop"].str.lower())
+    with pytest.raises(DataError, match="units that staff and guests share"):
+        fit_two_sided(TEXT, sides={**sides, "guests": other}, units=outcomes, unit="shop")
+
+
+def test_a_unit_twice_in_its_own_table(tables):
+    sides, outcomes = tables
+    with pytest.raises(DataError, match="'S000' twice"):
+        fit_two_sided(TEXT, sides=sides, units=pd.concat([outcomes, outcomes.head(1)]), unit="shop")
+
+
+def test_words_where_scores_should_be(tables):
+    sides, outcomes = tables
+    wrong = {**sides, "staff": sides["staff"].assign(service="good")}
+    with pytest.raises(DataError, match=r"staff\.service"):
+        fit_two_sided(TEXT, sides=wrong, units=outcomes, unit="shop")
+
+
+def test_one_respondent_a_unit_is_refused(tables):
+    sides, outcomes = tables
+    single = {**sides, "staff": sides["staff"].drop_duplicates("shop")}
+    with pytest.raises(DataError, match="beyond the first of their unit"):
+        fit_two_sided(TEXT, sides=single, units=outcomes, unit="shop")
+
+
+def test_outcomes_alone_are_no_two_sided_chain(tables):
+    sides, outcomes = tables
+    with pytest.raises(DataError, match=r"spc\.fit"):
+        fit_two_sided("profit ~ growth", sides=sides, units=outcomes, unit="shop")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error"),
+    [
+        ("value ~ 1 + service", {}, UnsupportedError),
+        ("value ~ ", {}, SpecError),
+        ("value ~ service", {"level": 95}, UsageError),
+        ("value ~ service", {"errors": "sandwich"}, UnsupportedError),
+        ("value ~ service", {"draws": 0}, UsageError),
+    ],
+)
+def test_what_has_no_method_says_so(tables, text, options, error):
+    sides, outcomes = tables
+    with pytest.raises(error):
+        fit_two_sided(text, sides=sides, units=outcomes, unit="shop", **options)
+
+
+def test_respondents_who_are_left_out_are_counted(tables):
+    sides, outcomes = tables
+    staff = sides["staff"].copy()
+    staff.loc[staff.index[:4], "service"] = np.nan
+    staff.loc[staff.index[4:6], "shop"] = None
+    moments, _, notes = units_of(("quality", "service", "profit"), {**sides, "staff": staff}, outcomes, "shop")
+    assert moments.counts.sum() == len(staff) - 6
+    assert {note.code for note in notes} == {"incomplete_scores", "no_unit"}
