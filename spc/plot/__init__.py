@@ -5,6 +5,7 @@ from __future__ import annotations
 from spc.plot.chain import VERDICTS, chain_diagram
 from spc.plot.charts import effects_plot, five_points, importance_performance, retention_curve, unit_quality
 from spc.plot.figure import Figure
+from spc.plot.path_diagram import path_diagram
 
 __all__ = [
     "VERDICTS",
@@ -13,6 +14,7 @@ __all__ = [
     "effects_plot",
     "five_points",
     "importance_performance",
+    "path_diagram",
     "retention_curve",
     "unit_quality",
 ]
