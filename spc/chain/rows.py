@@ -185,6 +185,17 @@ def _waves(
                 "are not part of this fit.",
             )
         )
+    timeless = list(dict.fromkeys(c.table for c in constructs if "wave" not in study.tables[c.table]))
+    if timeless:
+        notes.append(
+            Note(
+                "no_wave",
+                "warning",
+                ", ".join(timeless),
+                f"{' and '.join(timeless)} name no wave, while other tables do: their rows are taken to belong to every "
+                "wave, so links to or from them have no order in time.",
+            )
+        )
     return taken, notes
 
 

@@ -87,8 +87,8 @@ def effects_section(material: Material, chain: ReleasedModel) -> Section:
     )
     direct = (
         Column("Link", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"),
-        *ways[1:],
         Column("Here", lambda row: SHORT_VERDICT.get(row.label, row.label)),
+        *ways[1:],
     )
     total = (Column("From and to", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"), *ways[1:])
     blocks: list[Block] = []

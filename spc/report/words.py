@@ -113,7 +113,7 @@ def confidence(estimate: float, low: float, high: float) -> str:
 
 
 MEANING: Mapping[str, str] = {
-    "firm": "a firm figure: its interval is narrow",
+    "firm": "a firm figure as far as this ledger goes: its interval is narrow",
     "fair": "a fair figure: right in size, not to the last digit",
     "rough": "a rough figure: right in sign, loose in size",
     "open": "an open question: the interval includes zero",

@@ -21,6 +21,7 @@ TOLERANCE = 1e-15
 MAX_ITERATIONS = 100
 _VALLEY_ITERATIONS = 1000
 _FORBIDDEN = 1e10
+_ENDLESS = 1e3
 _SLACK = 1e-12
 _NEAR, _SLOW, _PATIENCE = 1e-2, 1e-3, 10
 _LEAST, _MOST = 1e-5, 1e12
@@ -136,7 +137,8 @@ def along_valley(problem: Problem, start: FloatArray) -> Search | None:
     Returns
     -------
     Search or None
-        None when sigma is not positive definite at the start.
+        None when sigma is not positive definite at the start. Not converged where the floor runs on without end: in
+        balanced units no estimate is anywhere near a thousand.
 
     References
     ----------
@@ -170,7 +172,10 @@ def along_valley(problem: Problem, start: FloatArray) -> Search | None:
         options={"maxiter": _VALLEY_ITERATIONS, "gtol": 1e-9},
     )
     end = search(problem, np.asarray(found.x))
-    return None if end is None else replace(end, iterations=end.iterations + int(found.nit))
+    if end is None:
+        return None
+    reached = end.converged and bool(np.abs(end.x).max(initial=0.0) < _ENDLESS)
+    return replace(end, iterations=end.iterations + int(found.nit), converged=reached)
 
 
 def _along(problem: Problem, point: Point, x: FloatArray, step: FloatArray) -> tuple[float, Point | None]:

@@ -49,7 +49,9 @@ class Quality:
         return (*self.reliabilities, *self.aggregations.values())
 
 
-def quality(tables: Mapping[str, pd.DataFrame], codebook: Sequence[Construct], *, level: float = 0.95) -> Quality:
+def quality(
+    tables: Mapping[str, pd.DataFrame], codebook: Sequence[Construct], *, level: float = 0.95, fewest: int = 1
+) -> Quality:
     """Measurement quality at the latest wave of each response table.
 
     Parameters
@@ -59,6 +61,8 @@ def quality(tables: Mapping[str, pd.DataFrame], codebook: Sequence[Construct], *
     codebook : sequence of Construct
     level : float
         Of the intervals.
+    fewest : int
+        A table with fewer people at its latest wave is passed over, and said so.
 
     Examples
     --------
@@ -73,6 +77,9 @@ def quality(tables: Mapping[str, pd.DataFrame], codebook: Sequence[Construct], *
     for name in (table for table in RESPONSES if table in tables):
         frame = latest_wave(tables[name])
         constructs = [c for c in codebook if c.table == name]
+        if len(frame) < fewest:
+            failures.append(_too_few(name, fewest))
+            continue
         for construct in (c for c in constructs if len(c.items) > 1):
             reliabilities += scale_reliability(frame, construct, level)
         if constructs and "unit" in frame:
@@ -96,6 +103,11 @@ def latest_wave(frame: pd.DataFrame) -> pd.DataFrame:
         return frame
     latest: pd.DataFrame = frame[frame["wave"] == frame["wave"].max()]
     return latest
+
+
+def _too_few(table: str, fewest: int) -> Note:
+    text = f"Measurement quality is not shown: fewer than {fewest} people answered in the latest wave."
+    return Note("too_few_people", "warning", table, text)
 
 
 def _not_computed(table: str, error: SpcError) -> Note:

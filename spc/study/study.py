@@ -92,7 +92,7 @@ class Study:
     @cached_property
     def quality(self) -> Quality:
         """How well each construct is measured, at the latest wave of its table."""
-        return quality(self.tables, self.codebook)
+        return quality(self.tables, self.codebook, fewest=self.disclosure.minimum_group)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -245,5 +245,6 @@ def _with_counts(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
 
 def _note(finding: Finding) -> Note:
     subject = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
-    text = f"{subject}: {finding.found}; expected {finding.expected}. {finding.hint}"
+    found = finding.found.split(":")[0] if finding.rule == "small_unit" else finding.found  # names stay inside
+    text = f"{subject}: {found}; expected {finding.expected}. {finding.hint}"
     return Note(finding.rule, "warning", subject, text)

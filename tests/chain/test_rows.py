@@ -132,3 +132,10 @@ def test_different_waves_need_to_know_who_is_who(small, tmp_path):
     study = spc.read_study(tmp_path / "study.toml")
     with pytest.raises(DataError, match="a code for each person"):
         analysis_rows(study, {"commitment": ["satisfaction"]}, [Lag("satisfaction", "commitment", 1)])
+
+
+def test_a_side_without_waves_beside_one_with_is_said(small):
+    study = small("value ~ satisfaction")
+    rows = analysis_rows(study, {"value": ["satisfaction"]}, [])
+    assert "no_wave" in [note.code for note in rows.messages]
+    assert rows.waves == {"satisfaction": 2}

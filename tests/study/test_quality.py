@@ -46,3 +46,11 @@ def test_what_cannot_be_computed_is_said_not_raised():
 def test_the_latest_wave_of_texts_and_of_none():
     assert latest_wave(pd.DataFrame({"wave": ["2025Q4", "2026Q1"], "v": [1, 2]}))["v"].tolist() == [2]
     assert len(latest_wave(pd.DataFrame({"v": [1, 2]}))) == 2
+
+
+def test_a_latest_wave_of_too_few_people_is_not_shown():
+    frame = answers(40).assign(wave=[1] * 37 + [2] * 3)
+    few = quality({"customer_responses": frame}, [VALUE], fewest=5)
+    assert few.tidy().empty
+    assert [note.code for note in few.notes()] == ["too_few_people"]
+    assert not quality({"customer_responses": frame.assign(wave=1)}, [VALUE], fewest=5).tidy().empty

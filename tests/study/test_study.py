@@ -147,3 +147,13 @@ def test_scoring_leaves_the_tables_alone(study):
     unit_scores(study), study.tidy(), study.notes()
     for name, table in study.tables.items():
         pd.testing.assert_frame_equal(table, before[name])
+
+
+def test_notes_on_small_units_count_them_and_name_none(tmp_path):
+    document = make_firm(seed=1, units=12, employees=12, customers=12).write(tmp_path)
+    rows = pd.read_csv(tmp_path / "employees.csv")
+    keep = (rows["unit"] != "U03") | (rows.groupby("unit").cumcount() < 2)
+    rows[keep].to_csv(tmp_path / "employees.csv", index=False)
+    notes = [note for note in read_study(document).notes() if note.code == "small_unit"]
+    assert any("1 of 12 units" in note.text for note in notes)
+    assert not any("U03" in note.text for note in notes)
