@@ -81,15 +81,16 @@ def usable(patterns: Patterns, model: Model, given: int) -> tuple[Patterns, tupl
     Raises
     ------
     DataError
-        No rows are left.
+        Not more rows than variables are left.
     """
     kept = patterns.answering(model.exogenous)
-    notes = [*_left_out(patterns, kept, model, given), *_missing_shares(kept), *_thin_pairs(kept)]
-    if kept.rows < 2:
+    if kept.rows <= len(kept.names):
         raise DataError.of(
-            "data", None, "too_few_rows", f"{kept.rows} rows with answers", "at least 2",
-            "Check for columns that are empty; name fewer variables or collect more answers.",
+            "data", None, "too_few_rows", f"{kept.rows} rows with answers to {len(kept.names)} variables",
+            f"more than {len(kept.names)} rows",
+            "Check for columns that are empty; name fewer variables or model scale scores in place of items.",
         )  # fmt: skip
+    notes = [*_left_out(patterns, kept, model, given), *_missing_shares(kept), *_thin_pairs(kept)]
     return kept, tuple(notes)
 
 
@@ -202,7 +203,9 @@ def _bend(place: Structure, spot: Spot, rows: IntArray) -> FloatArray:
     return result
 
 
-def climb(problem: Problem, patterns: Patterns, without: Saturated, start: FloatArray) -> Search:
+def climb(
+    problem: Problem, patterns: Patterns, without: Saturated, start: FloatArray, *, errors: bool = True
+) -> Search:
     """Maximise the likelihood of the answers from ``start``.
 
     Parameters
@@ -213,6 +216,8 @@ def climb(problem: Problem, patterns: Patterns, without: Saturated, start: Float
     without : Saturated
     start : (k,) array
         Coordinates, usually of a complete-data fit to the saturated moments.
+    errors : bool
+        Whether the information must be that of the estimates, as standard errors ask.
 
     Returns
     -------
@@ -255,9 +260,8 @@ def climb(problem: Problem, patterns: Patterns, without: Saturated, start: Float
             continue
         x, spot, fresh, last = x + share * step, trial, False, decrement
         damper = 0.0 if used <= _LEAST else used / 10.0
-    if not fresh:
+    if information is None or (errors and not fresh):
         information = observed_information(problem, data, spot)
-    assert information is not None
     point = _point(problem, spot, without, patterns)
     return Search(x, point, information, max(decrement, 0.0), iteration, converged)
 

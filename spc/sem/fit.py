@@ -352,6 +352,22 @@ def _robust_answers(result: SemFit, data: pd.DataFrame | Moments | Patterns, end
     )
 
 
+def _refit_answers(fitted: SemFit, patterns: Moments | Patterns) -> Solution:
+    if fitted.answers is None or not isinstance(patterns, Patterns):
+        raise UnsupportedError("A fit under missing='fiml' is refitted to Patterns, any other fit to Moments.")
+    if patterns.names != fitted.model.observed:
+        patterns = patterns.restrict(fitted.model.observed)
+    patterns = patterns.answering(fitted.model.exogenous)
+    without = saturated(patterns)
+    problem = with_moments(fitted.problem, without.moments)
+    end = climb(problem, patterns, without, problem.coordinates(fitted.solution.theta), errors=False)
+    if not end.converged:
+        end = climb(problem, patterns, without, _search(problem).x, errors=False)
+    if not end.converged:
+        raise _not_converged(problem, end)
+    return _solution(problem, end)
+
+
 def _refit_weighted(fitted: SemFit, problem: Problem, moments: Moments) -> Solution:
     weight = _weight(problem, moments, fitted.options)
     end = weighted_search(problem, problem.coordinates(fitted.solution.theta), weight)
@@ -395,7 +411,7 @@ def _patterns(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[in
     return len(data), Patterns.from_frame(data, names)
 
 
-def refit(fitted: SemFit, moments: Moments) -> Solution:
+def refit(fitted: SemFit, moments: Moments | Patterns) -> Solution:
     """Fit the same model to other moments of the same variables, starting from the given fit.
 
     Nothing but the estimates is computed: made for bootstraps, inside one ``one_blas_thread()``.
@@ -403,8 +419,8 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
     Parameters
     ----------
     fitted : SemFit
-    moments : Moments
-        Of at least the observed variables of the model.
+    moments : Moments or Patterns
+        Of at least the observed variables of the model; patterns for a fit under ``missing="fiml"``.
 
     Returns
     -------
@@ -412,12 +428,16 @@ def refit(fitted: SemFit, moments: Moments) -> Solution:
 
     Raises
     ------
+    UnsupportedError
+        Moments where the fit is of patterns, or the other way round.
     NonConvergenceError
         The search stopped early.
     NotPositiveDefiniteError
         The moments have no inverse.
     """
     names = fitted.model.observed
+    if isinstance(moments, Patterns) or fitted.answers is not None:
+        return _refit_answers(fitted, moments)
     if moments.names != names:
         moments = moments.restrict(names)
     problem = with_moments(fitted.problem, moments)

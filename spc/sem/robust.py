@@ -294,6 +294,8 @@ def _corrected(
 ) -> tuple[FloatArray, Correction]:
     from spc.sem.measures import covariates_of
 
+    if fit.options.missing == "fiml":
+        raise UnsupportedError("With missing='fiml' ask for robust errors at the fit itself: estimator='MLR'.")
     if (kind == "cluster") != (cluster is not None):
         raise UsageError("kind='cluster' and cluster='name of a column' go together: give both or neither.")
     known = evidence(fit.problem, *complete_rows(data, fit.model.observed, cluster))
@@ -408,8 +410,11 @@ def _check_pair(
             "A scaled difference test needs two fits with a scaled test: fit both with estimator='MLM' or 'MLR', or "
             "with cluster=."
         )
-    if restricted.options.estimator != free.options.estimator or restricted.options.cluster != free.options.cluster:
-        raise UsageError("The fits have different estimators or clusters: fit both in the same way.")
+    ways = [(fit.options.estimator, fit.options.cluster, fit.options.missing) for fit in (restricted, free)]
+    if ways[0] != ways[1]:
+        raise UsageError("The fits have different estimators, clusters or missing=: fit both in the same way.")
+    if method == "2010" and free.options.missing == "fiml":
+        raise UnsupportedError("The test of 2010 has no method with missing='fiml': use method='2001'.")
     if set(restricted.observed.names) != set(free.observed.names) or restricted.observed.n != free.observed.n:
         raise UsageError("The fits are of different data: fit both models to the same variables and rows.")
     if df0 <= df1:
