@@ -3,8 +3,8 @@
     python benchmarks/two_sided.py [--repeats 11] [--units 150] [--employees 20] [--customers 60]
 
 From rows of scale scores to estimates, standard errors and chi-square, in frames; sizes of units differ. lavaan knows
-one side at a time, so it fits the customers and the unit outcome, all covariances free within units. Medians of processor
-time in one run on one machine; read the ratios. What the fit finds, beside unit means:
+one side at a time, so it fits the customers and the unit outcome, all covariances free within units. Medians of
+processor time in one run on one machine; read the ratios. What the fit finds, beside unit means:
 
     python -m spc.chain.two_sided_simulation [--firms 300]
 """
