@@ -192,8 +192,8 @@ def _waves(
                 "no_wave",
                 "warning",
                 ", ".join(timeless),
-                f"{' and '.join(timeless)} name no wave, while other tables do: their rows are taken to belong to every "
-                "wave, so links to or from them have no order in time.",
+                f"{' and '.join(timeless)} name no wave, while other tables do: their rows are taken to belong to "
+                "every wave, so links to or from them have no order in time.",
             )
         )
     return taken, notes
