@@ -17,7 +17,7 @@ from spc.sem.problem import Problem
 from spc.sem.ram import IntArray
 from spc.sem.scaled import complete_measures, scaled_measures
 from spc.sem.weighted import weighted_gfi
-from spc.spec.table import Model
+from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -40,7 +40,7 @@ def baseline(problem: Problem, model: Model) -> Baseline:
     """
     place, cov = problem.place, problem.sample.cov
     covariates = covariates_of(model)
-    outcome = np.setdiff1d(np.arange(place.n_observed), covariates)
+    outcome = np.delete(np.arange(place.n_observed), covariates)
     value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, covariates) - problem.sample.log_det
     estimated = 0 if place.exogenous.size else covariates.size * (covariates.size + 1) // 2
     means = outcome.size + (0 if place.exogenous.size else covariates.size)
@@ -48,6 +48,7 @@ def baseline(problem: Problem, model: Model) -> Baseline:
     return Baseline(max(problem.divisor * value, 0.0), df)
 
 
+@remembered
 def covariates_of(model: Model) -> IntArray:
     """Positions of observed variables that only explain, and whose moments the text does not mention."""
     rows = model.parameters.rows
@@ -56,7 +57,9 @@ def covariates_of(model: Model) -> IntArray:
         name for row in rows if row.op in ("~~", "~1") and row.given_by == "user" for name in (row.lhs, row.rhs)
     }
     explaining = {row.rhs for row in rows if row.op == "~"} - explained - mentioned
-    return np.array([i for i, name in enumerate(model.observed) if name in explaining], dtype=np.intp)
+    found = np.array([i for i, name in enumerate(model.observed) if name in explaining], dtype=np.intp)
+    found.flags.writeable = False
+    return found
 
 
 def _log_det(cov: FloatArray, index: IntArray) -> float:
@@ -181,10 +184,11 @@ def _gfi(fit: SemFit) -> float:
         return weighted_gfi(fit.problem, fit.point, fit.weight)
     sample, point, held = fit.problem.sample, fit.point, fit.problem.place.exogenous
     p = fit.problem.place.n_observed
-    cov, mean = sample.cov.copy(), None if sample.mean is None else sample.mean.copy()
-    cov[np.ix_(held, held)] = 0.0
-    if mean is not None:
-        mean[held] = 0.0
+    cov, mean = sample.cov, sample.mean
+    if held.size:
+        cov = cov.copy()
+        cov[np.ix_(held, held)] = 0.0
+        mean = None if mean is None else np.where(fit.problem.place.outcome, mean, 0.0)
     return measure.gfi(cov, sample.cov - point.at.covariance[:p, :p], point.inverse, mean, point.residual_mean)
 
 
