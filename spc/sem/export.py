@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from spc.errors import UnsupportedError, UsageError
 from spc.sem.fit import SemFit
+from spc.sem.options import Options
 from spc.spec.expressions import parse_expression
 from spc.spec.table import Constraint, Defined, Model, Parameter, ParameterTable
 from spc.spec.tree import Binary, Call, Expression, Name, Negative
@@ -98,8 +99,7 @@ def to_lavaan(model: Model | SemFit) -> str:
     """
     made = _checked(_model(model), "lavaan")
     names = _names((*made.observed, *made.latents), "lavaan")
-    likelihood = model.options.likelihood if isinstance(model, SemFit) else "normal"
-    options = "" if likelihood == "normal" else f', likelihood = "{likelihood}"'
+    options = "".join(f', {key} = "{value}"' for key, value in _lavaan_options(model).items())
     means = ", meanstructure = TRUE" if made.meanstructure else ""
     head = [f"# lavaan::lavaan(model, data{means}{options})"]
     for name in made.observed:
@@ -107,6 +107,20 @@ def to_lavaan(model: Model | SemFit) -> str:
             quoted = name.replace("\\", "\\\\").replace('"', '\\"')
             head.append(f'# names(data)[names(data) == "{quoted}"] <- "{names[name]}"')
     return "\n".join([*head, write_model(_renamed(made, names, "lavaan"), complete=True)])
+
+
+def _lavaan_options(model: Model | SemFit) -> dict[str, str]:
+    """Options of the fit that are not lavaan's defaults."""
+    if not isinstance(model, SemFit):
+        return {}
+    used = model.options
+    given = {
+        "estimator": "" if used.estimator == "ML" else used.estimator,
+        "likelihood": "" if used.likelihood == "normal" else used.likelihood,
+        "missing": "ml" if used.missing == "fiml" else "",
+        "cluster": used.cluster or "",
+    }
+    return {key: value for key, value in given.items() if value}
 
 
 def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file: str = "data.dat") -> str:
@@ -119,7 +133,7 @@ def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file:
     names : sequence of str, optional
         Columns of the data file in order; the observed variables of the model by default.
     file : str
-        Data file: numbers without a header, in complete rows.
+        Data file: numbers without a header; complete rows, or -9999 for missing answers where the fit used them.
 
     Returns
     -------
@@ -129,7 +143,7 @@ def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file:
     Raises
     ------
     UnsupportedError
-        A model with several groups or levels, with ordered items, or with bounds.
+        A model with several groups or levels, with ordered items, or with bounds; a fit with clusters.
     UsageError
         ``names`` lack a variable of the model.
 
@@ -148,6 +162,8 @@ def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file:
     OUTPUT: STDYX;
     """
     made = _checked(_model(model), "Mplus")
+    if isinstance(model, SemFit) and model.options.cluster is not None:
+        raise UnsupportedError("A fit with clusters has no Mplus text in this version.")
     columns = tuple(made.observed if names is None else names)
     absent = [name for name in made.observed if name not in columns]
     if absent:
@@ -163,7 +179,7 @@ def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file:
         "DATA:", f'  FILE IS "{file}";' if len(file) < 70 else f'  FILE IS\n  "{file}";',
         "VARIABLE:", *_list("NAMES ARE", [known[name] for name in columns]),
         *_list("USEVARIABLES ARE", list(ours.observed)),
-        "ANALYSIS:", "  ESTIMATOR IS ML;", "  INFORMATION IS EXPECTED;", "  MODEL IS NOCOVARIANCES;",
+        *_estimation(model), "  MODEL IS NOCOVARIANCES;",
         *([] if made.meanstructure else ["  MODEL IS NOMEANSTRUCTURE;"]),
         "MODEL:",
         *(_statement(row, float(start)) for row, start in zip(ours.parameters, starts, strict=True)
@@ -172,6 +188,17 @@ def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file:
         "OUTPUT: STDYX;",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _estimation(model: Model | SemFit) -> Iterator[str]:
+    """How Mplus is to estimate: missing answers, estimator, information."""
+    used = model.options if isinstance(model, SemFit) else Options()
+    if used.missing == "fiml":
+        yield "  MISSING ARE ALL (-9999);"
+    yield "ANALYSIS:"
+    yield f"  ESTIMATOR IS {used.estimator};"
+    if used.estimator == "ML" and used.missing == "listwise":
+        yield "  INFORMATION IS EXPECTED;"
 
 
 def _model(given: Model | SemFit) -> Model:

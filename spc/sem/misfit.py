@@ -119,7 +119,7 @@ def misfit(fit: SemFit) -> Misfit:
     2   y   x     0.1       1.482         1.788
     4   m   x     0.0       0.000         0.000
     """
-    if fit.options.estimator != "ML" or fit.options.missing != "listwise":
+    if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
         raise UnsupportedError("Residuals with errors have a method for complete data under estimator='ML' only.")
     space = _Space(fit)
     provenance = Provenance.record({"residuals": "normal theory"}, fit.provenance.data_fingerprint)

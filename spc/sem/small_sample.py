@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from spc.errors import UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.results import Note, Provenance, tidy_frame
 from spc.sem.fitmeasures import chisq_pvalue, rmsea, rmsea_ci
 from spc.sem.measures import fit_measures
@@ -137,6 +137,8 @@ def small_sample_test(fit: SemFit, correction: Correction = "swain") -> SmallSam
 
     Raises
     ------
+    UnsupportedError
+        Another estimator, missing answers or clusters.
     UsageError
         Another correction, a model without degrees of freedom, or so few rows that the factor is not positive.
 
@@ -154,6 +156,10 @@ def small_sample_test(fit: SemFit, correction: Correction = "swain") -> SmallSam
         "bartlett": lambda p, k, df, n: bartlett_factor(p, k, n),
         "yuan": lambda p, k, df, n: yuan_factor(p, k, n),
     })  # fmt: skip
+    if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
+        raise UnsupportedError(
+            "The corrections have a method for complete, independent rows under estimator='ML' only."
+        )
     if correction not in factors:
         raise UsageError(f"correction={correction!r}: expected one of {', '.join(map(repr, factors))}.")
     df, place, rows = int(fit_measures(fit)["df"]), fit.problem.place, fit.problem.n

@@ -137,7 +137,7 @@ def structural_fit(fit: SemFit) -> StructuralFit:
        df  df_m  df_s  rmsea_p
     0   4     3     1      0.0
     """
-    if fit.options.estimator != "ML" or fit.options.missing != "listwise":
+    if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
         raise UnsupportedError(
             "The structure is told apart from the measurement for complete data under estimator='ML' only."
         )

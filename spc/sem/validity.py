@@ -97,7 +97,8 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     Returns
     -------
     LatentReliability
-        Intervals are symmetric on the logit scale, so they stay between 0 and 1. Latent variables with a single item
+        Intervals are symmetric on the logit scale, so they stay between 0 and 1; they are given for complete,
+        independent rows under ``estimator="ML"``, with a note elsewhere. Latent variables with a single item
         or without items of their own (factors of factors) are left out, with a note. Where an item belongs to more
         than one latent variable, omega counts the share of the one it stands beside, as semTools does, and cr and ave
         are missing.
@@ -187,6 +188,8 @@ class _Space:
         problem, point = fit.problem, fit.point
         place, p = problem.place, problem.place.n_observed
         self.place, self.problem, self.p = place, problem, p
+        options = fit.options
+        self.normal = options.estimator == "ML" and options.missing == "listwise" and options.cluster is None
         balanced = fit.values * problem.multiplier
         self.directed, self.residual, _ = matrices(place, balanced)
         self.sample, self.at = problem.sample.cov, point.at
@@ -255,6 +258,8 @@ def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: fl
     row: dict[str, Any] = {"lhs": name, "level": "1", "group": "1", "kind": kind}
     if found is None:
         return row
+    if not space.normal:
+        return {**row, "estimate": found.value}
     error = space.error(found)
     low, high = _interval(found.value, error, level)
     return {**row, "estimate": found.value, "std_error": error, "conf_low": low, "conf_high": high}
@@ -270,6 +275,12 @@ def _interval(value: float, error: float, level: float) -> tuple[float, float]:
 
 
 def _notes(place: Structure, items: dict[str, IntArray], shared: set[int], space: _Space) -> Iterator[Note]:
+    if not space.normal:
+        yield Note(
+            "no_interval", "info", "all coefficients",
+            "There are no intervals: these have a method for complete, independent rows under estimator='ML' only. "
+            "Bootstrap the coefficients.",
+        )  # fmt: skip
     for name, own in items.items():
         if own.size < 2:
             text = "a single item" if own.size else "no items of its own"

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spc.errors import SpcWarning, UnsupportedError, UsageError
@@ -140,6 +141,18 @@ def test_estimates_are_the_start_values_in_mplus():
     result = fit(case["model"], moments_of(case))
     value = result.tidy().query("rhs == 'x2' and op == '=~'")["estimate"].iloc[0]
     assert f"visual BY x2*{value:.10g};" in to_mplus(result)
+
+
+def test_the_options_of_the_fit_are_said():
+    rng = np.random.default_rng(3)
+    trait = rng.standard_normal((300, 1))
+    data = pd.DataFrame(trait + rng.standard_normal((300, 4)), columns=list("abcd"))
+    robust = fit("f =~ a + b + c + d", data, estimator="MLR")
+    assert 'estimator = "MLR"' in to_lavaan(robust)
+    assert "  ESTIMATOR IS MLR;" in to_mplus(robust).splitlines()
+    holes = fit("f =~ a + b + c + d", data.mask(rng.random(data.shape) < 0.05), missing="fiml")
+    assert 'missing = "ml"' in to_lavaan(holes)
+    assert "  MISSING ARE ALL (-9999);" in to_mplus(holes).splitlines()
 
 
 def test_lavaan_text_reads_back_here_to_the_same_fit():

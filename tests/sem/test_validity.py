@@ -14,7 +14,7 @@ from spc.disclosure import Gate
 from spc.errors import SpcWarning, UnsupportedError, UsageError
 from spc.linalg import unvech, vech
 from spc.moments import Moments
-from spc.sem import fit, implied_moments, refit
+from spc.sem import fit, implied_moments, misfit, refit, small_sample_test
 from spc.sem.fit import SemFit
 from spc.sem.ram import matrices
 from spc.sem.validity import reliability
@@ -186,3 +186,16 @@ def test_the_result_passes_the_gate_and_refusals_say_what_to_do() -> None:
         reliability(fitted("attitude_path"))
     with pytest.raises(UsageError, match="level"):
         reliability(fitted("hs_cfa"), level=95)
+
+
+def test_other_estimators_have_coefficients_without_errors_and_say_so() -> None:
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame(rng.standard_normal((300, 1)) + rng.standard_normal((300, 4)), columns=list("abcd"))
+    plain, robust = (fit("f =~ a + b + c + d", data, estimator=e) for e in ("ML", "MLR"))
+    np.testing.assert_allclose(found(robust), found(plain), rtol=1e-6)
+    assert found(robust, "std_error").isna().all()
+    assert [note.code for note in reliability(robust).notes()] == ["no_interval"]
+    with pytest.raises(UnsupportedError, match="estimator='ML' only"):
+        small_sample_test(robust)
+    with pytest.raises(UnsupportedError, match="estimator='ML' only"):
+        misfit(robust)
