@@ -64,7 +64,7 @@ def _layout(place: Structure) -> _Layout:
 def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
     """Coordinates to start from, the user's own start values respected.
 
-    Loadings follow the centroid of each latent's indicators, and regressions the correlations of these centroids;
+    Loadings follow the covariances of each latent's indicators, and regressions the correlations of their sums;
     covariates and means start at their sample values, other covariances at zero.
 
     Parameters

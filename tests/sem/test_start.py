@@ -62,3 +62,15 @@ def test_paths_start_near_their_values() -> None:
     )
     assert near == pytest.approx(0.5, abs=0.12)
     assert zero == 0.0
+
+
+def test_start_is_the_solution_where_one_factor_fits() -> None:
+    loading = np.array([0.9, 0.8, -0.7, 0.6, 0.5, 0.4])
+    r = np.outer(loading, loading)
+    np.fill_diagonal(r, 1.0)
+    made = model("f =~ x1 + x2 + x3 + x4 + x5 + x6")
+    problem = prepare(made, Moments(NAMES, 400, None, r), "wishart")
+    theta = dict(zip(problem.place.names, problem.theta(start_values(problem)), strict=True))
+    assert theta["f=~x3"] == pytest.approx(-0.7 / 0.9)
+    assert theta["x4~~x4"] == pytest.approx(0.64)
+    assert theta["f~~f"] == pytest.approx(0.81)

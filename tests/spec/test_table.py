@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spc.spec import Parameter, ParameterTable, model
+from spc.spec.table import Model, remembered
 
 TEXT = "f =~ x1 + a*x2 + a*x3\ny ~ b*f + z\nab := a*b"
 
@@ -45,3 +46,19 @@ def test_nothing_can_be_changed():
     with pytest.raises(FrozenInstanceError):
         found.parameters.rows[0].free = 3
     assert isinstance(found.parameters.rows[0], Parameter)
+
+
+def test_work_on_a_model_is_done_once_and_stays_out_of_copies():
+    calls = []
+
+    @remembered
+    def words(given: Model) -> int:
+        calls.append(given)
+        return len(given.text.split())
+
+    found = model(TEXT)
+    assert words(found) == words(found) == len(TEXT.split())
+    assert len(calls) == 1
+    again = copy.deepcopy(found)
+    assert words(again) == words(found)
+    assert len(calls) == 2
