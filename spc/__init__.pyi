@@ -27,6 +27,7 @@ from .errors import SpecError as SpecError
 from .errors import UnsupportedError as UnsupportedError
 from .errors import UsageError as UsageError
 from .moments import Moments as Moments
+from .moments import Patterns as Patterns
 from .regression import link_regressions as link_regressions
 from .report import compose_report as compose_report
 from .results import Estimates as Estimates
