@@ -1,63 +1,45 @@
-"""A model drawn as a path diagram: latents as ellipses, observed variables as boxes, numbers standardised.
-
-Causes stand above their effects. The items of a latent variable fan out to its right; covariances are curved double
-arrows, those of items on the far right and those of latents on the far left.
-"""
+"""A model drawn as a path diagram: latents as ellipses, observed variables as boxes, numbers standardised."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from itertools import pairwise
 from textwrap import wrap
-from types import MappingProxyType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
-
-import pandas as pd
 
 from spc.disclosure import ReleasedModel, require_released
 from spc.errors import UsageError
-from spc.plot.chain import _INK, Area, Piece, Point, _bezier, _line, _line_areas, _outside, _overlap, _Style, _ways
+from spc.plot.chain import _INK, Area, Piece, Point, _bezier, _line, _line_areas, _outside, _overlap, _Style
 from spc.plot.figure import Figure, finish, paint
-from spc.plot.layers import Placement, place
+from spc.plot.layers import Placement
 from spc.plot.numbers import wording
+from spc.plot.path_places import (
+    ARC,
+    EDGE,
+    FAN,
+    GAP,
+    ITEM,
+    LANE,
+    NODE,
+    PITCH,
+    SHARE,
+    Drawn,
+    Page,
+    arcs_beside,
+    arcs_within,
+    in_a_column,
+    in_layers,
+    lanes,
+    lay_out,
+    owned_items,
+    read_model,
+    routes,
+    straight_lines,
+)
 
 __all__ = ["path_diagram"]
-
-_NODE = (132.0, 52.0)
-_FAN, _ITEM, _PITCH, _SHARE = 92.0, (112.0, 21.0), 27.0, 46.0
-_BESIDE, _GAP, _LANE, _ARC = 26.0, 74.0, 40.0, 24.0
-_EDGE = 8.0
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """What there is to draw of one group.
-
-    Attributes
-    ----------
-    nodes : tuple of str
-        Latents and observed variables that are no items.
-    latents : frozenset of str
-    items : mapping of latent to its loading rows
-    paths : mapping of (cause, effect) to row
-        Regressions among nodes, and loadings of latents on latents.
-    extra : tuple of (cause, effect, row)
-        Paths from or to items other than loadings.
-    curves : tuple of (one, other, row)
-        Covariances.
-    shares : mapping of variable to explained share
-    """
-
-    nodes: tuple[str, ...]
-    latents: frozenset[str]
-    items: Mapping[str, tuple[Any, ...]]
-    paths: Mapping[tuple[str, str], Any]
-    extra: tuple[tuple[str, str, Any], ...]
-    curves: tuple[tuple[str, str, Any], ...]
-    shares: Mapping[str, float]
 
 
 def path_diagram(
@@ -96,144 +78,17 @@ def path_diagram(
     released = require_released(model, ReleasedModel, "path_diagram")
     if released.kind != "sem":
         raise UsageError(f"path_diagram draws structural equation models (kind 'sem'), found kind {released.kind!r}.")
-    drawn = _drawn(released.tidy.frame, group)
+    drawn = read_model(released.tidy.frame, group)
     items = {row.rhs for rows in drawn.items.values() for row in rows}
     words = {name: (labels or {}).get(name) or wording(name) for name in drawn.latents}
     words |= {name: (labels or {}).get(name) or name for name in {*items, *drawn.nodes} - drawn.latents}
-    wide, narrow = _layered(drawn), _column(drawn)
+    wide, narrow = in_layers(drawn), in_a_column(drawn)
     first = _draw(drawn, words, wide)
     second = _draw(drawn, words, narrow) if wide != narrow else ""
     return finish(title, _alt(drawn, words), first, second)
 
 
-# -- what there is
-
-
-def _drawn(tidy: pd.DataFrame, group: str) -> _Drawn:
-    if group not in set(tidy["group"]):
-        raise UsageError(f"group={group!r}: there are {', '.join(sorted({*tidy['group']} - {''}))}.")
-    table = tidy[(tidy["group"] == group) & (tidy["level"].isin(["", "1"]))]
-    rows: list[Any] = list(table[table["estimate"].notna()].itertuples(index=False))
-    loadings = [row for row in rows if row.op == "=~"]
-    latents = tuple(dict.fromkeys(row.lhs for row in loadings))
-    items = {row.rhs for row in loadings} - set(latents)
-    regressions = [row for row in rows if row.op == "~" and row.lhs != row.rhs]
-    covariances = [row for row in rows if row.op == "~~" and row.lhs != row.rhs]
-    ends = [name for row in (*regressions, *covariances) for name in (row.rhs, row.lhs)]
-    nodes = tuple(name for name in dict.fromkeys([*latents, *ends]) if name not in items)
-    paths = {(row.rhs, row.lhs): row for row in regressions} | {
-        (row.lhs, row.rhs): row for row in loadings if row.rhs in latents
-    }
-    target = {row.lhs for row in regressions} | {row.rhs for row in loadings}
-    shares = {row.lhs: 1.0 - row.std_all for row in rows if row.kind == "variance" and row.lhs in target}
-    return _Drawn(
-        nodes,
-        frozenset(latents),
-        MappingProxyType({f: tuple(row for row in loadings if row.lhs == f and row.rhs in items) for f in latents}),
-        MappingProxyType({pair: row for pair, row in paths.items() if not set(pair) & items}),
-        tuple((cause, effect, row) for (cause, effect), row in paths.items() if {cause, effect} & items),
-        tuple((row.lhs, row.rhs, row) for row in covariances if math.isfinite(row.std_error)),
-        MappingProxyType({name: share for name, share in shares.items() if 0.0 <= share <= 1.0}),
-    )
-
-
-def _owners(drawn: _Drawn) -> dict[str, tuple[Any, ...]]:
-    """Items drawn beside each latent: each once, beside the first that it measures."""
-    seen: set[str] = set()
-    owned = {}
-    for latent, rows in drawn.items.items():
-        owned[latent] = tuple(row for row in rows if row.rhs not in seen)
-        seen |= {row.rhs for row in rows}
-    return owned
-
-
-def _layered(drawn: _Drawn) -> Placement:
-    """Layers from causes to effects; a column where there are no paths."""
-    if not drawn.paths:
-        return _column(drawn)
-    found = place(list(drawn.paths))
-    linked = {name for pair in drawn.paths for name in pair}
-    alone = tuple(name for name in drawn.nodes if name not in linked)
-    layers = [[*(s for s in layer if not isinstance(s, str)), *(s for s in layer if isinstance(s, str))]
-              for layer in found.layers]  # fmt: skip
-    layers[0] += alone
-    return Placement(tuple(tuple(layer) for layer in layers), found.routes)
-
-
-def _column(drawn: _Drawn) -> Placement:
-    """One node a layer, causes first; only links between neighbours run in the column."""
-    found = place(list(drawn.paths)) if drawn.paths else Placement((), MappingProxyType({}))
-    order = [slot for layer in found.layers for slot in layer if isinstance(slot, str)]
-    order += [name for name in drawn.nodes if name not in order]
-    routes = {
-        (one, other): ((i, one), (i + 1, other))
-        for i, (one, other) in enumerate(pairwise(order))
-        if (one, other) in drawn.paths
-    }
-    return Placement(tuple((name,) for name in order), MappingProxyType(routes))
-
-
-# -- where it goes
-
-
-@dataclass(frozen=True)
-class _Page:
-    """Places in pixels.
-
-    Attributes
-    ----------
-    nodes : mapping of node to its middle
-    items : mapping of item to the middle of its box
-    spots : mapping of slot to the middle of its lane or node
-    width, height : float
-    depth : float
-        Height of a layer.
-    """
-
-    nodes: Mapping[str, Point]
-    items: Mapping[str, Point]
-    spots: Mapping[tuple[int, object], Point]
-    width: float
-    height: float
-    depth: float
-    taken: list[Area] = field(default_factory=list)
-
-
-def _page(drawn: _Drawn, placement: Placement, left: float, top: float = _EDGE) -> _Page:
-    owned = _owners(drawn)
-    beside = {name: _NODE[0] + (_FAN + _ITEM[0] + _SHARE if owned.get(name) else 0.0) for name in drawn.nodes}
-    heights = [
-        max([_NODE[1], *(_PITCH * len(owned.get(s, ())) for s in layer if isinstance(s, str))])
-        for layer in placement.layers
-    ]
-    depth = max(heights, default=_NODE[1])
-    gap = _GAP if placement.routes else _GAP / 2
-    lanes = [_LANE * sum(not isinstance(s, str) for s in layer) for layer in placement.layers]
-    blocks = [sum(beside[s] + _BESIDE for s in layer if isinstance(s, str)) for layer in placement.layers]
-    middle = left + max((a + b / 2 for a, b in zip(lanes, blocks, strict=True)), default=0.0)
-    nodes: dict[str, Point] = {}
-    items: dict[str, Point] = {}
-    spots: dict[tuple[int, object], Point] = {}
-    for at, (layer, lane, block) in enumerate(zip(placement.layers, lanes, blocks, strict=True)):
-        x, y = middle - block / 2 - lane, top + depth / 2 + at * (depth + gap)
-        for slot in layer:
-            if not isinstance(slot, str):
-                spots[at, slot] = (x + _LANE / 2, y)
-                x += _LANE
-                continue
-            spots[at, slot] = nodes[slot] = (x + (_BESIDE + _NODE[0]) / 2, y)
-            start, own = nodes[slot][0] + _NODE[0] / 2 + _FAN + _ITEM[0] / 2, owned.get(slot, ())
-            items |= {row.rhs: (start, y + (i - (len(own) - 1) / 2) * _PITCH) for i, row in enumerate(own)}
-            x += beside[slot] + _BESIDE
-    width = middle + max(blocks, default=_NODE[0]) / 2
-    height = top + _EDGE + len(lanes) * depth + max(len(lanes) - 1, 0) * gap
-    return _Page(nodes, items, spots, width, height, depth)
-
-
-# -- drawing
-
-
-def _draw(drawn: _Drawn, words: Mapping[str, str], placement: Placement) -> str:
+def _draw(drawn: Drawn, words: Mapping[str, str], placement: Placement) -> str:
     inner = [(one, other, row) for one, other, row in drawn.curves if {one, other} <= set(drawn.nodes)]
     level = {slot: i for i, layer in enumerate(placement.layers) for slot in layer if isinstance(slot, str)}
     over = [curve for curve in inner if level[curve[0]] == level[curve[1]]]
@@ -241,28 +96,25 @@ def _draw(drawn: _Drawn, words: Mapping[str, str], placement: Placement) -> str:
     side = [(*curve, True) for curve in inner if curve not in over and curve not in through]
     side += [(*pair, row, False) for pair, row in drawn.paths.items() if pair not in placement.routes]
     far = [(one, other, row) for one, other, row in drawn.curves if not {one, other} <= set(drawn.nodes)]
-    left = _EDGE + _ARC * len(_lanes([(one, other) for one, other, *_ in side], _page(drawn, placement, 0.0).nodes))
+    left = EDGE + ARC * len(lanes([(one, other) for one, other, *_ in side], lay_out(drawn, placement, 0.0).nodes))
     left += 26.0 if side else 0.0
     above = any(level[one] == 0 for one, *_ in over)
-    page = _page(drawn, placement, left, _EDGE + (34.0 if above else 0.0))
+    page = lay_out(drawn, placement, left, EDGE + (34.0 if above else 0.0))
     right = page.width + (
-        _ARC * len(_lanes([(a, b) for a, b, _ in far], {**page.items, **page.nodes})) + 34 if far else 0
+        ARC * len(lanes([(a, b) for a, b, _ in far], {**page.items, **page.nodes})) + 34 if far else 0
     )
-    page.taken.extend(_areas(page))
-    page.taken.extend(_outside(right, page.height))
-    ways = _routes(placement, page)
-    arcs = [*_arcs([(a, b, row, both) for a, b, row, both in side], page, -1.0)]
-    arcs += _arcs([(a, b, row, True) for a, b, row in far], page, 1.0)
-    straight = [*_straight(drawn, page), *_inner(over, through, page)]
-    page.taken.extend(area for way in ways.values() for area in _line_areas(way))
-    page.taken.extend(area for way, *_ in (*arcs, *straight) for area in _line_areas([way])[1:])
+    taken = [*_areas(page), *_outside(right, page.height)]
+    ways = routes(placement, page)
+    arcs = [*arcs_beside([(a, b, row, both) for a, b, row, both in side], page, -1.0)]
+    arcs += arcs_beside([(a, b, row, True) for a, b, row in far], page, 1.0)
+    straight = [*straight_lines(drawn, page), *arcs_within(over, through, page)]
+    taken.extend(area for way in ways.values() for area in _line_areas(way))
+    taken.extend(area for way, *_ in (*arcs, *straight) for area in _line_areas([way])[1:])
     lines = [_line(ways[pair], _look(drawn.paths[pair]), _STYLE) for pair in ways]
     lines += [_curve(way, row, both) for way, row, both in (*arcs, *straight)]
-    numbers = [
-        _number([way[1]] if len(way) > 2 else way, drawn.paths[pair], page.taken, 13.5) for pair, way in ways.items()
-    ]
-    numbers += [_number([way], row, page.taken, 12.0) for way, row, _ in (*arcs, *straight)]
-    fans = [_fan(latent, rows, page) for latent, rows in _owners(drawn).items()]
+    numbers = [_number([way[1]] if len(way) > 2 else way, drawn.paths[pair], taken, 13.5) for pair, way in ways.items()]
+    numbers += [_number([way], row, taken, 12.0) for way, row, _ in (*arcs, *straight)]
+    fans = [_fan(latent, rows, page) for latent, rows in owned_items(drawn).items()]
     boxes = [_node(name, words[name], drawn, page) for name in drawn.nodes]
     boxes += [_item(name, words[name], drawn.shares, page) for name in page.items]
     legend, extra = _legend(drawn, right, page.height)
@@ -271,114 +123,16 @@ def _draw(drawn: _Drawn, words: Mapping[str, str], placement: Placement) -> str:
     return f"<svg {size}>{''.join([*lines, *fans, *boxes, *numbers, legend])}</svg>"
 
 
-_STYLE = _Style(across=True, box=(_NODE[0], _NODE[1]), gap=_GAP, pitch=0.0, lane=_LANE, letters=17)
+_STYLE = _Style(across=True, box=(NODE[0], NODE[1]), gap=GAP, pitch=0.0, lane=LANE, letters=17)
 
 
-def _routes(placement: Placement, page: _Page) -> dict[tuple[str, str], list[Piece]]:
-    """Curves that bend between the layers only: straight beside the items of a layer."""
-    if not placement.routes:
-        return {}
-    style = _Style(True, (_NODE[0], page.depth), _GAP, 0.0, _LANE, 17)
-    found = _ways(placement, page.spots, style)
-    stub = (page.depth - _NODE[1]) / 2
-    return {pair: [_stub(way[0][0], -stub, way), *way, _stub(way[-1][3], stub, way)] for pair, way in found.items()}
-
-
-def _stub(end: Point, by: float, way: Sequence[Piece]) -> Piece:
-    """Straight piece between a node and the edge of its layer."""
-    ahead = 1.0 if way[-1][3][1] >= way[0][0][1] else -1.0
-    other = (end[0], end[1] + ahead * by)
-    start, stop = (other, end) if by <= 0 else (end, other)
-    third = (stop[1] - start[1]) / 3
-    return start, (start[0], start[1] + third), (stop[0], stop[1] - third), stop
-
-
-def _lanes(pairs: Iterable[tuple[str, str]], spots: Mapping[str, Point]) -> list[list[tuple[float, float]]]:
-    """Spans packed into as few lanes as keep them apart, short ones first."""
-    lanes: list[list[tuple[float, float]]] = []
-    for span in sorted((_span(pair, spots) for pair in pairs), key=lambda s: (s[1] - s[0], s)):
-        lane = next((one for one in lanes if all(span[1] <= a or b <= span[0] for a, b in one)), None)
-        if lane is None:
-            lanes.append(lane := [])
-        lane.append(span)
-    return lanes
-
-
-def _span(pair: tuple[str, str], spots: Mapping[str, Point]) -> tuple[float, float]:
-    low, high = sorted(spots[name][1] for name in pair)
-    return low, high
-
-
-def _arcs(links: Sequence[tuple[str, str, Any, bool]], page: _Page, side: float) -> Iterator[tuple[Piece, Any, bool]]:
-    """Arcs beside the drawing: on the left between nodes, on the right between items."""
-    spots = {**page.nodes, **page.items}
-    half = dict.fromkeys(page.nodes, _NODE[0] / 2) | dict.fromkeys(page.items, _ITEM[0] / 2 + _SHARE)
-    lanes = _lanes([(one, other) for one, other, *_ in links], spots)
-    ports = _ports(links, spots)
-    for k, (one, other, row, both) in enumerate(links):
-        lane = next(i for i, spans in enumerate(lanes) if _span((one, other), spots) in spans)
-        (xa, ya), (xb, yb) = spots[one], spots[other]
-        start, end = (xa + side * half[one], ya + ports[k, 0]), (xb + side * half[other], yb + ports[k, 1])
-        edge = max(start[0], end[0]) if side > 0 else min(start[0], end[0])
-        reach = edge + side * (14 + _ARC * (lane + 1)) * 4 / 3
-        yield (start, (reach, start[1]), (reach, end[1]), end), row, both
-
-
-def _ports(links: Sequence[tuple[str, str, Any, bool]], spots: Mapping[str, Point]) -> dict[tuple[int, int], float]:
-    """Shift of each end of each arc, so that arcs that meet at a variable do so beside one another."""
-    ends: dict[str, list[tuple[float, int, int]]] = {}
-    for k, (one, other, *_) in enumerate(links):
-        ends.setdefault(one, []).append((spots[other][1] - spots[one][1], k, 0))
-        ends.setdefault(other, []).append((spots[one][1] - spots[other][1], k, 1))
-    shift = {}
-    for here in ends.values():
-        up = sorted((e for e in here if e[0] < 0), key=lambda e: -e[0])
-        down = sorted((e for e in here if e[0] >= 0), key=lambda e: -e[0])
-        order = [*reversed(up), *reversed(down)] if len(here) > 1 else here
-        step = min(9.0, 34.0 / len(order))
-        for i, (_, k, end) in enumerate(order):
-            shift[k, end] = (i - (len(order) - 1) / 2) * step
-    return shift
-
-
-def _straight(drawn: _Drawn, page: _Page) -> Iterator[tuple[Piece, Any, bool]]:
-    """Loadings of items that stand beside another latent, and paths from or to items."""
-    links = [(f, row.rhs, row) for f, rows in drawn.items.items() for row in rows if row not in _owners(drawn)[f]]
-    spots = {**page.nodes, **page.items}
-    for cause, effect, row in (*links, *drawn.extra):
-        (xa, ya), (xb, yb) = spots[cause], spots[effect]
-        half = _NODE if effect in page.nodes else _ITEM
-        wide = _NODE[0] / 2 if cause in page.nodes else _ITEM[0] / 2
-        start = (xa + math.copysign(wide, xb - xa) * 0.9, ya + math.copysign(10.0, yb - ya))
-        end = (xb - math.copysign(half[0] / 2, xb - xa), yb)
-        bend = (end[0] - start[0]) / 2
-        yield (start, (start[0] + bend, start[1]), (end[0] - bend, end[1]), end), row, False
-
-
-def _inner(
-    over: Sequence[tuple[str, str, Any]], through: Sequence[tuple[str, str, Any]], page: _Page
-) -> Iterator[tuple[Piece, Any, bool]]:
-    """Covariances of nodes in one layer, over its items; and of nodes in layers next to one another."""
-    half = _NODE[1] / 2
-    for one, other, row in over:
-        (xa, y), (xb, _) = sorted((page.nodes[one], page.nodes[other]))
-        top, reach = y - half, y - page.depth / 2 - 42.0
-        yield ((xa + 22, top), (xa + 30, reach), (xb - 30, reach), (xb - 22, top)), row, True
-    for one, other, row in through:
-        (xa, ya), (xb, yb) = sorted((page.nodes[one], page.nodes[other]), key=lambda spot: spot[1])
-        side = 44.0 if xa == xb else math.copysign(44.0, xb - xa)
-        start, end = (xa + side, ya + half * 0.75), (xb - side if xa != xb else xb + side, yb - half * 0.75)
-        reach = (page.depth + _GAP) / 2
-        yield (start, (start[0], start[1] + reach), (end[0], end[1] - reach), end), row, True
-
-
-def _areas(page: _Page) -> Iterator[Area]:
-    for (x, y), (w, h) in [*((p, _NODE) for p in page.nodes.values()), *((p, _ITEM) for p in page.items.values())]:
+def _areas(page: Page) -> Iterator[Area]:
+    for (x, y), (w, h) in [*((p, NODE) for p in page.nodes.values()), *((p, ITEM) for p in page.items.values())]:
         yield (x - w / 2, y - h / 2, x + w / 2, y + h / 2, 4.0)
     for x, y in page.items.values():
-        left = x - _ITEM[0] / 2
-        yield (left - _FAN, y - _PITCH / 2, left, y + _PITCH / 2, 2.0)
-        yield (x + _ITEM[0] / 2, y - 9, x + _ITEM[0] / 2 + _SHARE, y + 9, 4.0)
+        left = x - ITEM[0] / 2
+        yield (left - FAN, y - PITCH / 2, left, y + PITCH / 2, 2.0)
+        yield (x + ITEM[0] / 2, y - 9, x + ITEM[0] / 2 + SHARE, y + 9, 4.0)
 
 
 def _significant(row: Any) -> bool:
@@ -436,15 +190,15 @@ def _number(way: Sequence[Piece], row: Any, taken: list[Area], size: float) -> s
     return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
 
 
-def _fan(latent: str, rows: Sequence[Any], page: _Page) -> str:
+def _fan(latent: str, rows: Sequence[Any], page: Page) -> str:
     """Arrows from a latent to its items, with the loading at the tip."""
     x, y = page.nodes[latent]
     parts = []
     for i, row in enumerate(rows):
         item = page.items[row.rhs]
-        tip = (item[0] - _ITEM[0] / 2, item[1])
+        tip = (item[0] - ITEM[0] / 2, item[1])
         angle = (i - (len(rows) - 1) / 2) / max(len(rows), 1) * 1.5
-        start = (x + _NODE[0] / 2 * math.cos(angle), y + _NODE[1] / 2 * math.sin(angle))
+        start = (x + NODE[0] / 2 * math.cos(angle), y + NODE[1] / 2 * math.sin(angle))
         colour = paint("muted") if _significant(row) else paint("unclear")
         dash = "" if _significant(row) else ";stroke-dasharray:5 4"
         parts.append(
@@ -453,7 +207,7 @@ def _fan(latent: str, rows: Sequence[Any], page: _Page) -> str:
         )
     for row in rows:
         item, text = page.items[row.rhs], _two(row.std_all) + _stars(row)
-        wide, end = 6.4 * len(text) + 4, item[0] - _ITEM[0] / 2 - 11
+        wide, end = 6.4 * len(text) + 4, item[0] - ITEM[0] / 2 - 11
         parts.append(
             f'<rect x="{end - wide:.1f}" y="{item[1] - 8:.1f}" width="{wide:.1f}" height="15" '
             f'style="fill:var(--spc-page, #ffffff)"/><text x="{end - wide / 2:.1f}" y="{item[1] + 4:.1f}" '
@@ -466,8 +220,8 @@ _BOX = "fill:var(--spc-box, #f4f6f8);stroke:{line};stroke-width:1.2"
 _BOXINK = "var(--spc-boxink, #1f2933)"
 
 
-def _node(name: str, label: str, drawn: _Drawn, page: _Page) -> str:
-    (x, y), (wide, high) = page.nodes[name], _NODE
+def _node(name: str, label: str, drawn: Drawn, page: Page) -> str:
+    (x, y), (wide, high) = page.nodes[name], NODE
     shape = _BOX.format(line=paint("line"))
     outline = (
         f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{wide / 2:g}" ry="{high / 2:g}" style="{shape}"/>'
@@ -486,8 +240,8 @@ def _node(name: str, label: str, drawn: _Drawn, page: _Page) -> str:
     return f'<g><title>{escape(label)}</title>{outline}<text style="{style}">{text}</text>{below}</g>'
 
 
-def _item(name: str, label: str, shares: Mapping[str, float], page: _Page) -> str:
-    (x, y), (wide, high) = page.items[name], _ITEM
+def _item(name: str, label: str, shares: Mapping[str, float], page: Page) -> str:
+    (x, y), (wide, high) = page.items[name], ITEM
     size = f'x="{x - wide / 2:.1f}" y="{y - high / 2:.1f}" width="{wide:g}" height="{high:g}"'
     share = f"R² {_two(shares[name])}" if name in shares else ""
     style = f"font-size:11.5px;text-anchor:middle;fill:{_BOXINK}"
@@ -507,7 +261,7 @@ def _lines(label: str, letters: int, most: int) -> list[str]:
     return lines
 
 
-def _legend(drawn: _Drawn, width: float, top: float) -> tuple[str, float]:
+def _legend(drawn: Drawn, width: float, top: float) -> tuple[str, float]:
     """What the signs mean, below the drawing."""
     said = ["Standardised estimates. * p < .05, ** p < .01, *** p < .001.", "Dashed: not significant at .05."]
     if drawn.curves:
@@ -521,7 +275,7 @@ def _legend(drawn: _Drawn, width: float, top: float) -> tuple[str, float]:
     return text, 16.0 * len(lines) + 14
 
 
-def _alt(drawn: _Drawn, words: Mapping[str, str]) -> str:
+def _alt(drawn: Drawn, words: Mapping[str, str]) -> str:
     if not drawn.nodes:
         return "The model has no latent variables and no paths."
 

@@ -8,7 +8,7 @@ import pytest
 
 from spc.errors import UsageError
 from spc.plot import path_diagram
-from spc.plot.path_diagram import _ITEM, _NODE, _SHARE, _column, _drawn, _layered, _page
+from spc.plot.path_places import ITEM, NODE, SHARE, in_a_column, in_layers, lay_out, read_model
 
 
 def row(lhs, op, rhs, std, p=0.0001, kind=None, **more):
@@ -152,15 +152,15 @@ def model_rows(kind):
     return [*rows, row("f0_0", "~~", "f6_3", 0.2), row("f1", "=~", "f0_1", 0.3), row("f2_2", "~", "age", 0.1)]
 
 
-@pytest.mark.parametrize("layout", [_layered, _column])
+@pytest.mark.parametrize("layout", [in_layers, in_a_column])
 @pytest.mark.parametrize("kind", ["chain", "all", "none", "loop", "star", "second"])
 def test_no_box_hides_another_and_all_are_on_the_page(make, kind, layout):
     released = make("sem", model_rows(kind))
-    drawn = _drawn(released.tidy.frame, "1")
-    page = _page(drawn, layout(drawn), 10.0)
+    drawn = read_model(released.tidy.frame, "1")
+    page = lay_out(drawn, layout(drawn), 10.0)
     assert len(page.items) == 28
-    boxes = [(x, y, *_NODE) for x, y in page.nodes.values()]
-    boxes += [(x + _SHARE / 2, y, _ITEM[0] + _SHARE, _ITEM[1]) for x, y in page.items.values()]
+    boxes = [(x, y, *NODE) for x, y in page.nodes.values()]
+    boxes += [(x + SHARE / 2, y, ITEM[0] + SHARE, ITEM[1]) for x, y in page.items.values()]
     for x, y, w, h in boxes:
         assert x - w / 2 >= 0
         assert x + w / 2 <= page.width
