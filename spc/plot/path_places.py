@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from spc.errors import UsageError
-from spc.plot.chain import Area, Piece, Point, _Style, _ways
+from spc.plot.chain import Piece, Point, _Style, _ways
 from spc.plot.layers import Placement, place
 
 __all__ = [
