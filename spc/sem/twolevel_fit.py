@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.errors import NonConvergenceError, SingularInformationError, UnsupportedError
-from spc.linalg import FloatArray, frozen_array, one_blas_thread, vech
+from spc.linalg import FloatArray, frozen_array, one_blas_thread, unvech, vech
 from spc.moments import Moments
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
 from spc.sem.start import start_values
-from spc.sem.twolevel import Level2, Patterns, UnitMoments, require_replies
-from spc.sem.twolevel_search import MAX_ITERATIONS, Free, Objective, Search, Structured, search
+from spc.sem.twolevel import Patterns, UnitMoments, require_replies
+from spc.sem.twolevel_search import MAX_ITERATIONS, Free, Objective, Search, State, Structured, search
 from spc.spec.table import Model
 
 __all__ = ["Errors", "TwoLevelFit", "fit_two_level"]
@@ -162,9 +162,10 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     problem = prepare(model, Moments(units.names, max(int(present.sum(axis=0).min()), 0), None, begin), "normal")
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
-    objective = Objective(balanced, Patterns.find(balanced), Structured(problem, _lower(problem, balanced)))
+    between = _between(problem, balanced)
+    objective = Objective(balanced, Patterns.find(balanced), between)
     within = vech(balanced.within)[vech(units.own.astype(float)) > 0]
-    t = np.maximum(start_values(problem), objective.between.lower * 2.0)
+    t = _start(between, start_values(problem))
     return _Ready(problem, centre, scale, objective, np.concatenate([np.zeros(order.size), t, within]))
 
 
@@ -203,17 +204,60 @@ def _moment_start(units: UnitMoments) -> FloatArray:
     return np.asarray(correlation * np.outer(again, again))
 
 
-def _lower(problem: Problem, units: UnitMoments) -> FloatArray:
-    """Bounds of the coordinates: variances of observed variables stay a little above zero."""
+def _between(problem: Problem, units: UnitMoments) -> Structured:
+    """The structure with its bounds: variances of units, or the diagonals of their roots, stay a little above zero."""
     place, lower = problem.place, np.full(problem.size, -np.inf)
     noise = np.where(units.side >= 0, np.nan_to_num(units.within.diagonal()) * _shares(units), 1.0)
+    noise = np.append(noise, np.full(len(place.variables) - noise.size, 1e-3))
+    own = _own_coordinate(problem)
     for k, row in enumerate(problem.active):
-        alone = np.flatnonzero(problem.map[k])
-        if place.diagonal[row] and alone.size == 1 and problem.offset[k] == 0.0 and problem.map[k, alone[0]] > 0:
-            i = place.row[row]
-            floor = FLOOR * (noise[i] if i < len(noise) else 1e-3)
-            lower[alone[0]] = max(lower[alone[0]], floor / problem.map[k, alone[0]])
-    return lower
+        if place.diagonal[row] and own[k] >= 0:
+            lower[own[k]] = FLOOR * noise[place.row[row]] / problem.map[k, own[k]]
+    entry = {
+        (int(place.row[row]), int(place.column[row])): int(own[k])
+        for k, row in enumerate(problem.active)
+        if row in set(place.covariance_rows.tolist())
+    }
+    blocks, loose = [], []
+    for block in _covarying(problem):
+        pairs = [(block[j], block[i]) for i in range(len(block)) for j in range(i, len(block))]
+        places = np.array([max(entry.get(pair, -1), entry.get(pair[::-1], -1)) for pair in pairs])
+        if (places >= 0).all():
+            blocks.append(places)
+            diagonal = np.array([place for place, pair in zip(places, pairs, strict=True) if pair[0] == pair[1]])
+            lower[diagonal] = np.sqrt(lower[diagonal])
+        elif (np.append(units.side, np.zeros(len(place.variables) - len(units.side)))[block] >= 0).any():
+            loose.append(np.array(block))
+    return Structured(problem, lower, tuple(blocks), tuple(loose))
+
+
+def _own_coordinate(problem: Problem) -> IntArray:
+    """For each free row the coordinate that is its alone and equal to it up to a positive factor, or -1."""
+    weight = problem.map
+    alone = ((weight != 0.0).sum(axis=1) == 1) & (problem.offset == 0.0)
+    which = np.abs(weight).argmax(axis=1)
+    good = alone & (weight[np.arange(len(weight)), which] > 0.0)
+    return np.where(good, which, -1)
+
+
+def _covarying(problem: Problem) -> list[list[int]]:
+    """Sets of variables whose residuals covary."""
+    place = problem.place
+    rows = place.covariance_rows[~place.diagonal[place.covariance_rows]]
+    rows = rows[(place.free[rows] >= 0) | (place.fixed[rows] != 0.0)]
+    sets: list[set[int]] = []
+    for i, j in zip(place.row[rows].tolist(), place.column[rows].tolist(), strict=True):
+        joined = [block for block in sets if block & {i, j}]
+        sets = [block for block in sets if not block & {i, j}] + [set().union({i, j}, *joined)]
+    return [sorted(block) for block in sets]
+
+
+def _start(between: Structured, t: FloatArray) -> FloatArray:
+    """Coordinates of start values of the problem."""
+    t = t.copy()
+    for block in between.blocks:
+        t[block] = vech(np.asarray(np.linalg.cholesky(_definite(unvech(t[block]))), dtype=np.float64))
+    return np.maximum(t, np.where(between.lower > 0.0, 2.0 * between.lower, between.lower))
 
 
 def _converged(objective: Objective, start: FloatArray) -> Search:
@@ -266,16 +310,18 @@ def _result(
     table, held = slice(p, p + t.size), found.held[p : p + t.size]
     constant, df = _constant(objective.units, scale), p * (p + 1) // 2 - t.size
     logl, inner = constant - found.value, objective.inside
-    to_variances = _to_variances(state[1], inner, scale)
-    theta, size = problem.theta(t), float(np.sqrt(found.decrement))
+    to_variances = _to_variances(state.slopes, inner, scale)
+    between = objective.between
+    assert isinstance(between, Structured)
+    theta, size, turn = problem.theta(between.table(t)), float(np.sqrt(found.decrement)), between.turn(t)
     return TwoLevelFit(
         model=model,
         units=_ordered(given, _order(given, objective.units.names)),
         solution=Solution(theta, -logl, size, found.iterations, "converged", "The search came to its end."),
-        vcov=_table_vcov(problem, cov[table, table], held),
+        vcov=_table_vcov(problem, turn @ cov[table, table] @ turn.T, held),
         mu=ready.centre + scale * mu,
         mu_vcov=cov[:p, :p] * spread,
-        sigma_b=objective.between.at(t)[0] * spread,
+        sigma_b=between.at(t)[0] * spread,
         sigma_w=(inner @ w).reshape(p, p) * spread,
         variances_vcov=to_variances @ cov @ to_variances.T,
         within_error=(inner @ np.sqrt(cov[table.stop :, table.stop :].diagonal())).reshape(p, p) * spread,
@@ -316,13 +362,13 @@ def _bounded(problem: Problem, held: BoolArray) -> tuple[str, ...]:
 def _inverse_information(
     objective: Objective,
     found: Search,
-    state: tuple[Level2, FloatArray],
+    state: State,
     errors: Errors,
     problem: Problem | None = None,
 ) -> tuple[FloatArray, FloatArray | None]:
     """Inverse information, zero for held coordinates, and the cross-products of the units' scores where robust."""
     free = ~found.held
-    matrix = objective.information(found.x, *state, expected=errors == "expected")[np.ix_(free, free)]
+    matrix = objective.information(found.x, state, expected=errors == "expected")[np.ix_(free, free)]
     unit = np.sqrt(np.abs(matrix.diagonal()))
     values, vectors = np.linalg.eigh(matrix / np.outer(unit, unit))
     if values[0] < _SINGULAR:
@@ -331,7 +377,7 @@ def _inverse_information(
     inverse[np.ix_(free, free)] = vectors / values @ vectors.T / np.outer(unit, unit)
     if errors != "robust":
         return inverse, None
-    scores = objective.scores(found.x, *state)
+    scores = objective.scores(found.x, state)
     return inverse, scores.T @ scores
 
 

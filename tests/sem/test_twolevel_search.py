@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
 
+from spc.linalg import vech
 from spc.moments import Moments
 from spc.sem.problem import prepare
 from spc.sem.twolevel import Patterns, unit_moments
+from spc.sem.twolevel_fit import _between
 from spc.sem.twolevel_search import Free, Objective, Structured, search
 from spc.spec import model
 
@@ -11,6 +13,8 @@ NAMES = ("a", "b", "c", "d", "z")
 TEXTS = {
     "chain": "b ~ a\nc ~ b\nd ~ c\nz ~ d",
     "shared": "b ~ k*a\nc ~ k*b + a\nd ~ c\nz ~ m*d\nm == 0.5*k\nc ~~ d",
+    "rooted": "b ~ a\nz ~ b + c + d",
+    "guarded": "b ~ a\nz ~ b + c + d",
     "latent": "f =~ a + b\nc ~ f\nd ~ c + f\nz ~ d",
     "loop": "b ~ a + 0.1*c\nc ~ b\nd ~ c\nz ~ d + b",
 }
@@ -39,14 +43,22 @@ def objective(name):
         units.scatter[:, order[:, None], order],
     )  # fmt: skip
     problem = prepare(chain, Moments(chain.observed, 40, None, 0.7 * np.eye(5) + 0.3), "normal")
-    return Objective(units, Patterns.find(units), Structured(problem, np.full(problem.size, -np.inf))), problem.size
+    lower = np.full(problem.size, -np.inf)
+    between = Structured(problem, lower)
+    if name == "guarded":
+        between = Structured(problem, lower, (), (np.array([chain.observed.index(x) for x in "acd"]),))
+    if name == "rooted":
+        found = _between(problem, units)
+        assert (len(found.blocks), len(found.blocks[0])) == (1, 6)
+        between = Structured(problem, lower, found.blocks)
+    return Objective(units, Patterns.find(units), between), problem.size
 
 
 def spot(goal, k):
     rng = np.random.default_rng(7)
     within = np.array([1.0, 0.1, 1.1, 0.9, 0.2, 1.2])
     if isinstance(goal.between, Free):
-        t = np.linalg.cholesky(0.7 * np.eye(5) + 0.3)[goal.between.entries]
+        t = vech(np.linalg.cholesky(0.7 * np.eye(5) + 0.3))
     else:
         place = goal.between.problem.place
         rows = np.where(place.diagonal, 0.8, 0.3)[goal.between.problem.active]
@@ -59,25 +71,26 @@ def test_derivatives_against_finite_differences(name):
     goal, k = objective(name)
     x, h = spot(goal, k), 1e-5
     steps = h * np.eye(x.size)
-    found, slopes = goal.at(x)
+    state = goal.at(x)
 
     def gradient(at):
-        return goal.gradient(*goal.at(at))
+        return goal.gradient(goal.at(at))
 
-    first = [(goal.at(x + step)[0].value - goal.at(x - step)[0].value) / (2 * h) for step in steps]
+    first = [(goal.at(x + step).value - goal.at(x - step).value) / (2 * h) for step in steps]
     np.testing.assert_allclose(gradient(x), first, rtol=1e-6, atol=1e-6 * np.abs(first).max())
     second = [(gradient(x + step) - gradient(x - step)) / (2 * h) for step in steps]
-    exact = goal.information(x, found, slopes, expected=False)
+    exact = goal.information(x, state, expected=False)
     np.testing.assert_allclose(exact, second, atol=1e-7 * np.abs(second).max())
-    np.testing.assert_allclose(goal.scores(x, found, slopes).sum(axis=0), gradient(x), atol=1e-9 * np.abs(first).max())
+    if state.guard is None:
+        np.testing.assert_allclose(goal.scores(x, state).sum(axis=0), gradient(x), atol=1e-9 * np.abs(first).max())
 
 
 def test_a_search_ends_where_the_gradient_is_nothing():
     goal, k = objective("chain")
     end = search(goal, spot(goal, k))
     assert end.converged
-    assert np.abs(goal.gradient(*goal.at(end.x))).max() < 1e-6
-    start = goal.at(spot(goal, k))[0].value
+    assert np.abs(goal.gradient(goal.at(end.x))).max() < 1e-6
+    start = goal.at(spot(goal, k)).value
     assert end.value < start
 
 
@@ -93,7 +106,7 @@ def test_a_variance_pulled_below_its_bound_rests_on_it():
     assert end.converged
     assert (end.x[5 : 5 + k][np.isfinite(lower)] == 5.0).all()
     assert end.held.sum() == np.isfinite(lower).sum()
-    gradient = bounded.gradient(*bounded.at(end.x))
+    gradient = bounded.gradient(bounded.at(end.x))
     assert (gradient[end.held] > 0).all()
     assert np.abs(gradient[~end.held]).max() < 1e-6
 
