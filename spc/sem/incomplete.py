@@ -177,7 +177,7 @@ def _stacked(blocks: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
     """Log determinants and inverses of stacked matrices; none where one has no inverse."""
     if blocks.shape[-1] == 1:
         flat = blocks[:, 0, 0]
-        return (np.log(flat), 1.0 / blocks) if flat.min() > 0 else (None, None)
+        return (np.asarray(np.log(flat)), np.asarray(1.0 / blocks)) if flat.min() > 0 else (None, None)
     sign, log_dets = np.linalg.slogdet(blocks)
     if not np.all(sign > 0):
         return None, None
