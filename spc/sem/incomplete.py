@@ -173,16 +173,20 @@ def likelihood(data: Incomplete, mu: FloatArray, sigma: FloatArray) -> Likelihoo
     return Likelihood(value, inverse, log_det, pull, tension, weighted) if np.isfinite(value) else None
 
 
-def _stacked(blocks: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+def _stacked(blocks: FloatArray) -> tuple[FloatArray, FloatArray] | tuple[None, None]:
     """Log determinants and inverses of stacked matrices; none where one has no inverse."""
     if blocks.shape[-1] == 1:
-        flat = blocks[:, 0, 0]
-        return (np.asarray(np.log(flat)), np.asarray(1.0 / blocks)) if flat.min() > 0 else (None, None)
+        if blocks.min() <= 0:
+            return None, None
+        logs: FloatArray = np.log(blocks[:, 0, 0])
+        reciprocals: FloatArray = 1.0 / blocks
+        return logs, reciprocals
     sign, log_dets = np.linalg.slogdet(blocks)
     if not np.all(sign > 0):
         return None, None
-    inverses = np.linalg.inv(blocks)
-    return np.asarray(log_dets), 0.5 * (inverses + np.swapaxes(inverses, -1, -2))
+    inverse = np.linalg.inv(blocks)
+    both: FloatArray = 0.5 * (inverse + np.swapaxes(inverse, -1, -2))
+    return np.asarray(log_dets), both
 
 
 def information_in_moments(data: Incomplete, inverse: FloatArray) -> FloatArray:
