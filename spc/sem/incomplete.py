@@ -185,8 +185,7 @@ def _stacked(blocks: FloatArray) -> tuple[FloatArray, FloatArray] | tuple[None, 
     if not np.all(sign > 0):
         return None, None
     inverse = np.linalg.inv(blocks)
-    both: FloatArray = 0.5 * (inverse + np.swapaxes(inverse, -1, -2))
-    return np.asarray(log_dets), both
+    return np.asarray(log_dets), np.asarray(0.5 * (inverse + np.swapaxes(inverse, -1, -2)), dtype=np.float64)
 
 
 def information_in_moments(data: Incomplete, inverse: FloatArray) -> FloatArray:
