@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from spc.errors import DataError, NotPositiveDefiniteError
+from spc.errors import DataError, NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray, vech
 from spc.moments import Patterns
 from spc.results import Note
@@ -21,13 +21,13 @@ from spc.sem.ml import Point
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Implied, IntArray, Structure, directions, implied
-from spc.sem.saturated import Saturated, available_moments, logl, saturated
+from spc.sem.saturated import Saturated, available_moments, logl, saturated, supported
 from spc.spec.table import Model
 
 __all__ = [
     "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
     "observed_information", "score",
-    "usable",
+    "unrestricted", "usable",
 ]  # fmt: skip
 
 TOLERANCE = 1e-15
@@ -47,7 +47,7 @@ class Answers:
     logl : float
         Log-likelihood of the model.
     unrestricted_logl : float
-        Log-likelihood of unrestricted means and covariances.
+        Log-likelihood of unrestricted means and covariances; NaN where these have no maximum.
     covariates : float
         The part of both that belongs to covariates held at their sample moments.
     rows : Patterns or None
@@ -139,6 +139,31 @@ def _thin_pairs(patterns: Patterns) -> list[Note]:
         "rows, or on the assumptions of the model alone."
     )
     return [Note("low_coverage", "warning", "data", text)]
+
+
+def unrestricted(patterns: Patterns) -> tuple[Saturated, tuple[Note, ...]]:
+    """Saturated moments; or, where answers are too few for any to be best, a place to start from and a note.
+
+    Raises
+    ------
+    DataError
+        See :func:`~spc.sem.saturated.saturated`.
+    NotPositiveDefiniteError
+        The variables are linearly dependent.
+    """
+    try:
+        return saturated(patterns), ()
+    except (NotPositiveDefiniteError, NonConvergenceError):
+        complete = float(patterns.n[np.all(patterns.observed, axis=1)].sum())
+        if complete > 2 * len(patterns.names):
+            raise
+    text = (
+        f"Only {complete:.0f} of {patterns.rows} rows answer all {len(patterns.names)} variables, too few for "
+        "unrestricted means and covariances: their likelihood has no maximum. The model can be estimated, but there "
+        "is nothing to test it against, so chi-square and the measures of fit that rest on it are missing. "
+        "Name fewer variables, or model scale scores in place of items."
+    )
+    return supported(patterns), (Note("no_saturated_moments", "warning", "data", text),)
 
 
 def evaluate(problem: Problem, data: Incomplete, x: FloatArray) -> Spot | None:

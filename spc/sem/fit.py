@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -24,15 +25,16 @@ from spc.moments import Moments, Patterns
 from spc.results import Estimates, Note, Provenance, fingerprint
 from spc.sem import diagnose
 from spc.sem.casewise import Evidence
-from spc.sem.fiml import Answers, climb, covariate_logl, independence_chisq, usable
+from spc.sem.fiml import Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
 from spc.sem.fiml_robust import CompleteTest, complete_test, rows_apart, sandwich_of_rows, single_rows
+from spc.sem.incomplete import lay_out
 from spc.sem.measures import Baseline, baseline, covariates_of, glance_row
 from spc.sem.ml import Point, discrepancy
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
 from spc.sem.options import WEIGHTED, Engine, Estimator, Likelihood, Missing, Options
 from spc.sem.problem import Problem, prepare, with_moments
 from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind
-from spc.sem.saturated import Saturated, saturated
+from spc.sem.saturated import Saturated, logl
 from spc.sem.scaled import Correction
 from spc.sem.standardize import standardised_values
 from spc.sem.start import WAYS, start_values
@@ -51,8 +53,12 @@ from spc.spec.table import Model
 
 __all__ = ["Engine", "Options", "SemFit", "fit", "refit"]
 
-_WARN_OF = {"dropped_rows": DroppedRowsWarning, "low_coverage": SmallSampleWarning}
-_OF_ROWS = ("dropped_rows", "missing_answers", "low_coverage")
+_WARN_OF = {
+    "dropped_rows": DroppedRowsWarning,
+    "low_coverage": SmallSampleWarning,
+    "no_saturated_moments": SmallSampleWarning,
+}
+_OF_ROWS = ("missing_answers", *_WARN_OF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +121,7 @@ class SemFit:
     @cached_property
     def complete_test(self) -> CompleteTest | None:
         """What the test would be on complete data, under ``missing="fiml"``; None else."""
-        if self.answers is None:
+        if self.answers is None or math.isnan(self.answers.unrestricted_logl):
             return None
         df = (diagnose.n_moments(self.problem.place) - self.problem.size, self.baseline.df)
         x, covariates = self.problem.coordinates(self.solution.theta), covariates_of(self.model)
@@ -211,7 +217,8 @@ def fit(
     DroppedRowsWarning
         Rows with missing values were left out.
     SmallSampleWarning
-        Under ``missing="fiml"``, fewer than a tenth of the rows answer some pair of variables.
+        Under ``missing="fiml"``, fewer than a tenth of the rows answer some pair of variables, or too few answer all
+        of them for a test of fit.
 
     References
     ----------
@@ -305,7 +312,7 @@ def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options:
     """Full-information maximum likelihood: from patterns to a fitted model."""
     given, patterns = _patterns(data, model)
     patterns, notes = usable(patterns, model, given)
-    without = saturated(patterns)
+    without, doubt = unrestricted(patterns)
     problem = prepare(model, without.moments, options.likelihood)
     diagnose.check_count(problem)
     end = climb(problem, patterns, without, _search(problem).x)
@@ -318,7 +325,7 @@ def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options:
     result = replace(
         result,
         baseline=Baseline(independence_chisq(patterns, without, covariates_of(model)), baseline(problem, model).df),
-        found=(*result.found, *notes),
+        found=(*result.found, *notes, *doubt),
         answers=_answers(problem, patterns, without, end),
     )
     plain = options.estimator == "ML" and options.cluster is None
@@ -326,7 +333,10 @@ def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options:
 
 
 def _answers(problem: Problem, patterns: Patterns, without: Saturated, end: Search) -> Answers:
-    reached = without.logl - 0.5 * problem.n * end.point.value
+    p = problem.place.n_observed
+    spot = evaluate(problem, lay_out(patterns, problem.scale[:p]), end.x)
+    assert spot is not None
+    reached = logl(patterns, spot.found.value, problem.scale[:p])
     return Answers(patterns, reached, without.logl, covariate_logl(patterns, problem.place.exogenous))
 
 
@@ -346,7 +356,7 @@ def _robust_answers(result: SemFit, data: pd.DataFrame | Moments | Patterns, end
     return replace(
         result,
         vcov=frozen_array(problem.spread(spread)),
-        correction=correction,
+        correction=None if math.isnan(result.answers.unrestricted_logl) else correction,
         answers=replace(result.answers, rows=rows, cluster=numbers),
         found=(*result.found, *notes),
     )
@@ -358,7 +368,7 @@ def _refit_answers(fitted: SemFit, patterns: Moments | Patterns) -> Solution:
     if patterns.names != fitted.model.observed:
         patterns = patterns.restrict(fitted.model.observed)
     patterns = patterns.answering(fitted.model.exogenous)
-    without = saturated(patterns)
+    without, _ = unrestricted(patterns)
     problem = with_moments(fitted.problem, without.moments)
     end = climb(problem, patterns, without, problem.coordinates(fitted.solution.theta), errors=False)
     if not end.converged:

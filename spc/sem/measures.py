@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -81,6 +81,18 @@ def _test(fit: SemFit) -> dict[str, float]:
         "baseline_df": base.df,
         "baseline_pvalue": measure.chisq_pvalue(base.chisq, base.df) if known else math.nan,
     }
+
+
+_UNTESTED = (
+    "npar", "df", "baseline_df", "logl", "aic", "bic", "bic2", "ntotal", "nobs", "ngroups", "estimator", "converged",
+)  # fmt: skip
+
+
+def _known(fit: SemFit, numbers: dict[str, Any]) -> dict[str, Any]:
+    """Only what does not rest on unrestricted moments, where answers are too few for these."""
+    if fit.answers is None or not math.isnan(fit.answers.unrestricted_logl):
+        return numbers
+    return {name: value if name in _UNTESTED else math.nan for name, value in numbers.items()}
 
 
 def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
@@ -218,7 +230,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     chisq, df, npar = test["chisq"], int(test["df"]), int(test["npar"])
     gfi = _gfi(fit)
     moments = place.n_observed * (place.n_observed + 1) // 2 + (place.n_observed if place.meanstructure else 0)
-    return {
+    numbers = {
         **test,
         **_incremental(test),
         **_versions(fit, test),
@@ -233,6 +245,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
         "mfi": measure.mfi(chisq, df, n),
         "ecvi": measure.ecvi(chisq, npar, n),
     }
+    return _known(fit, numbers)
 
 
 def glance_row(fit: SemFit) -> pd.DataFrame:
@@ -251,4 +264,5 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "estimator": fit.options.estimator,
         "converged": fit.solution.converged,
     }
+    numbers = _known(fit, numbers)
     return pd.DataFrame({column: np.array([numbers.get(column, math.nan)]) for column in GLANCE_COLUMNS}, copy=False)

@@ -6,12 +6,12 @@ fast where EM crawls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from spc.errors import DataError, Finding, NonConvergenceError
+from spc.errors import DataError, EstimationError, Finding, NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray, cholesky, frozen_array, unvech, vech
 from spc.moments import Moments, Patterns
 from spc.sem.incomplete import (
@@ -23,12 +23,12 @@ from spc.sem.incomplete import (
     likelihood,
 )
 
-__all__ = ["Saturated", "available_moments", "check_patterns", "saturated"]
+__all__ = ["Saturated", "available_moments", "check_patterns", "logl", "saturated", "supported"]
 
 TOLERANCE = 1e-16
 _FIRST_STEPS, _SLOW, _WIDEST = 4, 0.3, 2000
 _MAX_STEPS, _MAX_EM = 200, 20_000
-_SMALLEST_PIVOT = 1e-10
+_SMALLEST_PIVOT, _NEARLY_SINGULAR = 1e-10, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Saturated:
     moments : Moments
         Estimated means and covariances, with divisor n - 1 as in :class:`~spc.moments.Moments`.
     logl : float
-        Log-likelihood of all answers.
+        Log-likelihood of all answers; NaN where no moments are best.
     information : array or None
         Expected information of means and ``vech`` of the covariances in units of ``scale``, for one row of data;
         None where there are too many moments for a matrix of them.
@@ -97,6 +97,25 @@ def saturated(patterns: Patterns) -> Saturated:
     cov = sigma * np.outer(scale, scale) * (n / (n - 1.0))
     moments = Moments(patterns.names, patterns.rows, origin + scale * mu, cov)
     return Saturated(moments, logl(patterns, at.value, scale), information, frozen_array(scale), iterations)
+
+
+def supported(patterns: Patterns) -> Saturated:
+    """Means and covariances of answers that have no best ones, held up by one made-up row a variable.
+
+    With few complete rows the likelihood of unrestricted moments often rises without end towards a covariance matrix
+    without an inverse. The made-up rows have the means and variances of the available answers and no correlations: a
+    place to start from, and no ground for a test.
+    """
+    mean, variances = available_moments(patterns)
+    p = len(mean)
+    none = Patterns(
+        patterns.names, np.ones((1, p), dtype=bool), np.array([float(p)]), mean[None],
+        np.diag(np.sqrt(p * variances)), np.zeros(p, dtype=np.intp),
+    )  # fmt: skip
+    found = saturated(patterns.merge(none))
+    n = patterns.rows
+    cov = found.moments.cov * ((found.moments.n - 1) / found.moments.n) * (n / (n - 1))
+    return replace(found, moments=Moments(patterns.names, n, found.moments.mean, cov), logl=np.nan)
 
 
 def logl(patterns: Patterns, value: float, scale: FloatArray) -> float:
@@ -175,11 +194,21 @@ def _climb(
         mu, sigma = mu + move.mu, sigma + move.sigma
         at = _checked(trial, sigma, names)
     _check_pivots(sigma, names)
-    raise NonConvergenceError(
+    raise _no_maximum(sigma, names)
+
+
+def _no_maximum(sigma: FloatArray, names: tuple[str, ...]) -> EstimationError:
+    root = np.sqrt(sigma.diagonal())
+    values, vectors = np.linalg.eigh(sigma / np.outer(root, root))
+    text = (
         "Means and covariances that fit these answers best do not exist, or are very hard to find: the likelihood "
-        "keeps rising towards a covariance matrix without an inverse. Too few rows answer the same questions; name "
-        "fewer variables, leave those with few answers out, or model scale scores."
+        "keeps rising towards a covariance matrix without an inverse. Either variables depend on one another "
+        "linearly, or too few rows answer the same questions; name fewer variables, or model scale scores."
     )
+    if values[0] > _NEARLY_SINGULAR:
+        return NonConvergenceError(text)
+    involved = [name for name, weight in zip(names, vectors[:, 0], strict=True) if abs(weight) > 0.1]
+    return NotPositiveDefiniteError(f"{text} Variables involved: {', '.join(involved)}.", parameters=involved)
 
 
 def _checked(at: Likelihood | None, sigma: FloatArray, names: tuple[str, ...]) -> Likelihood:

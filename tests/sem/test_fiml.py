@@ -11,6 +11,7 @@ from spc.errors import (
     DataError,
     DroppedRowsWarning,
     NotIdentifiedError,
+    NotPositiveDefiniteError,
     SmallSampleWarning,
     SpcWarning,
     UnsupportedError,
@@ -198,6 +199,37 @@ def test_wrong_data_are_our_errors() -> None:
         fit(CHAIN, holed() * np.nan, missing="fiml")
     with pytest.raises(NotIdentifiedError):
         fit("f =~ s1 + s2", holed(), missing="fiml")
+
+
+def few(n: int = 30, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    level = rng.normal(size=n)
+    data = pd.DataFrame({f"y{i}": 3 + 0.8 * level + 0.6 * rng.normal(size=n) for i in range(1, 16)})
+    return data.mask(rng.random(data.shape) < 0.15)
+
+
+@pytest.mark.parametrize("estimator", ["ML", "MLR"])
+def test_too_few_rows_for_a_test_still_give_estimates(estimator: Any) -> None:
+    text = "f =~ " + " + ".join(f"y{i}" for i in range(1, 16))
+    with pytest.warns(SmallSampleWarning, match="no maximum"):
+        result = fit(text, few(), missing="fiml", estimator=estimator)
+    row = result.glance().iloc[0]
+    assert row[["chisq", "pvalue", "cfi", "rmsea", "srmr", "gfi", "cfi_robust", "unrestricted_logl"]].isna().all()
+    assert np.isfinite(row[["logl", "aic", "bic"]].astype(float)).all()
+    problem = result.problem
+    data = lay_out(result.answers.patterns, problem.scale[: problem.place.n_observed])
+    x = problem.coordinates(result.solution.theta)
+    assert np.abs(score(problem, evaluate(problem, data, x))).max() < 1e-6
+    loadings = result.tidy().query("op == '=~'")["estimate"]
+    assert ((loadings > 0.4) & (loadings < 2.5)).all()
+
+
+def test_linear_dependence_is_never_held_up() -> None:
+    data = full()
+    data["s3"] = data["s1"] + data["s2"]
+    data.loc[::9, "s1"] = np.nan
+    with pytest.raises(NotPositiveDefiniteError, match="s1"):
+        fit(CHAIN, data, missing="fiml")
 
 
 def selected(rng: np.random.Generator, n: int) -> pd.DataFrame:
