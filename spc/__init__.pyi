@@ -1,6 +1,8 @@
 from .chain import ChainFit as ChainFit
+from .chain import TwoSidedFit as TwoSidedFit
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
+from .chain import fit_two_sided as fit_two_sided
 from .contracts import load_schema as load_schema
 from .contracts import schema_names as schema_names
 from .contracts import schema_text as schema_text

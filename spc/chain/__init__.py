@@ -4,5 +4,7 @@ from spc.chain.fit import fit_chain
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
 from spc.chain.run import fit_study
+from spc.chain.two_sided import fit_two_sided
+from spc.chain.two_sided_result import TwoSidedFit
 
-__all__ = ["ChainFit", "fit_chain", "fit_study", "recovery"]
+__all__ = ["ChainFit", "TwoSidedFit", "fit_chain", "fit_study", "fit_two_sided", "recovery"]

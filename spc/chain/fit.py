@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pandas as pd
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows
-from spc.errors import DataError, NonConvergenceError
+from spc.chain.two_sided_study import fit_sides, side_notes
+from spc.errors import DataError, NonConvergenceError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.regression import link_regressions
@@ -27,11 +29,18 @@ __all__ = ["fit_chain"]
 
 FEWEST_UNITS_TO_RESAMPLE = 10
 SMALL_NUMBER_OF_UNITS = 60
+Method = Literal["unit_means", "two_sided"]
 EMPLOYEES, CUSTOMERS = "employee_responses", "customer_responses"
 
 
 def fit_chain(
-    study: Study, *, draws: int = 2000, seed: int | None = None, level: float = 0.95, engine: Engine = "spc"
+    study: Study,
+    *,
+    draws: int = 2000,
+    seed: int | None = None,
+    level: float = 0.95,
+    engine: Engine = "spc",
+    method: Method = "unit_means",
 ) -> ChainFit:
     """Fit the service-profit chain of a study.
 
@@ -51,6 +60,9 @@ def fit_chain(
     level : float
         Level of all intervals.
     engine : {"spc", "semopy"}
+    method : {"unit_means", "two_sided"}
+        How chains of units are fitted: to the mean scores of each side, or to the respondents themselves, which
+        corrects links for the sampling error of unit means (:func:`spc.fit_two_sided`).
 
     Returns
     -------
@@ -78,9 +90,13 @@ def fit_chain(
             "study", "chain", "no_chain", "no [chain]", "a preset or a model",
             'Add [chain] with preset = "service-profit-chain", or model = """...""".',
         )  # fmt: skip
+    if method not in get_args(Method):
+        raise UnsupportedError(f"method={method!r}; use one of {', '.join(map(repr, get_args(Method)))}.")
     seed = study.seed if seed is None else seed
     links = outcomes(model(study.chain.model))
     rows = analysis_rows(study, links, study.chain.lags)
+    if method == "two_sided":
+        return _two_sided(study, rows, links, draws, seed, level)
     full = "\n".join([*_measurement_text(study, rows), study.chain.model])
     sem = fit(model(full), rows.frame, engine=engine, level=level)
     unit = _resampled_units(sem, rows)
@@ -99,6 +115,26 @@ def fit_chain(
             {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
         ),
         resampled=replicates is not None,
+    )
+
+
+def _two_sided(
+    study: Study, rows: AnalysisRows, links: Mapping[str, Sequence[str]], draws: int, seed: int, level: float
+) -> ChainFit:
+    assert study.chain is not None
+    found = fit_sides(study, study.chain.model, rows, draws=draws, seed=seed, level=level)
+    options = {"draws": draws, "level": level, "method": "two_sided", "model": study.chain.model}
+    return ChainFit(
+        sem=found,
+        effects=found.effects,
+        regressions=link_regressions(rows.scores, links, cluster=None, level=level),
+        level=rows.level,
+        nunits=len(found.keys),
+        waves=rows.waves,
+        scores=rows.scores,
+        labels={construct.name: construct.title for construct in study.codebook},
+        messages=(*rows.messages, *side_notes(found)),
+        provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spc.chain.links import verdict
+from spc.chain.two_sided_result import TwoSidedFit
 from spc.regression import LinkRegressions
 from spc.results import Note, Provenance
 from spc.sem import SemFit
@@ -26,7 +27,7 @@ class ChainFit:
 
     Attributes
     ----------
-    sem : SemFit
+    sem : SemFit or TwoSidedFit
         The structural model; ``sem.model.text`` is its text.
     effects : Effects
         Every direct, indirect and total effect with intervals from draws.
@@ -48,7 +49,7 @@ class ChainFit:
         Whether the draws come from resampling; single parameters then take their intervals from them too.
     """
 
-    sem: SemFit
+    sem: SemFit | TwoSidedFit
     effects: Effects
     regressions: LinkRegressions
     level: str
@@ -77,14 +78,15 @@ class ChainFit:
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
-        effects = self.effects.tidy() if self.resampled else _with_exact_links(self.effects.tidy(), self.sem.tidy())
+        others = self.sem.parameters() if isinstance(self.sem, TwoSidedFit) else self.sem.tidy()
+        effects = self.effects.tidy() if self.resampled else _with_exact_links(self.effects.tidy(), others)
         links = effects[effects["kind"] == "direct"].assign(kind="link")
         readable = self.interpretable
+        closed = self.sem.unreadable if isinstance(self.sem, TwoSidedFit) else frozenset()
         links["label"] = [
-            verdict(low, high, interpretable=readable)
-            for low, high in zip(links["conf_low"], links["conf_high"], strict=True)
+            verdict(low, high, interpretable=readable and cause not in closed)
+            for low, high, cause in zip(links["conf_low"], links["conf_high"], links["rhs"], strict=True)
         ]
-        others = self.sem.tidy()
         return pd.concat(
             [
                 links,
@@ -97,7 +99,8 @@ class ChainFit:
 
     def glance(self) -> pd.DataFrame:
         """One row: fit of the structural model, level and number of units."""
-        return self.sem.glance().assign(level=self.level, nunits=float("nan") if self.nunits is None else self.nunits)
+        row = self.sem.glance().assign(level=self.level, nunits=float("nan") if self.nunits is None else self.nunits)
+        return row.assign(nobs=self.nunits) if isinstance(self.sem, TwoSidedFit) else row
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know: of the chain, the structural model, its effects and the regressions."""

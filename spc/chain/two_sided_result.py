@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,20 @@ import pandas as pd
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, tidy_frame
+from spc.sem import fitmeasures as measure
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.effects import Effects, drawn_effects
 from spc.sem.problem import label_slopes
 from spc.sem.ram import implied
 from spc.sem.standardize import standardised_values
 from spc.sem.twolevel_draws import predict_units
-from spc.sem.twolevel_fit import TwoLevelFit
+from spc.sem.twolevel_fit import TwoLevelFit, independence_chisq
 
 __all__ = ["TwoSidedFit"]
 
 FEW_UNITS = 60
 WEAK = 0.5
+ALIKE = 0.98
 Row = dict[str, Any]
 
 
@@ -110,11 +113,27 @@ class TwoSidedFit:
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
         )
 
-    @property
+    @cached_property
     def unreadable(self) -> frozenset[str]:
-        """Causes in which units do not differ, as far as these data can tell: nothing can follow from them."""
-        slopes = {row.lhs for row in self.core.model.parameters if row.op == "~"}
-        return frozenset(name for name in self.core.bounded if name not in slopes)
+        """Causes of which nothing can be said: units do not differ in them, or in two causes of an outcome alike."""
+        causes: dict[str, list[str]] = {}
+        for row in self.core.model.parameters:
+            if row.op == "~":
+                causes.setdefault(row.lhs, []).append(row.rhs)
+        found = {name for name in self.core.bounded if name not in causes}
+        root = np.sqrt(self.core.sigma_b.diagonal())
+        alike = np.abs(self.core.sigma_b) > ALIKE * np.outer(root, root)
+        place = {name: i for i, name in enumerate(self.core.units.names)}
+        for names in causes.values():
+            for one, other in combinations([name for name in names if name in place], 2):
+                if alike[place[one], place[other]]:
+                    found |= {one, other}
+        return frozenset(found)
+
+    def parameters(self) -> pd.DataFrame:
+        """The rows of :meth:`tidy` that are not effects."""
+        table = self.tidy()
+        return table[~table["kind"].isin(["indirect", "total_indirect", "total"])]
 
     def _table_rows(self) -> Iterator[Row]:
         place, values = self.core.problem.place, self.core.values
@@ -171,24 +190,33 @@ class TwoSidedFit:
         }  # fmt: skip
 
     def glance(self) -> pd.DataFrame:
-        """One row: test of the chain against free covariances of units, likelihood, sizes.
+        """One row: fit of the chain against free covariances of units, likelihood, sizes.
 
-        ``bic`` counts units; ``nobs`` respondents, and ``n_`` with the name of a side those of that side.
+        Measures of fit are of the unit level: the baseline has units that covary in nothing, the covariances within
+        units are free throughout, and the sample size of RMSEA and ``bic`` is the number of units. ``nobs`` counts
+        respondents, ``n_`` with the name of a side those of that side.
         """
-        from scipy.special import chdtrc
+        return pd.DataFrame([self._glance])
 
-        core = self.core
-        counts = core.units.counts
-        n = {f"n_{side}": int(counts[:, s].sum()) for s, side in enumerate(core.units.sides)}
-        row = {
-            "npar": core.npar, "chisq": core.chisq, "df": core.df,
-            "pvalue": float(chdtrc(core.df, core.chisq)) if core.df > 0 else np.nan,
-            "chisq_scaling_factor": core.scaling, "logl": core.logl, "unrestricted_logl": core.unrestricted_logl,
-            "aic": 2.0 * core.npar - 2.0 * core.logl, "bic": np.log(len(counts)) * core.npar - 2.0 * core.logl,
-            "nobs": int(counts.sum()), "nunits": len(counts), **n, "estimator": "ML", "errors": core.errors,
-            "converged": core.solution.converged, "iterations": core.solution.iterations,
+    @cached_property
+    def _glance(self) -> Row:
+        core, counts = self.core, self.core.units.counts
+        units, chisq, df = len(counts), core.chisq, core.df
+        base, base_df = independence_chisq(core)
+        low, high = measure.rmsea_ci(chisq, df, units)
+        return {
+            "npar": core.npar, "chisq": chisq, "df": df, "pvalue": measure.chisq_pvalue(chisq, df),
+            "chisq_scaling_factor": core.scaling, "baseline_chisq": base, "baseline_df": base_df,
+            "cfi": measure.cfi(chisq, df, base, base_df), "tli": measure.tli(chisq, df, base, base_df),
+            "rmsea": measure.rmsea(chisq, df, units), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
+            "srmr": measure.srmr(measure.Residuals(core.free_sigma_b, core.sigma_b)),
+            "logl": core.logl, "unrestricted_logl": core.unrestricted_logl,
+            "aic": measure.aic(core.logl, core.npar), "bic": measure.bic(core.logl, core.npar, units),
+            "nobs": int(counts.sum()), "nunits": units,
+            **{f"n_{side}": int(counts[:, s].sum()) for s, side in enumerate(core.units.sides)},
+            "ngroups": 1, "estimator": "ML", "errors": core.errors, "converged": core.solution.converged,
+            "iterations": core.solution.iterations,
         }  # fmt: skip
-        return pd.DataFrame([row])
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers."""
@@ -203,6 +231,11 @@ class TwoSidedFit:
             )  # fmt: skip
         for name in self.core.bounded:
             yield _bound_note(name, serious=name in self.unreadable)
+        for name in sorted(self.unreadable - set(self.core.bounded)):
+            yield Note(
+                "causes_alike", "serious", name, f"Units that are high in {name} are high in another cause of the same "
+                "outcome as well, so the links of the two cannot be told apart.",
+            )  # fmt: skip
         table = self.tidy()
         weak = table[(table["kind"] == "icc2") & (table["estimate"] < WEAK)]
         for name, reliability, sizes in zip(weak["lhs"], weak["estimate"], weak["label"], strict=True):

@@ -22,9 +22,10 @@ from spc.sem.ram import IntArray
 from spc.sem.start import start_values
 from spc.sem.twolevel import Patterns, UnitMoments, require_replies
 from spc.sem.twolevel_search import MAX_ITERATIONS, Free, Objective, Search, State, Structured, search
+from spc.spec import model as read_model
 from spc.spec.table import Model
 
-__all__ = ["Errors", "TwoLevelFit", "fit_two_level"]
+__all__ = ["Errors", "TwoLevelFit", "fit_two_level", "independence_chisq"]
 
 BoolArray = npt.NDArray[np.bool_]
 Errors = Literal["observed", "expected", "robust"]
@@ -63,6 +64,8 @@ class TwoLevelFit:
     logl : float
     unrestricted_logl : float
         With ``sigma_b`` free; NaN where that could not be fitted.
+    free_sigma_b : (p, p) array
+        The covariances of units behind it; NaN where there are none.
     npar, df : int
     scaling : float
         Divides the chi-square where errors are robust (Yuan-Bentler); else 1.
@@ -84,6 +87,7 @@ class TwoLevelFit:
     bounded: tuple[str, ...]
     logl: float
     unrestricted_logl: float
+    free_sigma_b: FloatArray
     npar: int
     df: int
     scaling: float
@@ -91,7 +95,7 @@ class TwoLevelFit:
     problem: Problem
 
     def __post_init__(self) -> None:
-        for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error"):
+        for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b"):
             object.__setattr__(self, name, frozen_array(getattr(self, name)))
 
     @property
@@ -103,6 +107,14 @@ class TwoLevelFit:
     def chisq(self) -> float:
         """Likelihood-ratio test of the model of units against free covariances of units; scaled where robust."""
         return max(2.0 * (self.unrestricted_logl - self.logl), 0.0) / self.scaling
+
+
+def independence_chisq(fit: TwoLevelFit) -> tuple[float, int]:
+    """Chi-square and degrees of freedom of the model in which nothing covaries among units: the baseline of CFI."""
+    names, p = fit.units.names, len(fit.units.names)
+    text = "\n".join(f"`{name}` ~~ `{name}`" for name in names)
+    alone = fit_two_level(read_model(text, fixed_x=False), fit.units, test=False)
+    return max(2.0 * (fit.unrestricted_logl - alone.logl), 0.0), p * (p - 1) // 2
 
 
 def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observed", test: bool = True) -> TwoLevelFit:
@@ -328,12 +340,20 @@ def _result(
         bounded=_bounded(problem, held),
         logl=logl,
         unrestricted_logl=float("nan") if saturated is None else constant - saturated[1].value,
+        free_sigma_b=_free_sigma(saturated, spread),
         npar=int(found.x.size),
         df=df,
         scaling=_scaling(saturated, bread, meat, df),
         errors=errors,
         problem=problem,
     )
+
+
+def _free_sigma(saturated: tuple[Objective, Search] | None, spread: FloatArray) -> FloatArray:
+    if saturated is None:
+        return np.full_like(spread, np.nan)
+    objective, found = saturated
+    return objective.between.at(objective.split(found.x)[1])[0] * spread
 
 
 def _to_variances(slopes: FloatArray, inner: FloatArray, scale: FloatArray) -> FloatArray:

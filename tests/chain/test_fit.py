@@ -4,7 +4,7 @@ import pytest
 
 import spc
 from spc.chain import recovery
-from spc.errors import DataError, UsageError
+from spc.errors import DataError, UnsupportedError, UsageError
 from spc.results import TIDY_COLUMNS
 
 
@@ -130,3 +130,40 @@ def test_a_study_without_a_chain_says_what_to_add(study, tmp_path):
 def test_an_unknown_engine_names_those_that_work(study):
     with pytest.raises(UsageError, match="semopy"):
         spc.fit_chain(study, engine="lisrel")
+
+
+@pytest.fixture(scope="module")
+def both_ways(study, chain):
+    return chain, spc.fit_chain(study, draws=1000, method="two_sided")
+
+
+def test_the_two_sided_method_raises_the_links_that_unit_means_shrink(both_ways):
+    means, sides = (rows(one, "link")["estimate"] for one in both_ways)
+    for cause in ("employee_loyalty", "employee_productivity"):
+        assert sides["customer_value", cause] > 1.1 * means["customer_value", cause]
+    within = "employee_satisfaction", "internal_service_quality"
+    assert sides[within] == pytest.approx(means[within], rel=0.5)
+
+
+def test_the_two_sided_chain_answers_as_the_other_does(both_ways):
+    means, sides = both_ways
+    assert list(sides.tidy().columns) == list(TIDY_COLUMNS)
+    assert list(rows(sides, "link").index) == list(rows(means, "link").index)
+    row = sides.glance().iloc[0]
+    assert (row["level"], row["nunits"], row["nobs"]) == ("unit", 60, 60)
+    for name in ("chisq", "df", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr"):
+        assert np.isfinite(row[name]), name
+    codes = {note.code for note in sides.notes()}
+    assert "two_sided" in codes
+    assert "unit_means_attenuate" not in codes
+    assert len(rows(sides, "regression")) == len(rows(means, "regression"))
+
+
+def test_the_two_sided_method_covers_the_truth_of_the_firm(both_ways, firm):
+    """Nine links of 95 %: fewer than seven covered happens once in a hundred firms."""
+    assert recovery(both_ways[1], firm.truth)["covered"].sum() >= 7
+
+
+def test_an_unknown_method_names_those_there_are(study):
+    with pytest.raises(UnsupportedError, match="'unit_means', 'two_sided'"):
+        spc.fit_chain(study, method="hlm")
