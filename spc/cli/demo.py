@@ -23,7 +23,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Make a synthetic firm with known truth, check it, fit it, write its report, and say how far off the fit is."""
-    from spc.chain import ChainFit, fit_study, recovery
+    from spc.chain import ChainFit, fit_chain, fit_study, recovery
     from spc.cli import show
     from spc.report import write_study
     from spc.study import read_study
@@ -39,12 +39,15 @@ def demo(
     outcome = write_study(results, place / "results", force=force)
     chain = next(result for result in results if isinstance(result, ChainFit))
     truth = recovery(chain, firm.truth)
+    both = recovery(fit_chain(study, draws=draws, method="two_sided"), firm.truth)
     if json:
-        show.as_json(outcome.record() | {"study": document, "recovery": truth})
+        show.as_json(outcome.record() | {"study": document, "recovery": truth, "recovery_two_sided": both})
         return
     for released in outcome.models:
         show.model(released)
-    show.recovery(truth)
+    show.recovery(truth, "How far the estimates from unit means are from the truth")
+    show.say()
+    show.recovery(both, "The same from the likelihood of both sides (spc fit --method two_sided)")
     show.say(outcome.headline, "bold")
     show.say(f"Report: {outcome.report.resolve()}", "bold green")
 

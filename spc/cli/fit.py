@@ -19,6 +19,10 @@ def fit(
     draws: Draws = 2000,
     seed: Seed = None,
     engine: Annotated[Literal["spc", "semopy"], typer.Option(help="spc, or semopy as an independent check.")] = "spc",
+    method: Annotated[
+        Literal["unit_means", "two_sided"],
+        typer.Option(help="Where sides meet: regress means of units, or the likelihood of respondents of both sides."),
+    ] = "unit_means",
     json: Json = False,
 ) -> None:
     """Fit the chain of a study: links, effects, fit, and what to be careful about."""
@@ -30,7 +34,7 @@ def fit(
 
     given = read_study(study)
     gate = Gate.of(given)
-    chain = gate.model(fit_chain(given, draws=draws, seed=seed, engine=engine))
+    chain = gate.model(fit_chain(given, draws=draws, seed=seed, engine=engine, method=method))
     written: list[Path] = [] if output is None else write_tables([chain], output, force=force)
     if json:
         show.as_json(chain.record() | {"written": written})

@@ -302,7 +302,7 @@ def drivers(released: ReleasedModel) -> None:
     notes(_in_words(released))
 
 
-def recovery(frame: pd.DataFrame) -> None:
+def recovery(frame: pd.DataFrame, title: str) -> None:
     """Print estimates beside the truth they were made from."""
     shown = frame.assign(
         interval=_interval(frame),
@@ -318,7 +318,7 @@ def recovery(frame: pd.DataFrame) -> None:
         "share": "of truth",
         "covered": "covered",
     }
-    table(shown, columns, "How far the estimates are from the truth")
+    table(shown, columns, title)
     n = len(frame)
     say(
         f"{int(frame['covered'].sum())} of {n} intervals contain the truth; the median estimate is "

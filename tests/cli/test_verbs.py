@@ -74,6 +74,14 @@ def test_fit_prints_links_and_writes_nothing_unasked(run, document):
     assert sorted(document.parent.iterdir()) == before
 
 
+def test_both_sides_can_be_fitted_at_once(run, document):
+    code, out, err = run("fit", document, "--draws", "200", "--method", "two_sided", "--json")
+    assert code == 0, err
+    chain = spc.fit_chain(spc.read_study(document), draws=200, method="two_sided")
+    links = [row["estimate"] for row in json.loads(out)["tidy"] if row["kind"] == "link"]
+    assert links == pytest.approx(chain.tidy().query("kind == 'link'")["estimate"].tolist())
+
+
 def test_fit_as_json_has_the_numbers_of_the_library(run, document):
     _, out, _ = run("fit", document, "--draws", "200", "--json")
     printed = json.loads(out)
@@ -125,6 +133,7 @@ def test_demo_says_how_far_it_is_from_the_truth(run, tmp_path):
     shown = json.loads(out)
     assert len(shown["recovery"]) == 9
     assert all(row["truth"] for row in shown["recovery"])
+    assert [row["truth"] for row in shown["recovery_two_sided"]] == [row["truth"] for row in shown["recovery"]]
     assert (tmp_path / "firm" / "results" / "report.html").exists()
 
 
