@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.errors import NonConvergenceError, SingularInformationError, UnsupportedError
-from spc.linalg import FloatArray, frozen_array, one_blas_thread, unvech, vech
+from spc.linalg import FloatArray, frozen_array, one_blas_thread, vech
 from spc.moments import Moments
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
 from spc.sem.start import start_values
 from spc.sem.twolevel import Patterns, UnitMoments, require_replies
-from spc.sem.twolevel_search import MAX_ITERATIONS, Free, Objective, Search, State, Structured, search
+from spc.sem.twolevel_between import Free, Structured, begin, mean_shares, positive_definite, structured
+from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -29,9 +30,6 @@ __all__ = ["Errors", "TwoLevelFit", "fit_two_level", "independence_chisq"]
 
 BoolArray = npt.NDArray[np.bool_]
 Errors = Literal["observed", "expected", "robust"]
-
-FLOOR = 1e-3
-"""Least variance of units, in units of the sampling variance of a typical unit mean, or of an outcome's variance."""
 
 _SINGULAR = 1e-12
 
@@ -170,14 +168,14 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     order = _order(units, model.observed)
     units = _ordered(units, order)
     present, centre = units.present, np.nanmean(units.means, axis=0)
-    begin = _moment_start(units)
-    problem = prepare(model, Moments(units.names, max(int(present.sum(axis=0).min()), 0), None, begin), "normal")
+    first = _moment_start(units)
+    problem = prepare(model, Moments(units.names, max(int(present.sum(axis=0).min()), 0), None, first), "normal")
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
-    between = _between(problem, balanced)
+    between = structured(problem, balanced)
     objective = Objective(balanced, Patterns.find(balanced), between)
     within = vech(balanced.within)[vech(units.own.astype(float)) > 0]
-    t = _start(between, start_values(problem))
+    t = begin(between, start_values(problem))
     return _Ready(problem, centre, scale, objective, np.concatenate([np.zeros(order.size), t, within]))
 
 
@@ -194,18 +192,12 @@ def _ordered(units: UnitMoments, order: IntArray) -> UnitMoments:
     )  # fmt: skip
 
 
-def _shares(units: UnitMoments) -> FloatArray:
-    """Mean of one over the respondents behind the means of each variable; 0 for outcomes."""
-    counts = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
-    return np.asarray(np.nanmean(np.where(units.present, 1.0 / np.maximum(counts, 1.0), np.nan), axis=0))
-
-
 def _moment_start(units: UnitMoments) -> FloatArray:
     """Covariances of units by moments: of the means, pairwise, less what sampling of respondents adds."""
     here = units.present.astype(float)
     apart = np.where(units.present, units.means - np.nanmean(units.means, axis=0), 0.0)
     total = (apart.T @ apart) / np.maximum(here.T @ here, 1.0)
-    between = total - np.where(units.own, units.within, 0.0) * _shares(units)
+    between = total - np.where(units.own, units.within, 0.0) * mean_shares(units)
     variance = np.maximum(between.diagonal(), 0.15 * total.diagonal())
     root = np.sqrt(np.where(variance > 0.0, variance, 1.0))
     correlation = np.clip(between / np.outer(root, root), -0.9, 0.9)
@@ -214,62 +206,6 @@ def _moment_start(units: UnitMoments) -> FloatArray:
     correlation = vectors * np.maximum(values, 0.05) @ vectors.T
     again = np.sqrt(variance / correlation.diagonal())
     return np.asarray(correlation * np.outer(again, again))
-
-
-def _between(problem: Problem, units: UnitMoments) -> Structured:
-    """The structure with its bounds: variances of units, or the diagonals of their roots, stay a little above zero."""
-    place, lower = problem.place, np.full(problem.size, -np.inf)
-    noise = np.where(units.side >= 0, np.nan_to_num(units.within.diagonal()) * _shares(units), 1.0)
-    noise = np.append(noise, np.full(len(place.variables) - noise.size, 1e-3))
-    own = _own_coordinate(problem)
-    for k, row in enumerate(problem.active):
-        if place.diagonal[row] and own[k] >= 0:
-            lower[own[k]] = FLOOR * noise[place.row[row]] / problem.map[k, own[k]]
-    entry = {
-        (int(place.row[row]), int(place.column[row])): int(own[k])
-        for k, row in enumerate(problem.active)
-        if row in set(place.covariance_rows.tolist())
-    }
-    blocks, loose = [], []
-    for block in _covarying(problem):
-        pairs = [(block[j], block[i]) for i in range(len(block)) for j in range(i, len(block))]
-        places = np.array([max(entry.get(pair, -1), entry.get(pair[::-1], -1)) for pair in pairs])
-        if (places >= 0).all():
-            blocks.append(places)
-            diagonal = np.array([place for place, pair in zip(places, pairs, strict=True) if pair[0] == pair[1]])
-            lower[diagonal] = np.sqrt(lower[diagonal])
-        elif (np.append(units.side, np.zeros(len(place.variables) - len(units.side)))[block] >= 0).any():
-            loose.append(np.array(block))
-    return Structured(problem, lower, tuple(blocks), tuple(loose))
-
-
-def _own_coordinate(problem: Problem) -> IntArray:
-    """For each free row the coordinate that is its alone and equal to it up to a positive factor, or -1."""
-    weight = problem.map
-    alone = ((weight != 0.0).sum(axis=1) == 1) & (problem.offset == 0.0)
-    which = np.abs(weight).argmax(axis=1)
-    good = alone & (weight[np.arange(len(weight)), which] > 0.0)
-    return np.where(good, which, -1)
-
-
-def _covarying(problem: Problem) -> list[list[int]]:
-    """Sets of variables whose residuals covary."""
-    place = problem.place
-    rows = place.covariance_rows[~place.diagonal[place.covariance_rows]]
-    rows = rows[(place.free[rows] >= 0) | (place.fixed[rows] != 0.0)]
-    sets: list[set[int]] = []
-    for i, j in zip(place.row[rows].tolist(), place.column[rows].tolist(), strict=True):
-        joined = [block for block in sets if block & {i, j}]
-        sets = [block for block in sets if not block & {i, j}] + [set().union({i, j}, *joined)]
-    return [sorted(block) for block in sets]
-
-
-def _start(between: Structured, t: FloatArray) -> FloatArray:
-    """Coordinates of start values of the problem."""
-    t = t.copy()
-    for block in between.blocks:
-        t[block] = vech(np.asarray(np.linalg.cholesky(_definite(unvech(t[block]))), dtype=np.float64))
-    return np.maximum(t, np.where(between.lower > 0.0, 2.0 * between.lower, between.lower))
 
 
 def _converged(objective: Objective, start: FloatArray) -> Search:
@@ -291,17 +227,9 @@ def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | 
     """Free covariances of units, from where the model ended."""
     mu, t, w = ready.objective.split(structured.x)
     objective = replace(ready.objective, between=Free(mu.size))
-    begin = np.asarray(np.linalg.cholesky(_definite(ready.objective.between.at(t)[0])), dtype=np.float64)
-    found = search(objective, np.concatenate([mu, vech(begin), w]))
+    root = np.asarray(np.linalg.cholesky(positive_definite(ready.objective.between.at(t)[0])), dtype=np.float64)
+    found = search(objective, np.concatenate([mu, vech(root), w]))
     return None if found is None or not found.converged else (objective, found)
-
-
-def _definite(sigma: FloatArray) -> FloatArray:
-    root = np.sqrt(sigma.diagonal())
-    values, vectors = np.linalg.eigh(sigma / np.outer(root, root))
-    if values[0] > 1e-3:
-        return sigma
-    return np.asarray(vectors * np.maximum(values, 1e-3) @ vectors.T * np.outer(root, root))
 
 
 def _result(

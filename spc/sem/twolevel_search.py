@@ -13,17 +13,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from spc.linalg import FloatArray, unvech, vech
-from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, directions, implied
+from spc.linalg import FloatArray
 from spc.sem.twolevel import Curvature, Level2, Patterns, UnitMoments, curvature, level2, unit_scores
+from spc.sem.twolevel_between import Free, Guard, Structured
 
-__all__ = ["MAX_ITERATIONS", "Free", "Objective", "Search", "Structured", "search"]
+__all__ = ["MAX_ITERATIONS", "Objective", "Search", "State", "search"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
-GUARD = 1e-4
 MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
@@ -36,190 +34,6 @@ def _basis(p: int) -> FloatArray:
     number = np.arange(rows.size)
     basis[rows, columns, number] = basis[columns, rows, number] = 1.0
     return basis.reshape(p * p, rows.size)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Guard:
-    """A small penalty and its derivatives; ``convex`` is the part of ``bend`` that is never negative."""
-
-    value: float
-    slope: FloatArray
-    bend: FloatArray
-    convex: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Structured:
-    """``sigma_b`` as the model's table has it.
-
-    The coordinates of a set of variables whose residuals all covary freely are the entries of a lower triangular root
-    of their residual covariances, which makes the edge of what is possible a plain bound on its diagonal.
-
-    Attributes
-    ----------
-    problem : Problem
-    lower : (k,) array
-        Bounds of the coordinates.
-    blocks : tuple of int arrays
-        Places, among the coordinates of the problem, of the lower triangle of each such set.
-    loose : tuple of int arrays
-        Variables of other sets whose residuals covary. Their residual correlations ``R`` are kept from one by adding
-        ``-GUARD log|R|``, which is felt only near there.
-    """
-
-    problem: Problem
-    lower: FloatArray
-    blocks: tuple[IntArray, ...] = ()
-    loose: tuple[IntArray, ...] = ()
-
-    def table(self, t: FloatArray) -> FloatArray:
-        """Coordinates of the problem."""
-        out = t.copy()
-        for block in self.blocks:
-            root = _lower_triangle(t[block])
-            out[block] = vech(root @ root.T)
-        return out
-
-    def turn(self, t: FloatArray) -> FloatArray:
-        """Derivatives (k, k) of the coordinates of the problem."""
-        matrix = np.eye(t.size)
-        for block in self.blocks:
-            root = _lower_triangle(t[block])
-            columns, rows = np.triu_indices(len(root))
-            one = (rows[:, None] == rows) * root[columns[:, None], columns]
-            two = (columns[:, None] == rows) * root[rows[:, None], columns]
-            matrix[np.ix_(block, block)] = one + two
-        return matrix
-
-    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix (p, p) and its derivatives (p*p, k)."""
-        sigma, slopes = self._table_at(self.table(t))
-        return sigma, slopes @ self.turn(t) if self.blocks else slopes
-
-    def _table_at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The same in the coordinates of the problem, by the rank-two identity."""
-        place, p = self.problem.place, self.problem.place.n_observed
-        point = implied(place, self.problem.values(t))
-        along = directions(place, point, self.problem.active, p)
-        half = along.p[:, None, :] * along.q[None, :, :]
-        slopes = (half + half.transpose(1, 0, 2)).reshape(p * p, -1)
-        return point.covariance[:p, :p], slopes if self.problem.plain else slopes @ self.problem.map
-
-    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Second derivatives (k, k) of ``tr(slope sigma_b)``."""
-        table = self.table(t)
-        own = self._table_bend(table, slope)
-        if not self.blocks:
-            return own
-        turn = self.turn(t)
-        return turn.T @ own @ turn + self._curl(self._table_at(table)[1].T @ slope.ravel())
-
-    def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
-        """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
-        if not self.blocks:
-            return None
-        return self._curl(self._table_at(self.table(t))[1].T @ slope.ravel(), convex=True)
-
-    def _curl(self, gradient: FloatArray, *, convex: bool = False) -> FloatArray:
-        """Second derivatives of ``gradient . table(t)``."""
-        matrix = np.zeros((gradient.size, gradient.size))
-        for block in self.blocks:
-            half = 0.5 * unvech(gradient[block])
-            half[np.diag_indices(len(half))] *= 2.0
-            matrix[np.ix_(block, block)] = _root_bend(half, convex=convex)
-        return matrix
-
-    def _table_bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Second derivatives in the coordinates of the problem: ``2 B'gFC`` and ``B'gB`` differentiated once more."""
-        place, p, active = self.problem.place, self.problem.place.n_observed, self.problem.active
-        point = implied(place, self.problem.values(t))
-        v, r = len(place.variables), active.size
-        row, column, number = place.row[active], place.column[active], np.arange(r)
-        directed = place.part[active] == DIRECTED
-        a, s = np.zeros((r, v, v)), np.zeros((r, v, v))
-        a[number[directed], row[directed], column[directed]] = 1.0
-        covary = place.part[active] == COVARIANCE
-        s[number[covary], row[covary], column[covary]] = s[number[covary], column[covary], row[covary]] = 1.0
-        b, c = point.total, point.covariance
-        top = b[:p].T @ slope
-        n, x = top @ np.eye(p, v), top @ b[:p]
-        moved = b @ (a @ c + 0.5 * s @ b.T)
-        back = b.T @ a.transpose(0, 2, 1)
-        d_directed = 2.0 * (back @ n @ c + n @ (moved + moved.transpose(0, 2, 1)))
-        d_covary = back @ x + x @ a @ b
-        twice = np.where(row == column, 1.0, 2.0)
-        found = np.where(directed, d_directed[:, row, column], twice * d_covary[:, row, column])
-        return found if self.problem.plain else self.problem.map.T @ found @ self.problem.map
-
-    def guard(self, t: FloatArray) -> Guard | None:
-        """The penalty on loose residual correlations; None where they are impossible."""
-        active, place = self.problem.active, self.problem.place
-        residual = implied(place, self.problem.values(self.table(t))).residual
-        inverse, own, value = np.zeros_like(residual), np.zeros(len(residual)), 0.0
-        for block in self.loose:
-            part = residual[np.ix_(block, block)]
-            variance = part.diagonal()
-            if variance.min() <= 0.0:
-                return None
-            try:
-                root = np.linalg.cholesky(part / np.sqrt(np.outer(variance, variance)))
-                inverse[np.ix_(block, block)] = np.linalg.inv(part)
-            except np.linalg.LinAlgError:
-                return None
-            own[block] = 1.0 / variance
-            value -= 2.0 * GUARD * float(np.log(root.diagonal()).sum())
-        i, j = place.row[active], place.column[active]
-        covary = (place.part[active] == COVARIANCE).astype(float)
-        half, alone = np.where(i == j, 0.5, 1.0) * covary, np.where(i == j, own[i], 0.0) * covary
-        slope = -GUARD * (2.0 * half * inverse[i, j] - alone)
-        pairs = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
-        convex = GUARD * 2.0 * np.outer(half, half) * pairs
-        bend = convex - GUARD * np.diag(alone**2)
-        linear = self.problem.map
-        return Guard(value, linear.T @ slope, linear.T @ bend @ linear, linear.T @ convex @ linear)
-
-
-def _lower_triangle(entries: FloatArray) -> FloatArray:
-    return np.tril(unvech(entries))
-
-
-def _root_bend(slope: FloatArray, *, convex: bool) -> FloatArray:
-    """Second derivatives of ``tr(slope L L')`` in the lower triangle of ``L``, or of its convex part."""
-    if convex:
-        values, vectors = np.linalg.eigh(slope)
-        slope = vectors * np.maximum(values, 0.0) @ vectors.T
-    columns, rows = np.triu_indices(len(slope))
-    return np.asarray(2.0 * slope[np.ix_(rows, rows)] * (columns[:, None] == columns))
-
-
-@dataclass(frozen=True, eq=False)
-class Free:
-    """``sigma_b = L L'`` with ``L`` any lower triangle: free covariances that can lose rank but not turn indefinite.
-
-    Units of unequal sizes need this: an indefinite ``sigma_b`` that makes the matrix of one unit singular has an
-    infinite likelihood.
-    """
-
-    p: int
-
-    @property
-    def lower(self) -> FloatArray:
-        """No bounds (k,)."""
-        return np.full(self.p * (self.p + 1) // 2, -np.inf)
-
-    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Matrix (p, p) and its derivatives (p*p, k)."""
-        root, (columns, rows) = _lower_triangle(t), np.triu_indices(self.p)
-        half = np.eye(self.p)[:, None, rows] * root[None, :, columns]
-        return root @ root.T, (half + half.transpose(1, 0, 2)).reshape(self.p**2, -1)
-
-    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Second derivatives (k, k) of ``tr(slope L L')``."""
-        return _root_bend(slope, convex=False)
-
-    def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
-        """The part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
-        return _root_bend(slope, convex=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,7 +56,12 @@ jobs <- list(
   balanced = list(data = balanced, cluster = "unit", inside = c("leadership", "quality", "satisfaction"),
     outcomes = c("growth", "profit"), text = chain),
   unbalanced = list(data = unbalanced, cluster = "unit", inside = c("leadership", "quality", "satisfaction"),
-    outcomes = c("growth", "profit"), text = chain)
+    outcomes = c("growth", "profit"), text = chain),
+  two_causes = list(data = unbalanced, cluster = "unit", inside = c("leadership", "quality", "satisfaction"),
+    outcomes = c("growth"), text = "satisfaction ~ leadership + quality\ngrowth ~ satisfaction\n"),
+  residuals = list(data = unbalanced, cluster = "unit", inside = c("leadership", "quality", "satisfaction"),
+    outcomes = c("growth"),
+    text = "quality ~ leadership\nsatisfaction ~ leadership\nquality ~~ satisfaction\ngrowth ~ satisfaction\n")
 )
 
 # --- fits ------------------------------------------------------------------------------------------------------

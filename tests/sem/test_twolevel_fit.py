@@ -19,6 +19,8 @@ DATA = {
     "demo_equal": "demo",
     "balanced": "balanced",
     "unbalanced": "unbalanced",
+    "two_causes": "unbalanced",
+    "residuals": "unbalanced",
 }
 
 

@@ -5,8 +5,8 @@ from spc.linalg import vech
 from spc.moments import Moments
 from spc.sem.problem import prepare
 from spc.sem.twolevel import Patterns, unit_moments
-from spc.sem.twolevel_fit import _between
-from spc.sem.twolevel_search import Free, Objective, Structured, search
+from spc.sem.twolevel_between import Free, Structured, structured
+from spc.sem.twolevel_search import Objective, search
 from spc.spec import model
 
 NAMES = ("a", "b", "c", "d", "z")
@@ -14,6 +14,7 @@ TEXTS = {
     "chain": "b ~ a\nc ~ b\nd ~ c\nz ~ d",
     "shared": "b ~ k*a\nc ~ k*b + a\nd ~ c\nz ~ m*d\nm == 0.5*k\nc ~~ d",
     "rooted": "b ~ a\nz ~ b + c + d",
+    "tree": "b ~ a\nc ~ a\nz ~ a\nd ~ 0.5*a\na ~~ d\nb ~~ c + z\nc ~~ 0*z",
     "guarded": "b ~ a\nz ~ b + c + d",
     "latent": "f =~ a + b\nc ~ f\nd ~ c + f\nz ~ d",
     "loop": "b ~ a + 0.1*c\nc ~ b\nd ~ c\nz ~ d + b",
@@ -47,9 +48,10 @@ def objective(name):
     between = Structured(problem, lower)
     if name == "guarded":
         between = Structured(problem, lower, (), (np.array([chain.observed.index(x) for x in "acd"]),))
-    if name == "rooted":
-        found = _between(problem, units)
-        assert (len(found.blocks), len(found.blocks[0])) == (1, 6)
+    if name in {"rooted", "tree"}:
+        found = structured(problem, units)
+        assert not found.loose
+        assert [(block < 0).any() for block in found.blocks] == [name == "tree"]
         between = Structured(problem, lower, found.blocks)
     return Objective(units, Patterns.find(units), between), problem.size
 

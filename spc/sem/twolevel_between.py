@@ -1,0 +1,318 @@
+"""What structures the covariances of units: a model's table, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.linalg import FloatArray, unvech, vech
+from spc.sem.problem import Problem
+from spc.sem.ram import COVARIANCE, DIRECTED, directions, implied
+from spc.sem.twolevel import UnitMoments
+
+__all__ = ["FLOOR", "GUARD", "Free", "Guard", "Structured", "begin", "mean_shares", "positive_definite", "structured"]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+FLOOR = 1e-3
+"""Least variance of units, in units of the sampling variance of a typical unit mean, or of an outcome's variance."""
+GUARD = 1e-4
+"""Weight of the penalty on residual correlations that have no root of their own."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Guard:
+    """A small penalty and its derivatives; ``convex`` is the part of ``bend`` that is never negative."""
+
+    value: float
+    slope: FloatArray
+    bend: FloatArray
+    convex: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Structured:
+    """``sigma_b`` as the model's table has it.
+
+    The coordinates of a set of variables whose residuals covary are the entries of a lower triangular root of their
+    residual covariances, which makes the edge of what is possible a plain bound on its diagonal. Taken in an order in
+    which no two later neighbours of a variable fail to covary, the root has zeros where the covariances have them
+    (Rose 1970, Journal of Mathematical Analysis and Applications 32, 597-609).
+
+    Attributes
+    ----------
+    problem : Problem
+    lower : (k,) array
+        Bounds of the coordinates.
+    blocks : tuple of int arrays
+        Places, among the coordinates of the problem, of the lower triangle of each such set; -1 where nothing covaries.
+    loose : tuple of int arrays
+        Variables of sets without such an order, or with labels. Their residual correlations ``R`` are kept from one by
+        adding ``-GUARD log|R|``, which is felt only near there.
+    """
+
+    problem: Problem
+    lower: FloatArray
+    blocks: tuple[IntArray, ...] = ()
+    loose: tuple[IntArray, ...] = ()
+
+    def table(self, t: FloatArray) -> FloatArray:
+        """Coordinates of the problem."""
+        out = t.copy()
+        for block in self.blocks:
+            root = _root(t, block)
+            out[block[block >= 0]] = vech(root @ root.T)[block >= 0]
+        return out
+
+    def turn(self, t: FloatArray) -> FloatArray:
+        """Derivatives (k, k) of the coordinates of the problem."""
+        matrix = np.eye(t.size)
+        for block in self.blocks:
+            root, here = _root(t, block), block >= 0
+            columns, rows = np.triu_indices(len(root))
+            one = (rows[:, None] == rows) * root[columns[:, None], columns]
+            two = (columns[:, None] == rows) * root[rows[:, None], columns]
+            matrix[np.ix_(block[here], block[here])] = (one + two)[np.ix_(here, here)]
+        return matrix
+
+    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Matrix (p, p) and its derivatives (p*p, k)."""
+        sigma, slopes = self._table_at(self.table(t))
+        return sigma, slopes @ self.turn(t) if self.blocks else slopes
+
+    def _table_at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The same in the coordinates of the problem, by the rank-two identity."""
+        place, p = self.problem.place, self.problem.place.n_observed
+        point = implied(place, self.problem.values(t))
+        along = directions(place, point, self.problem.active, p)
+        half = along.p[:, None, :] * along.q[None, :, :]
+        slopes = (half + half.transpose(1, 0, 2)).reshape(p * p, -1)
+        return point.covariance[:p, :p], slopes if self.problem.plain else slopes @ self.problem.map
+
+    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
+        """Second derivatives (k, k) of ``tr(slope sigma_b)``."""
+        table = self.table(t)
+        own = self._table_bend(table, slope)
+        if not self.blocks:
+            return own
+        turn = self.turn(t)
+        return turn.T @ own @ turn + self._curl(self._table_at(table)[1].T @ slope.ravel())
+
+    def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
+        """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
+        if not self.blocks:
+            return None
+        return self._curl(self._table_at(self.table(t))[1].T @ slope.ravel(), convex=True)
+
+    def _curl(self, gradient: FloatArray, *, convex: bool = False) -> FloatArray:
+        """Second derivatives of ``gradient . table(t)``."""
+        matrix = np.zeros((gradient.size, gradient.size))
+        for block in self.blocks:
+            here = block >= 0
+            half = 0.5 * unvech(np.where(here, gradient[block], 0.0))
+            half[np.diag_indices(len(half))] *= 2.0
+            matrix[np.ix_(block[here], block[here])] = _root_bend(half, convex=convex)[np.ix_(here, here)]
+        return matrix
+
+    def _table_bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
+        """Second derivatives in the coordinates of the problem: ``2 B'gFC`` and ``B'gB`` differentiated once more."""
+        place, p, active = self.problem.place, self.problem.place.n_observed, self.problem.active
+        point = implied(place, self.problem.values(t))
+        v, r = len(place.variables), active.size
+        row, column, number = place.row[active], place.column[active], np.arange(r)
+        directed = place.part[active] == DIRECTED
+        a, s = np.zeros((r, v, v)), np.zeros((r, v, v))
+        a[number[directed], row[directed], column[directed]] = 1.0
+        covary = place.part[active] == COVARIANCE
+        s[number[covary], row[covary], column[covary]] = s[number[covary], column[covary], row[covary]] = 1.0
+        b, c = point.total, point.covariance
+        top = b[:p].T @ slope
+        n, x = top @ np.eye(p, v), top @ b[:p]
+        moved = b @ (a @ c + 0.5 * s @ b.T)
+        back = b.T @ a.transpose(0, 2, 1)
+        d_directed = 2.0 * (back @ n @ c + n @ (moved + moved.transpose(0, 2, 1)))
+        d_covary = back @ x + x @ a @ b
+        twice = np.where(row == column, 1.0, 2.0)
+        found = np.where(directed, d_directed[:, row, column], twice * d_covary[:, row, column])
+        return found if self.problem.plain else self.problem.map.T @ found @ self.problem.map
+
+    def guard(self, t: FloatArray) -> Guard | None:
+        """The penalty on loose residual correlations; None where they are impossible."""
+        active, place = self.problem.active, self.problem.place
+        residual = implied(place, self.problem.values(self.table(t))).residual
+        inverse, own, value = np.zeros_like(residual), np.zeros(len(residual)), 0.0
+        for block in self.loose:
+            part = residual[np.ix_(block, block)]
+            variance = part.diagonal()
+            if variance.min() <= 0.0:
+                return None
+            try:
+                root = np.linalg.cholesky(part / np.sqrt(np.outer(variance, variance)))
+                inverse[np.ix_(block, block)] = np.linalg.inv(part)
+            except np.linalg.LinAlgError:
+                return None
+            own[block] = 1.0 / variance
+            value -= 2.0 * GUARD * float(np.log(root.diagonal()).sum())
+        i, j = place.row[active], place.column[active]
+        covary = (place.part[active] == COVARIANCE).astype(float)
+        half, alone = np.where(i == j, 0.5, 1.0) * covary, np.where(i == j, own[i], 0.0) * covary
+        slope = -GUARD * (2.0 * half * inverse[i, j] - alone)
+        pairs = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
+        convex = GUARD * 2.0 * np.outer(half, half) * pairs
+        bend = convex - GUARD * np.diag(alone**2)
+        linear = self.problem.map
+        return Guard(value, linear.T @ slope, linear.T @ bend @ linear, linear.T @ convex @ linear)
+
+
+def _root(t: FloatArray, block: IntArray) -> FloatArray:
+    return np.tril(unvech(np.where(block >= 0, t[block], 0.0)))
+
+
+def _root_bend(slope: FloatArray, *, convex: bool) -> FloatArray:
+    """Second derivatives of ``tr(slope L L')`` in the lower triangle of ``L``, or of its convex part."""
+    if convex:
+        values, vectors = np.linalg.eigh(slope)
+        slope = vectors * np.maximum(values, 0.0) @ vectors.T
+    columns, rows = np.triu_indices(len(slope))
+    return np.asarray(2.0 * slope[np.ix_(rows, rows)] * (columns[:, None] == columns))
+
+
+@dataclass(frozen=True, eq=False)
+class Free:
+    """``sigma_b = L L'`` with ``L`` any lower triangle: free covariances that can lose rank but not turn indefinite.
+
+    Units of unequal sizes need this: an indefinite ``sigma_b`` that makes the matrix of one unit singular has an
+    infinite likelihood.
+    """
+
+    p: int
+
+    @property
+    def lower(self) -> FloatArray:
+        """No bounds (k,)."""
+        return np.full(self.p * (self.p + 1) // 2, -np.inf)
+
+    def at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Matrix (p, p) and its derivatives (p*p, k)."""
+        root, (columns, rows) = np.tril(unvech(t)), np.triu_indices(self.p)
+        half = np.eye(self.p)[:, None, rows] * root[None, :, columns]
+        return root @ root.T, (half + half.transpose(1, 0, 2)).reshape(self.p**2, -1)
+
+    def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
+        """Second derivatives (k, k) of ``tr(slope L L')``."""
+        return _root_bend(slope, convex=False)
+
+    def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
+        """The part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
+        return _root_bend(slope, convex=True)
+
+
+def structured(problem: Problem, units: UnitMoments) -> Structured:
+    """The structure of a problem, its bounds in place, for units in balanced scale.
+
+    Variances of units, or the diagonals of the roots, stay a little above zero.
+    """
+    place, lower = problem.place, np.full(problem.size, -np.inf)
+    noise = np.where(units.side >= 0, np.nan_to_num(units.within.diagonal()) * mean_shares(units), 1.0)
+    noise = np.append(noise, np.full(len(place.variables) - noise.size, 1e-3))
+    own = _own_coordinate(problem)
+    for k, row in enumerate(problem.active):
+        if place.diagonal[row] and own[k] >= 0:
+            lower[own[k]] = FLOOR * noise[place.row[row]] / problem.map[k, own[k]]
+    entry = _entries(problem, own)
+    blocks, loose = [], []
+    for members in _covarying(problem):
+        order = _elimination_order(members, set(entry))
+        block = None if order is None else _block(order, entry)
+        if block is not None:
+            diagonal = block[np.cumsum([0, *range(len(members), 1, -1)])]
+            lower[diagonal] = np.sqrt(lower[diagonal])
+            blocks.append(block)
+        else:
+            loose.append(np.array(sorted(members)))
+    return Structured(problem, lower, tuple(blocks), tuple(loose))
+
+
+def _own_coordinate(problem: Problem) -> IntArray:
+    """For each free row the coordinate that it equals up to a positive factor, or -1."""
+    weight = problem.map
+    alone = ((weight != 0.0).sum(axis=1) == 1) & (problem.offset == 0.0)
+    which = np.abs(weight).argmax(axis=1)
+    good = alone & (weight[np.arange(len(weight)), which] > 0.0)
+    return np.where(good, which, -1)
+
+
+def _entries(problem: Problem, own: IntArray) -> dict[tuple[int, int], int]:
+    """Coordinate of each residual variance and covariance, -1 where it is fixed, shared or constrained."""
+    place, used = problem.place, (problem.map != 0.0).sum(axis=0)
+    at = {int(row): int(own[k]) for k, row in enumerate(problem.active) if own[k] >= 0 and used[own[k]] == 1}
+    found = {}
+    for row in place.covariance_rows.tolist():
+        if place.free[row] >= 0 or place.fixed[row] != 0.0:
+            i, j = int(place.row[row]), int(place.column[row])
+            found[i, j] = found[j, i] = at.get(row, -1)
+    return found
+
+
+def _covarying(problem: Problem) -> list[set[int]]:
+    """Sets of variables whose residuals covary."""
+    place = problem.place
+    rows = place.covariance_rows[~place.diagonal[place.covariance_rows]]
+    rows = rows[(place.free[rows] >= 0) | (place.fixed[rows] != 0.0)]
+    sets: list[set[int]] = []
+    for i, j in zip(place.row[rows].tolist(), place.column[rows].tolist(), strict=True):
+        joined = [block for block in sets if block & {i, j}]
+        sets = [block for block in sets if not block & {i, j}] + [set().union({i, j}, *joined)]
+    return sets
+
+
+def _elimination_order(members: set[int], pairs: set[tuple[int, int]]) -> list[int] | None:
+    """An order in which the later neighbours of each variable are all neighbours of each other; None without one."""
+    left, order = set(members), []
+    while left:
+        near = {i: [j for j in left if j != i and (i, j) in pairs] for i in left}
+        simple = [i for i in sorted(left) if all((j, k) in pairs for j in near[i] for k in near[i] if j != k)]
+        if not simple:
+            return None
+        order.append(simple[0])
+        left.remove(simple[0])
+    return order
+
+
+def _block(order: list[int], entry: dict[tuple[int, int], int]) -> IntArray | None:
+    """Coordinates of the lower triangle, -1 where nothing covaries; None where one is not free and alone."""
+    pairs = [(order[i], order[j]) for j in range(len(order)) for i in range(j, len(order))]
+    if any(entry.get(pair, 0) < 0 for pair in pairs) or any((i, i) not in entry for i in order):
+        return None
+    return np.array([entry.get(pair, -1) for pair in pairs], dtype=np.intp)
+
+
+def begin(between: Structured, t: FloatArray) -> FloatArray:
+    """Coordinates of the structure at given coordinates of its problem, brought inside the bounds."""
+    t = t.copy()
+    for block in between.blocks:
+        here = block >= 0
+        matrix = unvech(np.where(here, t[block], 0.0))
+        matrix[np.diag_indices(len(matrix))] = np.maximum(matrix.diagonal(), 1e-3)
+        while np.linalg.eigvalsh(matrix)[0] < 1e-3 * matrix.diagonal().min():
+            matrix = 0.7 * matrix + 0.3 * np.diag(matrix.diagonal())
+        t[block[here]] = vech(np.asarray(np.linalg.cholesky(matrix), dtype=np.float64))[here]
+    return np.maximum(t, np.where(between.lower > 0.0, 2.0 * between.lower, between.lower))
+
+
+def mean_shares(units: UnitMoments) -> FloatArray:
+    """Mean of one over the respondents behind the means of each variable; 0 for outcomes."""
+    counts = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
+    return np.asarray(np.nanmean(np.where(units.present, 1.0 / np.maximum(counts, 1.0), np.nan), axis=0))
+
+
+def positive_definite(sigma: FloatArray) -> FloatArray:
+    """The matrix itself, or one near it without the directions in which nothing varies."""
+    root = np.sqrt(sigma.diagonal())
+    values, vectors = np.linalg.eigh(sigma / np.outer(root, root))
+    if values[0] > 1e-3:
+        return sigma
+    return np.asarray(vectors * np.maximum(values, 1e-3) @ vectors.T * np.outer(root, root))
