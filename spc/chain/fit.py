@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-import numpy as np
 import pandas as pd
 
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows
 from spc.chain.two_sided_study import fit_sides, side_notes
-from spc.errors import DataError, NonConvergenceError, UnsupportedError
-from spc.linalg import FloatArray
-from spc.moments import Moments
+from spc.errors import DataError, UnsupportedError
 from spc.regression import link_regressions
-from spc.resample import bootstrap
 from spc.results import Note, Provenance, Replicates, fingerprint
-from spc.sem import SemFit, fit, refit
+from spc.sem import SemFit, bootstrap, fit
 from spc.sem.effects import effects
 from spc.sem.fit import Engine
 from spc.spec import model
 from spc.study import Study
+from spc.study.study import SIDES
 from spc.survey import aggregation
 
 __all__ = ["fit_chain"]
@@ -30,7 +27,6 @@ __all__ = ["fit_chain"]
 FEWEST_UNITS_TO_RESAMPLE = 10
 SMALL_NUMBER_OF_UNITS = 60
 Method = Literal["unit_means", "two_sided"]
-EMPLOYEES, CUSTOMERS = "employee_responses", "customer_responses"
 
 
 def fit_chain(
@@ -96,11 +92,13 @@ def fit_chain(
     links = outcomes(model(study.chain.model))
     rows = analysis_rows(study, links, study.chain.lags)
     if method == "two_sided":
+        if engine != "spc":
+            raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
         return _two_sided(study, rows, links, draws, seed, level)
     full = "\n".join([*_measurement_text(study, rows), study.chain.model])
     sem = fit(model(full), rows.frame, engine=engine, level=level)
     unit = _resampled_units(sem, rows)
-    replicates = None if unit is None else _cluster_bootstrap(sem, rows, unit, draws, seed)
+    replicates = None if unit is None else bootstrap(sem, rows.frame, draws=draws, seed=seed, cluster=unit).replicates
     return ChainFit(
         sem=sem,
         effects=effects(sem, draws=draws, seed=seed, level=level, replicates=replicates),
@@ -157,33 +155,12 @@ def _n_units(sem: SemFit, rows: AnalysisRows) -> int | None:
 
 
 def _resampled_units(sem: SemFit, rows: AnalysisRows) -> pd.Series | None:
+    """Unit of each person, those without one each for themselves; None where too few units are there to resample."""
     n = _n_units(sem, rows)
-    return None if n is None or n < FEWEST_UNITS_TO_RESAMPLE else rows.unit
-
-
-def _cluster_bootstrap(sem: SemFit, rows: AnalysisRows, unit: pd.Series, draws: int, seed: int) -> Replicates:
-    names = list(sem.observed.names)
-    used = _complete(sem, rows.frame)
-    values = rows.frame.loc[used, names].to_numpy(dtype=float)
-
-    def estimate(drawn: np.ndarray) -> FloatArray:
-        sample = values[drawn]
-        centred = sample - sample.mean(axis=0)
-        moments = Moments(names, len(sample), sample.mean(axis=0), centred.T @ centred / (len(sample) - 1))
-        solution = refit(sem, moments)
-        if solution.status != "converged":
-            raise NonConvergenceError(solution.message, solution)
-        return np.asarray(solution.theta)
-
-    return bootstrap(
-        estimate,
-        sem.model.parameters.names,
-        n=len(values),
-        draws=draws,
-        seed=seed,
-        cluster=unit[used].fillna(pd.Series(used.index, used.index).astype(str).radd("without unit: ")),
-        what="Resampling units",
-    )
+    if rows.unit is None or n is None or n < FEWEST_UNITS_TO_RESAMPLE:
+        return None
+    alone = pd.Series(rows.unit.index, rows.unit.index).astype(str).radd("without unit: ")
+    return rows.unit.fillna(alone)
 
 
 def _chain_notes(
@@ -227,7 +204,7 @@ def _unit_mean_notes(study: Study, rows: AnalysisRows, links: Mapping[str, Seque
         cause
         for effect, causes in links.items()
         for cause in causes
-        if book[cause].table in {EMPLOYEES, CUSTOMERS} and book[cause].table != book[effect].table
+        if book[cause].table in SIDES.values() and book[cause].table != book[effect].table
     }
     notes = []
     for name in sorted(crossing):

@@ -12,13 +12,13 @@ from spc.errors import DataError, Finding, UnsupportedError
 from spc.results import Note
 from spc.study import Study
 from spc.study.lags import Lag, wave_offsets
+from spc.study.study import SIDES
 from spc.survey import Construct, keyed_items, score
 
-__all__ = ["AnalysisRows", "analysis_rows"]
+__all__ = ["AnalysisRows", "analysis_rows", "at_wave"]
 
 Level = Literal["unit", "person"]
 Measurement = Literal["scores", "items"]
-RESPONSES = ("employee_responses", "customer_responses")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ def _constructs(study: Study, names: Sequence[str]) -> list[Construct]:
 def _level(study: Study, constructs: Sequence[Construct]) -> Level:
     tables = {construct.table for construct in constructs}
     asked = study.chain.level if study.chain else "auto"
-    one_side = len(tables) == 1 and tables <= set(RESPONSES)
+    one_side = len(tables) == 1 and tables <= set(SIDES.values())
     if asked == "person" and not one_side:
         raise DataError.of(
             "study", "chain.level", "persons_of_several_tables", f"persons of {', '.join(sorted(tables))}",
@@ -207,7 +207,8 @@ def _waves_in_words(constructs: Sequence[Construct], taken: Mapping[str, Any]) -
     return f"Constructs are taken at different waves, as the lags say: {'; '.join(told)}."
 
 
-def _at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:
+def at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of the table of a construct at the wave it is taken at; all rows of a table without waves."""
     table = study.tables[construct.table]
     return table if construct.name not in waves else table[table["wave"] == waves[construct.name]]
 
@@ -221,7 +222,7 @@ def _person_rows(
     items: list[pd.DataFrame] = []
     units: list[pd.Series] = []
     for construct in constructs:
-        rows = _at_wave(study, construct, waves)
+        rows = at_wave(study, construct, waves)
         if "respondent" in rows:
             rows = rows.set_index("respondent")
         scores[construct.name] = score(rows, construct)
@@ -253,6 +254,6 @@ def _require_persons(study: Study, constructs: Sequence[Construct], waves: Mappi
 def _unit_rows(study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any]) -> pd.DataFrame:
     means = {}
     for construct in constructs:
-        rows = _at_wave(study, construct, waves)
+        rows = at_wave(study, construct, waves)
         means[construct.name] = score(rows, construct).groupby(rows["unit"]).mean()
     return pd.concat(means, axis=1).sort_index()

@@ -7,17 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from spc.chain.rows import AnalysisRows
+from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import UnsupportedError
 from spc.results import Note
 from spc.study import Study
-from spc.survey import Construct, score
+from spc.study.study import SIDES
+from spc.survey import score
 
 __all__ = ["fit_sides", "side_notes"]
 
-ANSWERS = {"employee_responses": "employee", "customer_responses": "customer"}
+ANSWERS = {table: side for side, table in SIDES.items()}
 
 
 def fit_sides(study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: int, level: float) -> TwoSidedFit:
@@ -55,7 +56,7 @@ def _tables(
     outcomes: dict[str, pd.Series] = {}
     for name in names:
         construct = book[name]
-        table = _at(study, construct, waves)
+        table = at_wave(study, construct, waves)
         scores = score(table, construct)
         if construct.table not in ANSWERS:
             outcomes[name] = scores.groupby(table["unit"]).mean()
@@ -64,11 +65,6 @@ def _tables(
         sides.setdefault(side, {"unit": table["unit"]})[name] = scores
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units
-
-
-def _at(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:
-    table = study.tables[construct.table]
-    return table[table["wave"] == waves[construct.name]] if construct.name in waves else table
 
 
 def side_notes(fit: TwoSidedFit) -> list[Note]:

@@ -167,3 +167,8 @@ def test_the_two_sided_method_covers_the_truth_of_the_firm(both_ways, firm):
 def test_an_unknown_method_names_those_there_are(study):
     with pytest.raises(UnsupportedError, match="'unit_means', 'two_sided'"):
         spc.fit_chain(study, method="hlm")
+
+
+def test_the_second_engine_is_not_quietly_ignored(study):
+    with pytest.raises(UsageError, match="two_sided"):
+        spc.fit_chain(study, method="two_sided", engine="semopy")
