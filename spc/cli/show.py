@@ -154,11 +154,6 @@ def json_error(fault: SpcError) -> None:
     as_json({"error": body})
 
 
-def notes_json(given: Iterable[Note]) -> list[dict[str, Any]]:
-    """Notes as plain records."""
-    return [_fields(note) for note in given]
-
-
 def findings_json(given: Iterable[Finding]) -> list[dict[str, Any]]:
     """Findings as plain records."""
     return [_fields(finding) for finding in given]

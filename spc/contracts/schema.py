@@ -53,7 +53,6 @@ META_SCHEMA: Mapping[str, Any] = MappingProxyType(
                                 "unique": {"type": "boolean"},
                                 "minimum": {"type": "number"},
                                 "maximum": {"type": "number"},
-                                "minLength": {"type": "integer", "minimum": 0},
                                 "maxLength": {"type": "integer", "minimum": 0},
                                 "pattern": {"type": "string", "format": "regex"},
                                 "enum": {"type": "array", "minItems": 1},
@@ -109,7 +108,7 @@ class Constraints:
         The column must be there and no cell of it may be blank.
     unique : bool
     minimum, maximum : float or None
-    min_length, max_length : int or None
+    max_length : int or None
         Of text.
     pattern : str or None
         Regular expression that the whole text must match.
@@ -121,7 +120,6 @@ class Constraints:
     unique: bool = False
     minimum: float | None = None
     maximum: float | None = None
-    min_length: int | None = None
     max_length: int | None = None
     pattern: str | None = None
     enum: tuple[Any, ...] = ()
@@ -385,7 +383,6 @@ def _build_field(raw: Mapping[str, Any]) -> Field:
         unique=limits.get("unique", False),
         minimum=limits.get("minimum"),
         maximum=limits.get("maximum"),
-        min_length=limits.get("minLength"),
         max_length=limits.get("maxLength"),
         pattern=limits.get("pattern"),
         enum=tuple(limits.get("enum", ())),
