@@ -80,11 +80,10 @@ META_SCHEMA: Mapping[str, Any] = MappingProxyType(
             },
             "spc": {
                 "type": "object",
-                "required": ["side", "further_columns"],
+                "required": ["side"],
                 "additionalProperties": False,
                 "properties": {
                     "side": {"enum": ["employee", "customer", "unit", "ledger", "link"]},
-                    "further_columns": {"enum": ["items", "outcomes", "any", "none"]},
                     "recommended": _NAMES,
                     "lenient_keys": _NAMES,
                     "one_of": {"type": "array", "minItems": 1, "items": _NAMES},
@@ -157,14 +156,13 @@ class TableSchema:
     ----------
     name, title, description : str
     fields : tuple of Field
-        Named columns; ``further_columns`` says what else there may be.
+        Named columns; a table may have more, such as items and outcomes.
     primary_key : tuple of str
         Columns that tell rows apart; the first must be there, the later ones count where they are present.
     foreign_keys : tuple of ForeignKey
     missing_values : tuple of str
         Marks that mean: not known.
     side : {"employee", "customer", "unit", "ledger", "link"}
-    further_columns : {"items", "outcomes", "any", "none"}
     recommended : tuple of str
         Columns whose absence is worth a warning.
     one_of : tuple of tuple of str
@@ -191,7 +189,6 @@ class TableSchema:
     foreign_keys: tuple[ForeignKey, ...]
     missing_values: tuple[str, ...]
     side: str
-    further_columns: str
     recommended: tuple[str, ...]
     one_of: tuple[tuple[str, ...], ...]
     ordered: tuple[tuple[str, str], ...]
@@ -267,7 +264,7 @@ def parse_schema(text: str, source: str = "schema") -> TableSchema:
 
     Examples
     --------
-    >>> parse_schema("name: t\ntitle: T\ndescription: D\nfieldz: []\nspc: {side: unit, further_columns: any}")
+    >>> parse_schema("name: t\ntitle: T\ndescription: D\nfieldz: []\nspc: {side: unit}")
     Traceback (most recent call last):
     ...
     spc.errors.DataError: 2 things to put right:
@@ -368,7 +365,6 @@ def _build(raw: Mapping[str, Any]) -> TableSchema:
         ),
         missing_values=tuple(raw.get("missingValues", ("",))),
         side=block["side"],
-        further_columns=block["further_columns"],
         recommended=tuple(block.get("recommended", ())),
         one_of=tuple(map(tuple, block.get("one_of", ()))),
         ordered=tuple((first, second) for first, second in block.get("ordered", ())),

@@ -12,7 +12,7 @@ from spc.errors import DataError, UsageError
 
 TABLES = [name for name in schema_names() if name != "study"]
 SMALL = "name: t\ntitle: T\ndescription: D\nfields: [{name: a, type: number, title: A, description: A}]\n"
-BLOCK = "spc: {side: unit, further_columns: any}\n"
+BLOCK = "spc: {side: unit}\n"
 
 
 def rules(text):
@@ -67,7 +67,7 @@ def test_the_study_document_is_not_a_table():
         ),
         (SMALL.replace("type: number", "type: nubmer") + BLOCK, "schema_value", "nubmer"),
         (SMALL + "primaryKey: [b]\n" + BLOCK, "schema_value", "'b' is no field"),
-        (SMALL + "spc: {side: unit, further_columns: any, sidde: x}\n", "schema_key", "Did you mean 'side'"),
+        (SMALL + "spc: {side: unit, sidde: x}\n", "schema_key", "Did you mean 'side'"),
         (SMALL + BLOCK + BLOCK, "schema_text", "twice"),
         (SMALL + "spc: [", "schema_text", "line"),
         ("just text", "schema_value", "just text"),

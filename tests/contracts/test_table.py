@@ -164,9 +164,7 @@ def test_every_kind_of_limit():
         f"constraints: {{{limit}}}}}\n"
         for name, limit in limits.items()
     )
-    schema = parse_schema(
-        f"name: t\ntitle: T\ndescription: D\nfields:\n{fields}spc: {{side: unit, further_columns: any}}\n"
-    )
+    schema = parse_schema(f"name: t\ntitle: T\ndescription: D\nfields:\n{fields}spc: {{side: unit}}\n")
     good = pd.DataFrame({"a": [1, 3], "b": ["x", "y"], "c": ["A", "BC"], "d": ["1", "22"], "e": ["p", "q"]})
     assert found(good, schema) == {}
     bad = pd.DataFrame({"a": [1, 4], "b": ["x", "z"], "c": ["A", "b"], "d": ["1", "333"], "e": ["p", "p"]})
