@@ -9,7 +9,7 @@ import pandas as pd
 
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
-from spc.chain.rows import AnalysisRows, analysis_rows
+from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.two_sided_study import fit_sides, side_notes
 from spc.errors import DataError, UnsupportedError
 from spc.regression import link_regressions
@@ -208,10 +208,7 @@ def _unit_mean_notes(study: Study, rows: AnalysisRows, links: Mapping[str, Seque
     }
     notes = []
     for name in sorted(crossing):
-        table = study.tables[book[name].table]
-        if name in rows.waves:
-            table = table[table["wave"] == rows.waves[name]]
-        icc = aggregation(table, unit="unit", scales={name: book[name]}).tidy()
+        icc = aggregation(at_wave(study, book[name], rows.waves), unit="unit", scales={name: book[name]}).tidy()
         reliability = float(icc.loc[icc["kind"] == "icc2_anova", "estimate"].iloc[0])
         notes.append(
             Note(
