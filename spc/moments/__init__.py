@@ -1,0 +1,7 @@
+"""What estimators see of data: moments of complete rows, moments a pattern of missing answers, counts of categories."""
+
+from spc.moments.columns import numeric_values
+from spc.moments.moments import Moments, shifted
+from spc.moments.patterns import Patterns
+
+__all__ = ["Moments", "Patterns", "numeric_values", "shifted"]

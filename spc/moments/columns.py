@@ -1,0 +1,88 @@
+"""Values of named columns, checked: what every count of rows begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import DataError, Finding
+from spc.linalg import FloatArray
+
+__all__ = ["absent_columns", "numeric_values"]
+
+
+def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
+    """Values of the named columns, all rows, NaN where an answer is missing.
+
+    Raises
+    ------
+    DataError
+        A column is absent (the nearest name is given), given twice or not numeric, or a value is infinite.
+
+    Examples
+    --------
+    >>> numeric_values(pd.DataFrame({"x": [1, None]}), ["x"]).tolist()
+    [[1.0], [nan]]
+    """
+    values = _plain_values(frame, list(names))
+    if values is None:
+        findings = _column_faults(frame, names)
+        if findings:
+            raise DataError(findings)
+        values = frame[list(names)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
+
+
+def _plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
+    """Values of ordinary columns in one step; None where a column needs a closer look."""
+    columns = list(frame.columns)
+    if len(set(columns)) < len(columns) or not set(names) <= set(columns):
+        return None
+    part = frame if names == columns else frame[names]
+    if not all(map(_is_plain, part.dtypes.tolist())):
+        return None
+    values = part.to_numpy(dtype=np.float64)
+    return None if np.isinf(values).any() else values
+
+
+def _is_plain(dtype: object) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
+
+
+def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        return absent_columns("data", absent, list(frame.columns))
+    findings = []
+    for name in names:
+        column: pd.Series | pd.DataFrame = frame[name]
+        if isinstance(column, pd.DataFrame):
+            finding = Finding(
+                "data", name, "duplicate_column", f"{column.shape[1]} columns of this name", "one", "Rename."
+            )
+        elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+            finding = Finding(
+                "data", name, "not_numeric", f"values of type {column.dtype}", "numbers",
+                "Convert it, for instance with pandas.to_numeric, or leave it out.",
+            )  # fmt: skip
+        elif np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+            finding = Finding("data", name, "infinite", "infinite values", "finite numbers", "Set to missing.")
+        else:
+            continue
+        findings.append(finding)
+    return findings
+
+
+def absent_columns(table: str, absent: Sequence[Any], present: Sequence[Any]) -> list[Finding]:
+    """One finding for each absent column, with the nearest name there is."""
+    from difflib import get_close_matches
+
+    findings = []
+    for name in absent:
+        near = get_close_matches(str(name), [str(p) for p in present], n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, present))}."
+        findings.append(Finding(table, str(name), "missing_column", "no such column", f"a column {name!r}", hint))
+    return findings
