@@ -17,10 +17,10 @@ from spc.linalg import FloatArray, vech
 from spc.moments import Patterns
 from spc.results import Note
 from spc.sem.incomplete import Incomplete, Likelihood, curvature_in_moments, information_in_moments, lay_out, likelihood
-from spc.sem.ml import Point
+from spc.sem.ml import Point, bend
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, Implied, IntArray, Structure, directions, implied
+from spc.sem.ram import Implied, IntArray, directions, implied
 from spc.sem.saturated import Saturated, available_moments, logl, saturated, supported
 from spc.spec.table import Model
 
@@ -200,32 +200,11 @@ def jacobian_of(problem: Problem, spot: Spot) -> FloatArray:
 def observed_information(problem: Problem, data: Incomplete, spot: Spot) -> FloatArray:
     """Half of the Hessian of F in coordinates, for one row of data."""
     jacobian = jacobian_of(problem, spot)
-    bend = _bend(problem.place, spot, problem.active)
+    curl = bend(problem.place, spot.at, spot.found.tension, spot.found.pull, problem.active)
     if not problem.plain:
-        bend = problem.map.T @ bend @ problem.map
-    result = jacobian.T @ curvature_in_moments(data, spot.found) @ jacobian - bend
+        curl = problem.map.T @ curl @ problem.map
+    result = jacobian.T @ curvature_in_moments(data, spot.found) @ jacobian - curl
     return np.asarray(0.5 * (result + result.T))
-
-
-def _bend(place: Structure, spot: Spot, rows: IntArray) -> FloatArray:
-    """``tr(M d2 sigma) / 2 + pull' d2 mu`` for all pairs of rows."""
-    p, at = place.n_observed, spot.at
-    to, source, part = place.row[rows], place.column[rows], place.part[rows]
-    d, c, a = (np.flatnonzero(part == kind) for kind in (DIRECTED, COVARIANCE, INTERCEPT))
-    i, j, k, el = to[d], source[d], to[c], source[c]
-    total = at.total[:p]
-    reach = total.T @ spot.found.tension
-    tt, tc = reach @ total, reach @ at.covariance[:p]
-    lean = spot.found.pull @ total
-    chain = at.total[np.ix_(j, i)] * (tc[np.ix_(i, j)] + np.outer(lean[i], at.mean[j]))
-    result = np.zeros((rows.size, rows.size))
-    result[np.ix_(d, d)] = chain + chain.T + at.covariance[np.ix_(j, j)] * tt[np.ix_(i, i)]
-    mixed = tt[np.ix_(i, k)] * at.total[np.ix_(j, el)] + tt[np.ix_(i, el)] * at.total[np.ix_(j, k)]
-    mixed *= np.where(k == el, 0.5, 1.0)
-    result[np.ix_(d, c)], result[np.ix_(c, d)] = mixed, mixed.T
-    shifted = at.total[np.ix_(j, to[a])] * lean[i][:, None]
-    result[np.ix_(d, a)], result[np.ix_(a, d)] = shifted, shifted.T
-    return result
 
 
 def climb(

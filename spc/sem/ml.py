@@ -17,9 +17,9 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.linalg import FloatArray
-from spc.sem.ram import DIRECTED, INTERCEPT, Directions, Implied, IntArray, Structure, directions, implied
+from spc.sem.ram import Directions, Implied, IntArray, Structure, directions, implied
 
-__all__ = ["Point", "Products", "Sample", "curvature", "discrepancy", "products", "score_and_information"]
+__all__ = ["Point", "Products", "Sample", "bend", "curvature", "discrepancy", "products", "score_and_information"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -168,10 +168,33 @@ def curvature(
     mp, mq = m @ way.p, m @ way.q
     cross = (way.p.T @ mq) * known.pwq.T
     first = cross + cross.T + (way.q.T @ mq) * known.pwp + (way.p.T @ mp) * known.qwq
-    result = first - _bend_of_covariances(place, point.at, m, rows)
-    if way.mu is not None and point.residual_mean is not None:
-        result += _bend_with_means(place, point, way, rows)
-    return result
+    if way.mu is None or point.residual_mean is None:
+        return first - bend(place, point.at, m, None, rows)
+    pull = w @ point.residual_mean
+    w_mu = w @ way.mu
+    both = (pull @ way.p)[:, None] * (way.q.T @ w_mu) + (pull @ way.q)[:, None] * (way.p.T @ w_mu)
+    return first + both + both.T - bend(place, point.at, m, pull, rows)
+
+
+def bend(place: Structure, at: Implied, tension: FloatArray, pull: FloatArray | None, rows: IntArray) -> FloatArray:
+    """``tr(tension d2 sigma) / 2 + pull' d2 mu`` for all pairs of rows of the table.
+
+    Parameters
+    ----------
+    place : Structure
+    at : Implied
+    tension : (p, p) array
+        Symmetric.
+    pull : (p,) array, optional
+        None leaves the means out.
+    rows : (r,) int array
+
+    Returns
+    -------
+    (r, r) array
+    """
+    result = _bend_of_covariances(place, at, tension, rows)
+    return result if pull is None else result + _bend_of_means(place, at, pull, rows)
 
 
 def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: IntArray) -> FloatArray:
@@ -194,21 +217,15 @@ def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: Int
     return blocks.take(back, axis=0).take(back, axis=1)
 
 
-def _bend_with_means(place: Structure, point: Point, way: Directions, rows: IntArray) -> FloatArray:
-    """Terms of the observed information in the mean residual."""
-    assert way.mu is not None
-    assert point.residual_mean is not None
-    pull = point.inverse @ point.residual_mean
-    w_mu = point.inverse @ way.mu
-    both = (pull @ way.p)[:, None] * (way.q.T @ w_mu) + (pull @ way.q)[:, None] * (way.p.T @ w_mu)
-    result = both + both.T
-    to, source, part = place.row[rows], place.column[rows], place.part[rows]
-    d, a = np.flatnonzero(part == DIRECTED), np.flatnonzero(part == INTERCEPT)
-    lean = pull @ point.at.total[: place.n_observed]
-    i, j = to[d], source[d]
-    chain = point.at.total[np.ix_(j, i)] * np.outer(lean[i], point.at.mean[j])
-    result[np.ix_(d, d)] -= chain + chain.T
-    mixed = point.at.total[np.ix_(j, to[a])] * lean[i][:, None]
-    result[np.ix_(d, a)] -= mixed
-    result[np.ix_(a, d)] -= mixed.T
+def _bend_of_means(place: Structure, at: Implied, pull: FloatArray, rows: IntArray) -> FloatArray:
+    """``pull' d2 mu``: directed effects with one another, and with the intercepts they carry on."""
+    plan = place.plan(rows)
+    d, a = np.flatnonzero(plan.directed), np.flatnonzero(plan.intercept)
+    lean = pull @ at.total[: place.n_observed]
+    i, j = plan.to[d], plan.source[d]
+    result = np.zeros((rows.size, rows.size))
+    chain = at.total[np.ix_(j, i)] * np.outer(lean[i], at.mean[j])
+    result[np.ix_(d, d)] = chain + chain.T
+    mixed = at.total[np.ix_(j, plan.to[a])] * lean[i][:, None]
+    result[np.ix_(d, a)], result[np.ix_(a, d)] = mixed, mixed.T
     return result
