@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
 
-from spc.errors import DataError, EstimationError, UnsupportedError, UsageError
+from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError, UsageError
 from spc.linalg import one_blas_thread
 from spc.results import Note, Provenance, tidy_frame
-from spc.sem.fit import SemFit, refit
-from spc.sem.fitmeasures import chisq_pvalue
-from spc.sem.scope import require_complete_ml
+from spc.sem.difference import Difference, plain_difference, satorra_bentler_2001
+from spc.sem.fit import SemFit
+from spc.sem.optimise import search
+from spc.sem.problem import with_moments
+from spc.sem.robust import scaled_difference
+from spc.sem.start import WAYS, start_values
 from spc.sem.tables import implied_moments
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "difference_of"]
+
+Method = Literal["default", "plain", "2001", "2010"]
 
 _REACHED = 1e-7
-_MEASURES = ("npar", "df", "chisq", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
+_MEASURES = ("npar", "df", "chisq", "chisq_scaled", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
+_ROBUST = ("cfi", "tli", "rmsea")
+_WORDS = {
+    "plain": "chi-square difference",
+    "2001": "scaled chi-square difference (Satorra & Bentler 2001)",
+    "2010": "scaled chi-square difference, strictly positive (Satorra & Bentler 2010)",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +43,10 @@ class Comparison:
     Attributes
     ----------
     table : DataFrame
-        One row a model: ``model, npar, df, chisq, cfi, tli, rmsea, srmr, aic, bic`` and its changes against the row
-        above, ``chisq_diff, df_diff, pvalue, cfi_diff, rmsea_diff, aic_diff, bic_diff``.
+        One row a model: ``model, npar, df, chisq, chisq_scaled, cfi, tli, rmsea, srmr, aic, bic`` and its changes
+        against the row above, ``chisq_diff, df_diff, pvalue, scaling_factor, cfi_diff, rmsea_diff, aic_diff,
+        bic_diff``. ``chisq_diff`` is the statistic that is tested, scaled by ``scaling_factor`` where the test is;
+        ``cfi``, ``tli`` and ``rmsea`` are the robust ones where all models have them.
     method : str
         The test behind ``pvalue``.
     note_list : tuple of Note
@@ -69,7 +85,12 @@ class Comparison:
         return self.note_list
 
 
-def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
+def compare(
+    *fits: SemFit,
+    names: tuple[str, ...] | None = None,
+    method: Method = "default",
+    data: pd.DataFrame | None = None,
+) -> Comparison:
     r"""Compare models fitted to the same data, from the freest to the strictest.
 
     Two models are nested when the freer one can reproduce the moments that the stricter one implies, which is checked
@@ -82,6 +103,11 @@ def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
         Two or more.
     names : tuple of str, optional
         What to call them; ``"model 1"`` and so on by default.
+    method : {"default", "plain", "2001", "2010"}
+        The difference test, see :mod:`spc.sem.difference`. By default that of 2001 for fits with a scaled test (MLM,
+        MLR, clusters, with missing answers or without), as in lavaan, and the plain one for all others.
+    data : DataFrame, optional
+        The rows of the fits, which ``method="2010"`` needs again.
 
     Returns
     -------
@@ -90,12 +116,11 @@ def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
     Raises
     ------
     UsageError
-        Fewer than two fits, or another number of names.
+        Fewer than two fits, another number of names, or a scaled difference of fits whose tests are not scaled.
     DataError
         Fits to other data: other rows, other variables.
     UnsupportedError
-        Fits whose likelihoods or covariates differ, so that their chi-squares do not compare; or whose
-        chi-square is scaled, the difference of which needs another test.
+        Fits whose estimators, likelihoods or covariates differ, so that their chi-squares do not compare.
 
     References
     ----------
@@ -118,18 +143,40 @@ def compare(*fits: SemFit, names: tuple[str, ...] | None = None) -> Comparison:
     named = tuple(f"model {i}" for i in range(1, len(fits) + 1)) if names is None else tuple(names)
     if len(named) != len(fits):
         raise UsageError(f"{len(named)} names for {len(fits)} fits; give one a fit.")
-    for fit in fits:
-        require_complete_ml(fit, "Differences of chi-squares", ("ML",))
     for name, other in zip(named[1:], fits[1:], strict=True):
         _check_same(named[0], fits[0], name, other)
+    chosen = _method(fits, method)
     glances = [fit.glance().iloc[0] for fit in fits]
     order = sorted(range(len(fits)), key=lambda i: int(glances[i]["df"]))
-    table = pd.DataFrame([{"model": named[i], **{key: glances[i][key] for key in _MEASURES}} for i in order])
-    table = table.astype(dict.fromkeys(("npar", "df"), int))
-    steps = [(named[i], fits[i]) for i in order]
-    table, notes = _with_steps(table, steps)
-    provenance = Provenance.record({"models": len(fits)}, fits[0].provenance.data_fingerprint)
-    return Comparison(table, "chi-square difference", notes, provenance)
+    table = _table([named[i] for i in order], [glances[i] for i in order])
+    table, notes = _with_steps(table, [(named[i], fits[i]) for i in order], chosen, data)
+    provenance = Provenance.record({"models": len(fits), "method": chosen}, fits[0].provenance.data_fingerprint)
+    return Comparison(table, _WORDS[chosen], notes, provenance)
+
+
+def _method(fits: Sequence[SemFit], method: Method) -> Method:
+    if method not in get_args(Method):
+        raise UsageError(f"method={method!r}: expected one of {', '.join(map(repr, get_args(Method)))}.")
+    scaled = all(fit.correction is not None for fit in fits)
+    if method == "default":
+        return "2001" if scaled else "plain"
+    if method != "plain" and not scaled:
+        raise UsageError(
+            "A scaled difference test needs fits with a scaled test: fit all with estimator='MLM' or 'MLR', or with "
+            "cluster=."
+        )
+    return method
+
+
+def _table(names: Sequence[str], glances: Sequence[pd.Series]) -> pd.DataFrame:
+    """One row a model; robust measures in place of the plain ones where all models have them."""
+    found = pd.DataFrame([{"model": name, **row[list(_MEASURES)]} for name, row in zip(names, glances, strict=True)])
+    for name in _ROBUST:
+        robust = [float(row[f"{name}_robust"]) for row in glances]
+        if np.isfinite(robust).all():
+            found[name] = robust
+    whole = dict.fromkeys(("npar", "df"), int)
+    return found.astype({name: whole.get(name, float) for name in _MEASURES})
 
 
 def _check_same(first: str, one: SemFit, second: str, other: SemFit) -> None:
@@ -150,6 +197,8 @@ def _check_same(first: str, one: SemFit, second: str, other: SemFit) -> None:
     for what, mine, theirs in (
         ("likelihood", one.options.likelihood, other.options.likelihood),
         ("estimator", one.options.estimator, other.options.estimator),
+        ("treatment of missing answers", one.options.missing, other.options.missing),
+        ("clusters", one.options.cluster, other.options.cluster),
         ("covariates", sorted(one.model.exogenous), sorted(other.model.exogenous)),
         ("mean structure", one.problem.place.meanstructure, other.problem.place.meanstructure),
     ):
@@ -160,36 +209,64 @@ def _check_same(first: str, one: SemFit, second: str, other: SemFit) -> None:
             )
 
 
-def _with_steps(table: pd.DataFrame, steps: list[tuple[str, SemFit]]) -> tuple[pd.DataFrame, tuple[Note, ...]]:
+def _with_steps(
+    table: pd.DataFrame, steps: list[tuple[str, SemFit]], method: Method, data: pd.DataFrame | None
+) -> tuple[pd.DataFrame, tuple[Note, ...]]:
     notes: list[Note] = []
-    tests = [(np.nan, np.nan, np.nan)]
+    tests = [(np.nan, np.nan, np.nan, np.nan)]
     for (free_name, free), (strict_name, strict) in pairwise(steps):
-        chisq, df, p_value = difference_test(free, strict)
-        reason = _obstacle(free, strict, chisq, df)
+        found = difference_of(free, strict, method, data)
+        subject, reason = f"{strict_name} and {free_name}", _obstacle(free, strict)
+        p_value = found.p_value
         if reason:
-            subject = f"{strict_name} and {free_name}"
             notes.append(Note("not_nested", "warning", subject, reason))
             p_value = np.nan
-        tests.append((chisq, df, p_value))
-    found = table.assign(**dict(zip(("chisq_diff", "df_diff", "pvalue"), np.array(tests).T, strict=True)))
+        elif not found.scale > 0.0:
+            notes.append(_negative(subject, found.scale))
+        tests.append((found.chisq, found.df, p_value, found.scale))
+    columns = ("chisq_diff", "df_diff", "pvalue", "scaling_factor")
+    changed = table.assign(**dict(zip(columns, np.array(tests).T, strict=True)))
     for name in ("cfi", "rmsea", "aic", "bic"):
-        found[f"{name}_diff"] = found[name].diff()
-    return found, tuple(notes)
+        changed[f"{name}_diff"] = changed[name].diff()
+    return changed, tuple(notes)
 
 
-def difference_test(free: SemFit, strict: SemFit) -> tuple[float, int, float]:
-    """Difference of the two chi-squares under normal-theory maximum likelihood: statistic, df and p value."""
-    glances = free.glance().iloc[0], strict.glance().iloc[0]
-    chisq = float(glances[1]["chisq"] - glances[0]["chisq"])
-    df = int(glances[1]["df"] - glances[0]["df"])
-    return chisq, df, chisq_pvalue(max(chisq, 0.0), df)
+def _negative(subject: str, scale: float) -> Note:
+    return Note(
+        "negative_scaling", "warning", subject,
+        f"The scaling factor of the difference is {scale:.3f}, which happens with few rows or models that fit badly, "
+        "so there is no test in this form. That of 2010 is never negative: compare(..., method='2010', data=rows).",
+    )  # fmt: skip
 
 
-def _obstacle(free: SemFit, strict: SemFit, chisq: float, df: int) -> str:
+def difference_of(
+    free: SemFit, strict: SemFit, method: Method = "default", data: pd.DataFrame | None = None
+) -> Difference:
+    """Difference test of two fits, the freer one first; whether they are nested is not looked at."""
+    chosen = _method((free, strict), method)
+    one, other = _statistic(strict), _statistic(free)
+    if chosen == "plain":
+        return plain_difference(one[:2], other[:2])
+    if chosen == "2001" or one[1] <= other[1]:
+        return satorra_bentler_2001(one, other)
+    found = scaled_difference(strict, free, data, method="2010")
+    return Difference(found["chisq_diff"], int(found["df_diff"]), found["scaling_factor"])
+
+
+def _statistic(fit: SemFit) -> tuple[float, int, float]:
+    """Plain chi-square, degrees of freedom, scaling factor."""
+    row = fit.glance().iloc[0]
+    df = int(row["df"])
+    factor = math.nan if fit.correction is None or not df else fit.correction.trace / df
+    return float(row["chisq"]), df, factor
+
+
+def _obstacle(free: SemFit, strict: SemFit) -> str:
     """Why two models cannot be nested, or nothing."""
-    if df == 0:
+    plain = plain_difference(_statistic(strict)[:2], _statistic(free)[:2])
+    if plain.df == 0:
         return "Both have the same degrees of freedom, so neither is a special case of the other; compare AIC and BIC."
-    if chisq < -1e-6:
+    if plain.chisq < -1e-6:
         return "The stricter model fits better, so it is no special case of the freer one; compare AIC and BIC."
     gap = _distance(free, strict)
     if np.isnan(gap):
@@ -202,9 +279,18 @@ def _obstacle(free: SemFit, strict: SemFit, chisq: float, df: int) -> str:
 
 
 def _distance(free: SemFit, strict: SemFit) -> float:
-    """Discrepancy of the freer model at the moments that the stricter one implies; NaN where it cannot be found."""
+    """Normal-theory discrepancy of the freer model at what the stricter one implies; NaN where it cannot be found."""
+    moments = implied_moments(strict)
+    if moments.names != free.model.observed:
+        moments = moments.restrict(free.model.observed)
     with one_blas_thread():
         try:
-            return refit(free, implied_moments(strict)).value
-        except EstimationError:
-            return float("nan")
+            problem = with_moments(free.problem, moments)
+        except NotPositiveDefiniteError:
+            return math.nan
+        starts = (problem.coordinates(free.solution.theta), *(start_values(problem, way) for way in WAYS))
+        for start in starts:
+            end = search(problem, start)
+            if end is not None and end.converged:
+                return end.point.value
+    return math.nan

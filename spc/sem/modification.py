@@ -11,10 +11,9 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.sem.fit import SemFit
-from spc.sem.ml import score_and_information
+from spc.sem.lean import lean
 from spc.sem.problem import prepare
 from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure
-from spc.sem.scope import require_complete_ml
 from spc.spec.table import Model, Parameter, ParameterTable
 
 __all__ = ["modification_indices"]
@@ -48,12 +47,12 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     ------
     UsageError
         A negative minimum.
-    UnsupportedError
-        A fit by another method than maximum likelihood for complete rows.
 
     Notes
     -----
-    As in lavaan, except that covariates held at their sample moments are no outcomes here (lavaan tests regressions of
+    The indices are normal-theory score tests with expected information, also of fits whose own test is scaled; under
+    ULS they are an order, not chi-squares. As in lavaan, except that under least squares lavaan shrinks index and
+    change by (N - 1)/N, that covariates held at their sample moments are no outcomes here (lavaan tests regressions of
     them on their own consequences), and that the change of a variance is divided by the variance (lavaan standardises
     the fixed value in its place).
 
@@ -71,17 +70,16 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     >>> table.query("lhs == 'y' and rhs == 'x'")[["op", "mi", "epc"]].round(3).to_dict("records")
     [{'op': '~', 'mi': 8.0, 'epc': 0.2}]
     """
-    require_complete_ml(fit, "Modification indices")
     if not minimum >= 0.0:
         raise UsageError(f"minimum={minimum!r}: expected zero or more, such as 3.84.")
     wider = replace(fit.model, parameters=ParameterTable((*fit.model.parameters.rows, *_absent(fit.model))))
-    problem = prepare(wider, fit.observed, fit.options.likelihood)
+    problem = prepare(wider, fit.observed, fit.options.likelihood if fit.weight is None else "wishart")
     place = problem.place
     tested = np.flatnonzero((place.free < 0) & ~place.sample)
     score, spread = _tests(fit, place, tested)
     with np.errstate(divide="ignore", invalid="ignore"):
         change = score / spread
-        index = problem.n * score * change
+        index = (problem.n if fit.weight is None else problem.divisor) * score * change
         epc = change / problem.multiplier[tested]
         standardised = _standardised(fit, place, tested, epc)
     rows = [wider.parameters.rows[i] for i in tested]
@@ -99,7 +97,8 @@ def _tests(fit: SemFit, place: Structure, tested: IntArray) -> tuple[FloatArray,
     """Score of each tested row, and its variance given that the free parameters adapt; NaN where they can take over."""
     problem = fit.problem
     active, free = problem.active, problem.active.size
-    score, information = score_and_information(place, fit.point, problem.sample, np.concatenate([active, tested]))
+    x = problem.coordinates(fit.solution.theta)
+    score, information = lean(fit, x, place, np.concatenate([active, tested]))
     between = information[free:, :free] @ problem.map
     own = information.diagonal()[free:]
     if problem.size:

@@ -1,0 +1,94 @@
+"""How a fit leans on any row of its table, free or held: score and expected information for every way of fitting.
+
+What score tests need, for rows that the fit did not estimate: under maximum likelihood from stacked products of small
+matrices (:mod:`spc.sem.ml`); with missing answers and under least squares through the derivatives of the moments.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from spc.linalg import FloatArray
+from spc.sem.fiml import Answers, evaluate
+from spc.sem.incomplete import information_in_moments, lay_out
+from spc.sem.ml import Point, score_and_information
+from spc.sem.problem import Problem
+from spc.sem.ram import IntArray, Structure, directions
+from spc.sem.weighted import Weight, residual_moments
+
+__all__ = ["Fitted", "lean"]
+
+
+class Fitted(Protocol):
+    """One block of a fit: a whole fit of one group, or a group of it."""
+
+    @property
+    def problem(self) -> Problem:
+        """Model and moments as they were fitted."""
+
+    @property
+    def point(self) -> Point:
+        """Implied moments at the solution."""
+
+    @property
+    def answers(self) -> Answers | None:
+        """Patterns of rows with missing answers."""
+
+    @property
+    def weight(self) -> Weight | None:
+        """Weights of the moments under least squares."""
+
+
+def lean(part: Fitted, x: FloatArray, place: Structure, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Score (minus half of the gradient of F) and expected information of rows of a table, for one row of data.
+
+    Parameters
+    ----------
+    part : Fitted
+    x : (k,) array
+        Coordinates of the solution.
+    place : Structure
+        Of the model fitted, or of one with more rows and the same variables.
+    rows : (r,) int array
+        Rows of ``place``.
+
+    Returns
+    -------
+    score : (r,) array
+    information : (r, r) array
+    """
+    if part.answers is not None:
+        return _of_answers(part.problem, part.answers, x, place, rows)
+    if part.weight is not None:
+        return _of_weights(part.problem, part.point, part.weight, place, rows)
+    return score_and_information(place, part.point, part.problem.sample, rows)
+
+
+def _of_answers(
+    problem: Problem, answers: Answers, x: FloatArray, place: Structure, rows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    p = problem.place.n_observed
+    data = lay_out(answers.patterns, problem.scale[:p])
+    spot = evaluate(problem, data, x)
+    assert spot is not None
+    way = directions(place, spot.at, rows, p)
+    first, second = np.triu_indices(p)
+    products = way.p[second] * way.q[first] + way.q[second] * way.p[first]
+    means = np.zeros_like(way.p) if way.mu is None else way.mu
+    jacobian = np.concatenate([means, products])
+    score = np.einsum("ij,ij->j", way.p, spot.found.tension @ way.q) + spot.found.pull @ means
+    return score, np.asarray(jacobian.T @ information_in_moments(data, spot.found.inverse) @ jacobian)
+
+
+def _of_weights(
+    problem: Problem, point: Point, weight: Weight, place: Structure, rows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    p = place.n_observed
+    way = directions(place, point.at, rows, p)
+    first, second = np.triu_indices(p)
+    products = way.p[first] * way.q[second] + way.p[second] * way.q[first]
+    jacobian = weight.apply(products if way.mu is None else np.concatenate([way.mu, products]))
+    residual = weight.apply(residual_moments(problem, point.at)[:, None])[:, 0]
+    return weight.constant * (jacobian.T @ residual), weight.constant * np.asarray(jacobian.T @ jacobian)
