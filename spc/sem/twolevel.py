@@ -34,7 +34,7 @@ from spc.linalg import FloatArray, frozen_array
 __all__ = [
     "Curvature",
     "Level2",
-    "Patterns",
+    "SizeClasses",
     "UnitMoments",
     "curvature",
     "level2",
@@ -175,20 +175,20 @@ def _within_units(unit: IntArray, rows: FloatArray, count: FloatArray) -> tuple[
 
 
 @dataclass(frozen=True, eq=False)
-class Patterns:
-    """Units put together by their sizes and the variables they have: G patterns.
+class SizeClasses:
+    """Units put together by their sizes and the variables they have: G classes.
 
     Attributes
     ----------
     of : (J,) int array
-        Pattern of each unit.
+        Class of each unit.
     number : (G,) array
-        Units of each pattern.
+        Units of each class.
     present : (G, p) bool array
     share : (G, p) array
         One over the respondents behind each mean; 0 for unit outcomes and absent variables.
     mean : (G, p) array
-        Means over the units of a pattern; 0 where absent.
+        Means over the units of a class; 0 where absent.
     scatter : (G, p, p) array
         Cross-products of the units' means around them.
     """
@@ -201,8 +201,8 @@ class Patterns:
     scatter: FloatArray
 
     @classmethod
-    def find(cls, units: UnitMoments) -> Patterns:
-        """Sort the units into patterns."""
+    def find(cls, units: UnitMoments) -> SizeClasses:
+        """Sort the units into classes."""
         present, p = units.present, len(units.names)
         counts = np.where(units.side >= 0, units.counts[:, units.side], 0.0) if units.sides else np.zeros_like(present)
         keys = np.concatenate([np.where(present, counts, 0.0), present], axis=1)
@@ -233,7 +233,7 @@ class Level2:
     weight : (G, p, p) array
         ``W``; zero where variables are absent.
     cross : (G, p, p) array
-        ``W T W``, summed over the units of a pattern.
+        ``W T W``, summed over the units of a class.
     pull : (G, p) array
         ``number * W (mean - mu)``.
     inverse : (p, p) array
@@ -253,19 +253,19 @@ class Level2:
 
 
 def level2(
-    units: UnitMoments, patterns: Patterns, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray
+    units: UnitMoments, classes: SizeClasses, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray
 ) -> Level2 | None:
     """Minus the log-likelihood and its gradient in the moments; None where a matrix is not positive definite.
 
     Parameters
     ----------
     units : UnitMoments
-    patterns : Patterns
+    classes : SizeClasses
     mu : (p,) array
     sigma_b, sigma_w : (p, p) arrays
         ``sigma_w`` is zero between sides and for outcomes.
     """
-    here, share = patterns.present, patterns.share
+    here, share = classes.present, classes.share
     both = here[:, :, None] & here[:, None, :]
     joint = np.where(both, sigma_b + sigma_w * share[:, :, None], 0.0)
     diagonal = np.arange(len(mu))
@@ -280,20 +280,20 @@ def level2(
         return None
     weight, inverse = np.where(both, weight, 0.0), np.where(units.own, inverse, 0.0)
     freedom = np.where(people, np.append(units.freedom, 0.0)[units.side], 0.0)
-    apart = np.where(here, patterns.mean - mu, 0.0)
+    apart = np.where(here, classes.mean - mu, 0.0)
     toward = np.matmul(weight, apart[:, :, None])[:, :, 0]
-    pull = patterns.number[:, None] * toward
+    pull = classes.number[:, None] * toward
     cross = toward[:, :, None] * pull[:, None, :]
     trace = float((apart * pull).sum())
-    if len(patterns.number) < len(patterns.of):
-        spread = weight @ patterns.scatter
+    if len(classes.number) < len(classes.of):
+        spread = weight @ classes.scatter
         trace += float(np.trace(spread, axis1=1, axis2=2).sum())
         cross += spread @ weight
-    height = 2.0 * patterns.number @ np.log(factor[:, diagonal, diagonal]).sum(axis=1)
+    height = 2.0 * classes.number @ np.log(factor[:, diagonal, diagonal]).sum(axis=1)
     height += 2.0 * float(freedom @ np.log(root.diagonal()))
     inside = inverse @ units.pooled
     value = 0.5 * (height + trace + float(np.trace(inside)))
-    slope = 0.5 * (patterns.number[:, None, None] * weight - cross)
+    slope = 0.5 * (classes.number[:, None, None] * weight - cross)
     slope_w = np.where(units.own, (slope * share[:, :, None]).sum(axis=0), 0.0)
     slope_w += 0.5 * (freedom[:, None] * inverse - inside @ inverse)
     return Level2(float(value), weight, cross, pull, inverse, -pull.sum(axis=0), slope.sum(axis=0), slope_w)
@@ -320,19 +320,19 @@ class Curvature:
     w: FloatArray
 
 
-def curvature(units: UnitMoments, patterns: Patterns, at: Level2, *, expected: bool) -> Curvature:
+def curvature(units: UnitMoments, classes: SizeClasses, at: Level2, *, expected: bool) -> Curvature:
     """Second derivatives in the moments.
 
     Parameters
     ----------
     units : UnitMoments
-    patterns : Patterns
+    classes : SizeClasses
     at : Level2
     expected : bool
         Expectation under the model in place of the data's own.
     """
-    p, share = len(units.names), patterns.share
-    half = 0.5 * patterns.number[:, None, None] * at.weight
+    p, share = len(units.names), classes.share
+    half = 0.5 * classes.number[:, None, None] * at.weight
     outer = half if expected else at.cross - half
     scaled = at.weight * share[:, None, :]
     b = _kronecker(outer, at.weight)
@@ -342,7 +342,7 @@ def curvature(units: UnitMoments, patterns: Patterns, at: Level2, *, expected: b
     flat = 0.5 * freedom[:, None] * at.inverse
     inner = flat if expected else at.inverse @ units.pooled @ at.inverse - flat
     w = w + np.einsum("ik,jl->ijkl", inner, at.inverse).reshape(p * p, p * p)
-    mu = (patterns.number[:, None, None] * at.weight).sum(axis=0)
+    mu = (classes.number[:, None, None] * at.weight).sum(axis=0)
     nothing = np.zeros((p, p * p))
     if expected:
         return Curvature(mu, nothing, nothing, b, bw, w)
@@ -360,7 +360,7 @@ def _kronecker(outer: FloatArray, inner: FloatArray) -> FloatArray:
 
 
 def unit_scores(
-    units: UnitMoments, patterns: Patterns, at: Level2, mu: FloatArray
+    units: UnitMoments, classes: SizeClasses, at: Level2, mu: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Each unit's part of the gradient of minus the log-likelihood.
 
@@ -370,7 +370,7 @@ def unit_scores(
     sigma_b, sigma_w : (J, p*p) arrays
         In the sense of :class:`Level2`.
     """
-    weight, share = at.weight[patterns.of], patterns.share[patterns.of]
+    weight, share = at.weight[classes.of], classes.share[classes.of]
     apart = np.where(units.present, units.means - mu, 0.0)
     toward = np.matmul(weight, apart[:, :, None])[:, :, 0]
     slope = 0.5 * (weight - toward[:, :, None] * toward[:, None, :])

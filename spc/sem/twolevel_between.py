@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from spc.linalg import FloatArray, unvech, vech
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, directions, implied
-from spc.sem.twolevel import UnitMoments
+from spc.sem.ram import COVARIANCE, implied
+from spc.sem.twolevel import Level2, UnitMoments
+from spc.sem.twolevel_maps import Guard, Level, Spot, symmetric_basis
 
-__all__ = ["FLOOR", "GUARD", "Free", "Guard", "Structured", "begin", "mean_shares", "positive_definite", "structured"]
+__all__ = [
+    "FLOOR", "GUARD", "Free", "FreeWithin", "Structured", "begin", "mean_shares", "positive_definite", "structured",
+]  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -21,16 +25,6 @@ FLOOR = 1e-3
 """Least variance of units, in units of the sampling variance of a typical unit mean, or of an outcome's variance."""
 GUARD = 1e-4
 """Weight of the penalty on residual correlations that have no root of their own."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Guard:
-    """A small penalty and its derivatives; ``convex`` is the part of ``bend`` that is never negative."""
-
-    value: float
-    slope: FloatArray
-    bend: FloatArray
-    convex: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,18 +78,19 @@ class Structured:
         return sigma, slopes @ self.turn(t) if self.blocks else slopes
 
     def _table_at(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The same in the coordinates of the problem, by the rank-two identity."""
-        place, p = self.problem.place, self.problem.place.n_observed
-        point = implied(place, self.problem.values(t))
-        along = directions(place, point, self.problem.active, p)
-        half = along.p[:, None, :] * along.q[None, :, :]
-        slopes = (half + half.transpose(1, 0, 2)).reshape(p * p, -1)
-        return point.covariance[:p, :p], slopes if self.problem.plain else slopes @ self.problem.map
+        """The same in the coordinates of the problem."""
+        _, sigma, _, slopes = self._level.moments(t)
+        return sigma, slopes
+
+    @cached_property
+    def _level(self) -> Level:
+        p = self.problem.place.n_observed
+        return Level(self.problem, np.arange(p), np.ones(p))
 
     def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
         """Second derivatives (k, k) of ``tr(slope sigma_b)``."""
         table = self.table(t)
-        own = self._table_bend(table, slope)
+        own = self._level.bend(table, None, slope)
         if not self.blocks:
             return own
         turn = self.turn(t)
@@ -116,28 +111,6 @@ class Structured:
             half[np.diag_indices(len(half))] *= 2.0
             matrix[np.ix_(block[here], block[here])] = _root_bend(half, convex=convex)[np.ix_(here, here)]
         return matrix
-
-    def _table_bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
-        """Second derivatives in the coordinates of the problem: ``2 B'gFC`` and ``B'gB`` differentiated once more."""
-        place, p, active = self.problem.place, self.problem.place.n_observed, self.problem.active
-        point = implied(place, self.problem.values(t))
-        v, r = len(place.variables), active.size
-        row, column, number = place.row[active], place.column[active], np.arange(r)
-        directed = place.part[active] == DIRECTED
-        a, s = np.zeros((r, v, v)), np.zeros((r, v, v))
-        a[number[directed], row[directed], column[directed]] = 1.0
-        covary = place.part[active] == COVARIANCE
-        s[number[covary], row[covary], column[covary]] = s[number[covary], column[covary], row[covary]] = 1.0
-        b, c = point.total, point.covariance
-        top = b[:p].T @ slope
-        n, x = top @ np.eye(p, v), top @ b[:p]
-        moved = b @ (a @ c + 0.5 * s @ b.T)
-        back = b.T @ a.transpose(0, 2, 1)
-        d_directed = 2.0 * (back @ n @ c + n @ (moved + moved.transpose(0, 2, 1)))
-        d_covary = back @ x + x @ a @ b
-        twice = np.where(row == column, 1.0, 2.0)
-        found = np.where(directed, d_directed[:, row, column], twice * d_covary[:, row, column])
-        return found if self.problem.plain else self.problem.map.T @ found @ self.problem.map
 
     def guard(self, t: FloatArray) -> Guard | None:
         """The penalty on loose residual correlations; None where they are impossible."""
@@ -208,6 +181,84 @@ class Free:
     def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
         """The part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
         return _root_bend(slope, convex=True)
+
+
+@dataclass(frozen=True, eq=False)
+class FreeWithin:
+    """Means and covariances within units free: coordinates ``(mu, t, w)``, with ``t`` those of ``sigma_b``.
+
+    Attributes
+    ----------
+    between : Structured or Free
+        Over its own variables, in their order.
+    own : (p, p) bool array
+        Pairs of variables that covary within units, symmetric.
+    members : (n,) int array
+        Places of the variables of ``between`` among all p.
+    """
+
+    between: Structured | Free
+    own: BoolArray
+    members: IntArray
+
+    @cached_property
+    def inside(self) -> FloatArray:
+        """Derivatives (p*p, kw) of ``sigma_w`` on ``w``."""
+        columns, rows = np.triu_indices(len(self.own))
+        return symmetric_basis(len(self.own))[:, self.own[rows, columns]]
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower bounds of all coordinates."""
+        means, rest = np.full(len(self.own), -np.inf), np.full(self.inside.shape[1], -np.inf)
+        return np.concatenate([means, self.between.lower, rest])
+
+    def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Means, coordinates of the structure, covariances within units."""
+        p, k = len(self.own), self.between.lower.size
+        return x[:p], x[p : p + k], x[p + k :]
+
+    def join(self, mu: FloatArray, t: FloatArray, sigma_w: FloatArray) -> FloatArray:
+        """Coordinates of means, coordinates of the structure and covariances within units."""
+        return np.concatenate([mu, t, vech(sigma_w)[vech(self.own.astype(float)) > 0.0]])
+
+    def at(self, x: FloatArray) -> Spot | None:
+        """Moments and their derivatives; None where they are not defined."""
+        mu, t, w = self.split(x)
+        p, k, n = mu.size, t.size, self.members.size
+        guard = None
+        try:
+            part, slopes = self.between.at(t)
+        except np.linalg.LinAlgError:
+            return None
+        if isinstance(self.between, Structured) and self.between.loose:
+            guard = self.between.guard(t)
+            if guard is None:
+                return None
+            guard = Guard(guard.value, *(self._padded(part) for part in (guard.slope, guard.bend, guard.convex)))
+        pairs, table = np.ix_(self.members, self.members), slice(p, p + k)
+        sigma, d_b = np.zeros((p, p)), np.zeros((p, p, x.size))
+        sigma[pairs] = part
+        d_b[:, :, table][pairs] = slopes.reshape(n, n, k)
+        d_w = np.zeros((p * p, x.size))
+        d_w[:, table.stop :] = self.inside
+        return Spot(mu, sigma, (self.inside @ w).reshape(p, p), np.eye(p, x.size), d_b.reshape(p * p, -1), d_w, guard)
+
+    def bend(self, x: FloatArray, found: Level2) -> FloatArray:
+        """Second derivatives of the moments, along the gradient of the likelihood in them."""
+        return self._padded(self.between.bend(self.split(x)[1], self._slope(found)))
+
+    def convex(self, x: FloatArray, found: Level2) -> FloatArray | None:
+        """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
+        part = self.between.convex(self.split(x)[1], self._slope(found))
+        return None if part is None else self._padded(part)
+
+    def _slope(self, found: Level2) -> FloatArray:
+        return found.sigma_b[np.ix_(self.members, self.members)]
+
+    def _padded(self, part: FloatArray) -> FloatArray:
+        """Over all coordinates, from those of the structure."""
+        return np.pad(part, (len(self.own), self.inside.shape[1]))
 
 
 def structured(problem: Problem, units: UnitMoments) -> Structured:

@@ -7,21 +7,23 @@ bound. Standard errors come from the observed information, the expected one, or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from spc.errors import NonConvergenceError, SingularInformationError, UnsupportedError
-from spc.linalg import FloatArray, frozen_array, one_blas_thread, vech
+from spc.errors import NonConvergenceError, UnsupportedError
+from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
 from spc.sem.start import start_values
-from spc.sem.twolevel import Patterns, UnitMoments, require_replies
-from spc.sem.twolevel_between import Free, Structured, begin, mean_shares, positive_definite, structured
+from spc.sem.twolevel import SizeClasses, UnitMoments, require_replies
+from spc.sem.twolevel_between import FreeWithin, Structured, begin, mean_shares, structured
+from spc.sem.twolevel_inference import Errors, free_moments, inverse_information, log_constant, scaling
+from spc.sem.twolevel_maps import Spot
 from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
 from spc.spec import model as read_model
 from spc.spec.table import Model
@@ -29,9 +31,6 @@ from spc.spec.table import Model
 __all__ = ["Errors", "TwoLevelFit", "fit_two_level", "independence_chisq"]
 
 BoolArray = npt.NDArray[np.bool_]
-Errors = Literal["observed", "expected", "robust"]
-
-_SINGULAR = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +145,7 @@ def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observe
     require_replies(units)
     with one_blas_thread():
         ready = _ready(model, units)
-        found = _converged(ready.objective, ready.start)
+        found = _converged(ready)
         saturated = _saturated(ready, found) if test else None
         return _result(model, units, ready, found, saturated, errors)
 
@@ -158,6 +157,7 @@ class _Ready:
     problem: Problem
     centre: FloatArray
     scale: FloatArray
+    map: FreeWithin
     objective: Objective
     start: FloatArray
 
@@ -173,10 +173,10 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
     between = structured(problem, balanced)
-    objective = Objective(balanced, Patterns.find(balanced), between)
-    within = vech(balanced.within)[vech(units.own.astype(float)) > 0]
-    t = begin(between, start_values(problem))
-    return _Ready(problem, centre, scale, objective, np.concatenate([np.zeros(order.size), t, within]))
+    free = FreeWithin(between, balanced.own, np.arange(order.size))
+    start = free.join(np.zeros(order.size), begin(between, start_values(problem)), balanced.within)
+    objective = Objective(balanced, SizeClasses.find(balanced), free)
+    return _Ready(problem, centre, scale, free, objective, start)
 
 
 def _order(units: UnitMoments, names: Sequence[str]) -> IntArray:
@@ -208,12 +208,13 @@ def _moment_start(units: UnitMoments) -> FloatArray:
     return np.asarray(correlation * np.outer(again, again))
 
 
-def _converged(objective: Objective, start: FloatArray) -> Search:
-    found = search(objective, start)
+def _converged(ready: _Ready) -> Search:
+    found = search(ready.objective, ready.start)
     if found is None or not found.converged:
-        mu, _, w = objective.split(start)
-        again = np.concatenate([mu, np.where(np.isfinite(objective.between.lower), 1.0, 0.0), w])
-        found = search(objective, again) or found
+        p, lower = ready.scale.size, ready.map.between.lower
+        again = ready.start.copy()
+        again[p : p + lower.size] = np.where(np.isfinite(lower), 1.0, 0.0)
+        found = search(ready.objective, again) or found
     if found is None or not found.converged:
         size = float("nan") if found is None else found.decrement
         raise NonConvergenceError(
@@ -225,11 +226,15 @@ def _converged(objective: Objective, start: FloatArray) -> Search:
 
 def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | None:
     """Free covariances of units, from where the model ended."""
-    mu, t, w = ready.objective.split(structured.x)
-    objective = replace(ready.objective, between=Free(mu.size))
-    root = np.asarray(np.linalg.cholesky(positive_definite(ready.objective.between.at(t)[0])), dtype=np.float64)
-    found = search(objective, np.concatenate([mu, vech(root), w]))
-    return None if found is None or not found.converged else (objective, found)
+    objective = ready.objective
+    spot = _state(objective, structured.x).spot
+    return free_moments(objective.units, objective.classes, ready.map.members, spot.mu, spot.sigma_b, spot.sigma_w)
+
+
+def _state(objective: Objective, x: FloatArray) -> State:
+    state = objective.at(x)
+    assert state is not None
+    return state
 
 
 def _result(
@@ -242,27 +247,30 @@ def _result(
 ) -> TwoLevelFit:
     objective, problem, scale = ready.objective, ready.problem, ready.scale
     p, spread = scale.size, np.outer(scale, scale)
-    mu, t, w = objective.split(found.x)
-    state = objective.at(found.x)
-    assert state is not None
-    bread, meat = _inverse_information(objective, found, state, errors, problem)
-    cov = bread if meat is None else bread @ meat @ bread
-    table, held = slice(p, p + t.size), found.held[p : p + t.size]
-    constant, df = _constant(objective.units, scale), p * (p + 1) // 2 - t.size
-    logl, inner = constant - found.value, objective.inside
-    to_variances = _to_variances(state.slopes, inner, scale)
-    between = objective.between
+    t, state = ready.map.split(found.x)[1], _state(objective, found.x)
+    spot, between, table = state.spot, ready.map.between, slice(p, p + t.size)
     assert isinstance(between, Structured)
-    theta, size, turn = problem.theta(between.table(t)), float(np.sqrt(found.decrement)), between.turn(t)
+    to_theta = np.pad(problem.to_theta @ between.turn(t), ((0, 0), (p, found.x.size - table.stop)))
+    bread, meat = inverse_information(
+        objective, found.x, found.held, state, errors, to_theta, problem.place.names
+    )  # fmt: skip
+    cov = bread if meat is None else bread @ meat @ bread
+    held = found.held[table]
+    constant, df = log_constant(objective.units, scale), p * (p + 1) // 2 - t.size
+    logl, inner, turn = constant - found.value, ready.map.inside, between.turn(t)
+    to_variances = _to_variances(spot, scale)
+    size = float(np.sqrt(found.decrement))
     return TwoLevelFit(
         model=model,
         units=_ordered(given, _order(given, objective.units.names)),
-        solution=Solution(theta, -logl, size, found.iterations, "converged", "The search came to its end."),
+        solution=Solution(
+            problem.theta(between.table(t)), -logl, size, found.iterations, "converged", "The search came to its end."
+        ),
         vcov=_table_vcov(problem, turn @ cov[table, table] @ turn.T, held),
-        mu=ready.centre + scale * mu,
+        mu=ready.centre + scale * spot.mu,
         mu_vcov=cov[:p, :p] * spread,
-        sigma_b=between.at(t)[0] * spread,
-        sigma_w=(inner @ w).reshape(p, p) * spread,
+        sigma_b=spot.sigma_b * spread,
+        sigma_w=spot.sigma_w * spread,
         variances_vcov=to_variances @ cov @ to_variances.T,
         within_error=(inner @ np.sqrt(cov[table.stop :, table.stop :].diagonal())).reshape(p, p) * spread,
         bounded=_bounded(problem, held),
@@ -271,7 +279,7 @@ def _result(
         free_sigma_b=_free_sigma(saturated, spread),
         npar=int(found.x.size),
         df=df,
-        scaling=_scaling(saturated, bread, meat, df),
+        scaling=1.0 if meat is None or saturated is None else scaling(saturated[0], saturated[1].x, bread, meat, df),
         errors=errors,
         problem=problem,
     )
@@ -281,17 +289,14 @@ def _free_sigma(saturated: tuple[Objective, Search] | None, spread: FloatArray) 
     if saturated is None:
         return np.full_like(spread, np.nan)
     objective, found = saturated
-    return objective.between.at(objective.split(found.x)[1])[0] * spread
+    return _state(objective, found.x).spot.sigma_b * spread
 
 
-def _to_variances(slopes: FloatArray, inner: FloatArray, scale: FloatArray) -> FloatArray:
+def _to_variances(spot: Spot, scale: FloatArray) -> FloatArray:
     """Derivatives of the variances of units, then within them, on all coordinates: (2p, k)."""
-    p, k = scale.size, slopes.shape[1]
+    p = scale.size
     diagonal, square = np.arange(p) * (p + 1), scale[:, None] ** 2
-    slope = np.zeros((2 * p, p + k + inner.shape[1]))
-    slope[:p, p : p + k] = slopes[diagonal] * square
-    slope[p:, p + k :] = inner[diagonal] * square
-    return slope
+    return np.concatenate([spot.d_b[diagonal] * square, spot.d_w[diagonal] * square])
 
 
 def _table_vcov(problem: Problem, cov: FloatArray, held: BoolArray) -> FloatArray:
@@ -305,63 +310,3 @@ def _bounded(problem: Problem, held: BoolArray) -> tuple[str, ...]:
     place = problem.place
     rows = [row for k, row in enumerate(problem.active) if place.diagonal[row] and problem.map[k, held].any()]
     return tuple(place.variables[place.row[row]] for row in rows)
-
-
-def _inverse_information(
-    objective: Objective,
-    found: Search,
-    state: State,
-    errors: Errors,
-    problem: Problem | None = None,
-) -> tuple[FloatArray, FloatArray | None]:
-    """Inverse information, zero for held coordinates, and the cross-products of the units' scores where robust."""
-    free = ~found.held
-    matrix = objective.information(found.x, state, expected=errors == "expected")[np.ix_(free, free)]
-    unit = np.sqrt(np.abs(matrix.diagonal()))
-    values, vectors = np.linalg.eigh(matrix / np.outer(unit, unit))
-    if values[0] < _SINGULAR:
-        raise SingularInformationError(_flat(objective, free, vectors[:, 0], problem))
-    inverse = np.zeros((free.size, free.size))
-    inverse[np.ix_(free, free)] = vectors / values @ vectors.T / np.outer(unit, unit)
-    if errors != "robust":
-        return inverse, None
-    scores = objective.scores(found.x, state)
-    return inverse, scores.T @ scores
-
-
-def _flat(objective: Objective, free: BoolArray, direction: FloatArray, problem: Problem | None) -> str:
-    p, k = len(objective.units.names), objective.between.lower.size
-    whole = np.zeros(free.size)
-    whole[free] = direction
-    involved = ""
-    if problem is not None:
-        heavy = np.any(problem.to_theta[:, np.abs(whole[p : p + k]) > 0.3] != 0.0, axis=1)
-        names = [name for name, use in zip(problem.place.names, heavy.tolist(), strict=True) if use]
-        involved = f" in the direction of {', '.join(names)}" if names else ""
-    return (
-        f"The likelihood is flat{involved}, so there are no standard errors. "
-        "Units do not differ enough in a cause of these links; leave it out, or take more units."
-    )
-
-
-def _scaling(saturated: tuple[Objective, Search] | None, bread: FloatArray, meat: FloatArray | None, df: int) -> float:
-    """Scaling factor of the chi-square by Yuan & Bentler, in Mplus's form: traces of free and structured model."""
-    if meat is None or saturated is None or df == 0:
-        return 1.0
-    objective, found = saturated
-    state = objective.at(found.x)
-    assert state is not None
-    try:
-        free_bread, free_meat = _inverse_information(objective, found, state, "robust")
-    except SingularInformationError:
-        return float("nan")
-    assert free_meat is not None
-    scale = (float(np.sum(free_bread * free_meat)) - float(np.sum(bread * meat))) / df
-    return scale if scale > 0.0 else float("nan")
-
-
-def _constant(units: UnitMoments, scale: FloatArray) -> float:
-    """What the log-likelihood on the user's scale has beyond minus the objective."""
-    counts = np.where(units.side >= 0, units.counts[:, units.side], 1.0) * units.present
-    roots = np.where((units.side >= 0) & units.present, np.log(np.maximum(counts, 1.0)), 0.0)
-    return float(-(counts.sum(axis=0) @ (0.5 * np.log(2.0 * np.pi) + np.log(scale))) - 0.5 * roots.sum())

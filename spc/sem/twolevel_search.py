@@ -1,21 +1,20 @@
 """The two-level likelihood over the coordinates of a model, and the search for its maximum.
 
-The coordinates are ``(mu, t, w)``: means, coordinates of what structures ``sigma_b``, and the lower triangles of the
-covariances within units, side by side. The search scores first and finishes with Newton steps on the observed
-information; coordinates with a lower bound rest on it while the likelihood pulls them below.
+A map turns coordinates into the moments of both levels (:mod:`spc.sem.twolevel_maps`). The search scores first and
+finishes with Newton steps on the observed information; coordinates with a lower bound rest on it while the likelihood
+pulls them below.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from spc.linalg import FloatArray
-from spc.sem.twolevel import Curvature, Level2, Patterns, UnitMoments, curvature, level2, unit_scores
-from spc.sem.twolevel_between import Free, Guard, Structured
+from spc.sem.twolevel import Curvature, Level2, SizeClasses, UnitMoments, curvature, level2, unit_scores
+from spc.sem.twolevel_maps import MomentMap, Spot
 
 __all__ = ["MAX_ITERATIONS", "Objective", "Search", "State", "search"]
 
@@ -27,108 +26,65 @@ _TOLERANCE = 1e-12
 _NEAR = 1e-1
 
 
-def _basis(p: int) -> FloatArray:
-    """Derivatives (p*p, p(p+1)/2) of a symmetric matrix on its lower triangle."""
-    columns, rows = np.triu_indices(p)
-    basis = np.zeros((p, p, rows.size))
-    number = np.arange(rows.size)
-    basis[rows, columns, number] = basis[columns, rows, number] = 1.0
-    return basis.reshape(p * p, rows.size)
-
-
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """Minus the log-likelihood over the coordinates ``(mu, t, w)``."""
+    """Minus the log-likelihood over the coordinates of a map, with the map's penalty."""
 
     units: UnitMoments
-    patterns: Patterns
-    between: Structured | Free
-
-    @cached_property
-    def inside(self) -> FloatArray:
-        """Derivatives (p*p, kw) of ``sigma_w``."""
-        p = len(self.units.names)
-        columns, rows = np.triu_indices(p)
-        return _basis(p)[:, self.units.own[rows, columns]]
-
-    @property
-    def lower(self) -> FloatArray:
-        """Lower bounds of all coordinates."""
-        p, free = len(self.units.names), self.inside.shape[1]
-        return np.concatenate([np.full(p, -np.inf), self.between.lower, np.full(free, -np.inf)])
-
-    def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Means, coordinates of the structure, covariances within units."""
-        p, k = len(self.units.names), self.between.lower.size
-        return x[:p], x[p : p + k], x[p + k :]
+    classes: SizeClasses
+    map: MomentMap
 
     def at(self, x: FloatArray) -> State | None:
-        """Likelihood, and derivatives of ``sigma_b``; None where it is not defined."""
-        mu, t, w = self.split(x)
-        p = mu.size
-        guard = None
-        try:
-            sigma, slopes = self.between.at(t)
-        except np.linalg.LinAlgError:
+        """Likelihood and moments; None where it is not defined."""
+        spot = self.map.at(x)
+        if spot is None:
             return None
-        if isinstance(self.between, Structured) and self.between.loose:
-            guard = self.between.guard(t)
-            if guard is None:
-                return None
-        found = level2(self.units, self.patterns, mu, sigma, (self.inside @ w).reshape(p, p))
-        return None if found is None or not np.isfinite(found.value) else State(found, slopes, guard)
+        found = level2(self.units, self.classes, spot.mu, spot.sigma_b, spot.sigma_w)
+        return None if found is None or not np.isfinite(found.value) else State(found, spot)
 
     def gradient(self, state: State) -> FloatArray:
         """Gradient in the coordinates."""
-        slope = state.slopes.T @ state.found.sigma_b.ravel()
-        if state.guard is not None:
-            slope = slope + state.guard.slope
-        return np.concatenate([state.found.mu, slope, self.inside.T @ state.found.sigma_w.ravel()])
+        found, spot = state.found, state.spot
+        slope = found.mu @ spot.d_mu + found.sigma_b.ravel() @ spot.d_b + found.sigma_w.ravel() @ spot.d_w
+        return np.asarray(slope if spot.guard is None else slope + spot.guard.slope)
 
     def information(self, x: FloatArray, state: State, *, expected: bool) -> FloatArray:
         """Second derivatives in the coordinates, or their expectation."""
-        found, slopes, guard = state.found, state.slopes, state.guard
-        moments = curvature(self.units, self.patterns, found, expected=expected)
-        matrix = join_curvature(moments, slopes, self.inside)
-        p, k = found.mu.size, slopes.shape[1]
-        own = matrix[p : p + k, p : p + k]
-        curl = self.between.convex if expected else self.between.bend
-        more = curl(self.split(x)[1], found.sigma_b)
+        found, guard = state.found, state.spot.guard
+        matrix = join_curvature(curvature(self.units, self.classes, found, expected=expected), state.spot)
+        more = self.map.convex(x, found) if expected else self.map.bend(x, found)
         if more is not None:
-            own += more
+            matrix += more
         if guard is not None:
-            own += guard.convex if expected else guard.bend
+            matrix += guard.convex if expected else guard.bend
         return matrix
 
-    def scores(self, x: FloatArray, state: State) -> FloatArray:
+    def scores(self, state: State) -> FloatArray:
         """Each unit's gradient, (J, k), without the penalty."""
-        mu, b, w = unit_scores(self.units, self.patterns, state.found, self.split(x)[0])
-        return np.concatenate([mu, b @ state.slopes, w @ self.inside], axis=1)
+        spot = state.spot
+        mu, b, w = unit_scores(self.units, self.classes, state.found, spot.mu)
+        return np.asarray(mu @ spot.d_mu + b @ spot.d_b + w @ spot.d_w)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class State:
-    """The objective at a point: likelihood, derivatives of ``sigma_b``, penalty."""
+    """The objective at a point: likelihood, and moments with their derivatives."""
 
     found: Level2
-    slopes: FloatArray
-    guard: Guard | None
+    spot: Spot
 
     @property
     def value(self) -> float:
         """What the search lowers."""
-        return self.found.value + (0.0 if self.guard is None else self.guard.value)
+        return self.found.value + (0.0 if self.spot.guard is None else self.spot.guard.value)
 
 
-def join_curvature(moments: Curvature, slopes: FloatArray, inside: FloatArray) -> FloatArray:
+def join_curvature(moments: Curvature, spot: Spot) -> FloatArray:
     """Information on the coordinates from that on the moments, by the chain rule."""
-    mu_b, mu_w = moments.mu_b @ slopes, moments.mu_w @ inside
-    bw = slopes.T @ moments.bw @ inside
-    return np.block([
-        [moments.mu, mu_b, mu_w],
-        [mu_b.T, slopes.T @ moments.b @ slopes, bw],
-        [mu_w.T, bw.T, inside.T @ moments.w @ inside],
-    ])  # fmt: skip
+    mixed = spot.d_b.T @ (moments.bw @ spot.d_w) + spot.d_mu.T @ (moments.mu_b @ spot.d_b + moments.mu_w @ spot.d_w)
+    own = spot.d_mu.T @ moments.mu @ spot.d_mu
+    own += spot.d_b.T @ (moments.b @ spot.d_b) + spot.d_w.T @ (moments.w @ spot.d_w)
+    return np.asarray(own + mixed + mixed.T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -150,7 +106,7 @@ def search(objective: Objective, x: FloatArray) -> Search | None:
 
 
 def _search(objective: Objective, x: FloatArray) -> Search | None:
-    lower = objective.lower
+    lower = objective.map.lower
     state = objective.at(x)
     if state is None:
         return None

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from spc.errors import DataError
 from spc.linalg import vech
-from spc.sem.twolevel import Patterns, curvature, level2, require_replies, unit_moments, unit_scores
+from spc.sem.twolevel import SizeClasses, curvature, level2, require_replies, unit_moments, unit_scores
 
 NAMES = ["a", "b", "c", "d", "z"]
 
@@ -55,7 +55,7 @@ def direct(sides, outcome, mu, sigma_b, sigma_w):
 
 def value(sides, outcome, mu, sigma_b, sigma_w):
     units = unit_moments(NAMES, sides, outcome)
-    return level2(units, Patterns.find(units), mu, sigma_b, sigma_w).value
+    return level2(units, SizeClasses.find(units), mu, sigma_b, sigma_w).value
 
 
 @given(seed=st.integers(0, 10_000))
@@ -80,11 +80,11 @@ def test_the_order_of_rows_and_units_changes_nothing(seed):
     assert value(moved, outcome[number], *at) == pytest.approx(value(sides, outcome, *at), rel=1e-10)
 
 
-def test_units_alike_share_one_pattern():
+def test_units_alike_share_one_class():
     code = np.repeat(np.arange(20), 3)
     rows = np.random.default_rng(1).normal(size=(60, 2))
     units = unit_moments(["a", "b", "z"], [("staff", code, rows)], np.arange(20.0)[:, None])
-    assert len(Patterns.find(units).number) == 1
+    assert len(SizeClasses.find(units).number) == 1
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def point():
     sides, outcome = draw(3, units=30)
     units = unit_moments(NAMES, sides, outcome)
     mu, sigma_b, sigma_w = parameters(3)
-    return units, Patterns.find(units), mu, sigma_b, sigma_w
+    return units, SizeClasses.find(units), mu, sigma_b, sigma_w
 
 
 def directions():
@@ -103,37 +103,37 @@ def directions():
     return rng.normal(size=5), b + b.T, (w + w.T) * own
 
 
-def slope(units, patterns, mu, sigma_b, sigma_w, along):
-    at = level2(units, patterns, mu, sigma_b, sigma_w)
+def slope(units, classes, mu, sigma_b, sigma_w, along):
+    at = level2(units, classes, mu, sigma_b, sigma_w)
     return at.mu @ along[0] + np.sum(at.sigma_b * along[1]) + np.sum(at.sigma_w * along[2])
 
 
 def test_gradient_against_finite_differences(point):
-    units, patterns, *at = point
+    units, classes, *at = point
     along, h = directions(), 1e-6
     ahead, behind = (
-        level2(units, patterns, *(a + sign * h * d for a, d in zip(at, along, strict=True))).value for sign in (1, -1)
+        level2(units, classes, *(a + sign * h * d for a, d in zip(at, along, strict=True))).value for sign in (1, -1)
     )
     assert slope(*point, along) == pytest.approx((ahead - behind) / (2 * h), rel=1e-7)
 
 
 def test_curvature_against_finite_differences(point):
-    units, patterns, *at = point
+    units, classes, *at = point
     along, h = directions(), 1e-5
-    found = curvature(units, patterns, level2(*point), expected=False)
+    found = curvature(units, classes, level2(*point), expected=False)
     d, b, w = along[0], along[1].ravel(), along[2].ravel()
     exact = d @ found.mu @ d + b @ found.b @ b + w @ found.w @ w
     exact += 2 * (d @ found.mu_b @ b + d @ found.mu_w @ w + b @ found.bw @ w)
     ahead, behind = (
-        slope(units, patterns, *(a + sign * h * s for a, s in zip(at, along, strict=True)), along) for sign in (1, -1)
+        slope(units, classes, *(a + sign * h * s for a, s in zip(at, along, strict=True)), along) for sign in (1, -1)
     )
     assert exact == pytest.approx((ahead - behind) / (2 * h), rel=1e-7)
 
 
 def test_scores_of_units_add_up_to_the_gradient(point):
-    units, patterns, mu, _sigma_b, _sigma_w = point
+    units, classes, mu, _sigma_b, _sigma_w = point
     at = level2(*point)
-    of_mu, of_b, of_w = unit_scores(units, patterns, at, mu)
+    of_mu, of_b, of_w = unit_scores(units, classes, at, mu)
     np.testing.assert_allclose(of_mu.sum(axis=0), at.mu, atol=1e-9)
     np.testing.assert_allclose(of_b.sum(axis=0).reshape(5, 5), at.sigma_b, atol=1e-9)
     np.testing.assert_allclose(of_w.sum(axis=0).reshape(5, 5), at.sigma_w, atol=1e-9)
@@ -149,19 +149,19 @@ def test_expected_curvature_is_the_variance_of_the_scores():
     noise = rng.standard_normal((code.size, 4)) @ root.T
     sides = [("staff", code, values[code, :2] + noise[:, :2]), ("guests", code, values[code, 2:4] + noise[:, 2:])]
     units = unit_moments(NAMES, sides, values[:, 4:])
-    patterns = Patterns.find(units)
-    at = level2(units, patterns, mu, sigma_b, sigma_w)
+    classes = SizeClasses.find(units)
+    at = level2(units, classes, mu, sigma_b, sigma_w)
     d, b, w = (a.ravel() for a in directions())
-    squares = sum(s @ a for s, a in zip(unit_scores(units, patterns, at, mu), (d, b, w), strict=True)) ** 2
-    found = curvature(units, patterns, at, expected=True)
+    squares = sum(s @ a for s, a in zip(unit_scores(units, classes, at, mu), (d, b, w), strict=True)) ** 2
+    found = curvature(units, classes, at, expected=True)
     expected = (d @ found.mu @ d + b @ found.b @ b + w @ found.w @ w + 2 * b @ found.bw @ w) / units_
     assert squares.mean() == pytest.approx(expected, abs=4 * squares.std() / np.sqrt(units_))
 
 
 def test_a_matrix_that_is_not_positive_definite_has_no_value(point):
-    units, patterns, mu, sigma_b, sigma_w = point
-    assert level2(units, patterns, mu, sigma_b - 50 * np.eye(5), sigma_w) is None
-    assert level2(units, patterns, mu, sigma_b, -sigma_w) is None
+    units, classes, mu, sigma_b, sigma_w = point
+    assert level2(units, classes, mu, sigma_b - 50 * np.eye(5), sigma_w) is None
+    assert level2(units, classes, mu, sigma_b, -sigma_w) is None
 
 
 def test_moments_of_units_are_those_of_pandas():

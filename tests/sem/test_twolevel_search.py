@@ -4,8 +4,8 @@ import pytest
 from spc.linalg import vech
 from spc.moments import Moments
 from spc.sem.problem import prepare
-from spc.sem.twolevel import Patterns, unit_moments
-from spc.sem.twolevel_between import Free, Structured, structured
+from spc.sem.twolevel import SizeClasses, unit_moments
+from spc.sem.twolevel_between import Free, FreeWithin, Structured, structured
 from spc.sem.twolevel_search import Objective, search
 from spc.spec import model
 
@@ -33,10 +33,14 @@ def firm(units=40):
     return unit_moments(NAMES, sides, outcome)
 
 
+def goal_of(units, between):
+    return Objective(units, SizeClasses.find(units), FreeWithin(between, units.own, np.arange(5)))
+
+
 def objective(name):
     units = firm()
     if name == "free":
-        return Objective(units, Patterns.find(units), Free(5)), 15
+        return goal_of(units, Free(5)), 15
     chain = model(TEXTS[name], fixed_x=False)
     order = np.array([NAMES.index(variable) for variable in chain.observed])
     units = type(units)(
@@ -53,18 +57,18 @@ def objective(name):
         assert not found.loose
         assert [(block < 0).any() for block in found.blocks] == [name == "tree"]
         between = Structured(problem, lower, found.blocks)
-    return Objective(units, Patterns.find(units), between), problem.size
+    return goal_of(units, between), problem.size
 
 
 def spot(goal, k):
     rng = np.random.default_rng(7)
     within = np.array([1.0, 0.1, 1.1, 0.9, 0.2, 1.2])
-    if isinstance(goal.between, Free):
+    if isinstance(goal.map.between, Free):
         t = vech(np.linalg.cholesky(0.7 * np.eye(5) + 0.3))
     else:
-        place = goal.between.problem.place
-        rows = np.where(place.diagonal, 0.8, 0.3)[goal.between.problem.active]
-        t = np.linalg.lstsq(goal.between.problem.map, rows, rcond=None)[0]
+        place = goal.map.between.problem.place
+        rows = np.where(place.diagonal, 0.8, 0.3)[goal.map.between.problem.active]
+        t = np.linalg.lstsq(goal.map.between.problem.map, rows, rcond=None)[0]
     return np.concatenate([rng.normal(0, 0.2, 5), t + 0.05 * rng.normal(size=k), within])
 
 
@@ -83,8 +87,8 @@ def test_derivatives_against_finite_differences(name):
     second = [(gradient(x + step) - gradient(x - step)) / (2 * h) for step in steps]
     exact = goal.information(x, state, expected=False)
     np.testing.assert_allclose(exact, second, atol=1e-7 * np.abs(second).max())
-    if state.guard is None:
-        np.testing.assert_allclose(goal.scores(x, state).sum(axis=0), gradient(x), atol=1e-9 * np.abs(first).max())
+    if state.spot.guard is None:
+        np.testing.assert_allclose(goal.scores(state).sum(axis=0), gradient(x), atol=1e-9 * np.abs(first).max())
 
 
 def test_a_search_ends_where_the_gradient_is_nothing():
@@ -98,10 +102,10 @@ def test_a_search_ends_where_the_gradient_is_nothing():
 
 def test_a_variance_pulled_below_its_bound_rests_on_it():
     goal, k = objective("chain")
-    problem = goal.between.problem
+    problem = goal.map.between.problem
     lower = np.full(problem.size, -np.inf)
     lower[problem.place.free[problem.place.diagonal]] = 5.0
-    bounded = Objective(goal.units, goal.patterns, Structured(problem, lower))
+    bounded = goal_of(goal.units, Structured(problem, lower))
     x = spot(goal, k)
     x[5 : 5 + k] = np.maximum(x[5 : 5 + k], lower)
     end = search(bounded, x)
