@@ -13,6 +13,7 @@ so that only products with as few columns as there are sources, one inverse and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,53 @@ class Ends:
         return np.isfinite(self.value)
 
 
-def search_all(problem: Problem, start: FloatArray, metric: FloatArray, draws: Draws) -> Ends:
+@dataclass(frozen=True, eq=False, slots=True)
+class _Pile:
+    """Draws of every block of a model, with what does not change while they are searched."""
+
+    problems: tuple[Problem, ...]
+    draws: tuple[Draws, ...]
+    bases: tuple[FloatArray, ...]
+    shares: tuple[FloatArray, ...]
+
+    def take(self, chosen: BoolArray | IntArray) -> _Pile:
+        return _Pile(
+            self.problems, tuple(draws.take(chosen) for draws in self.draws),
+            tuple(base[chosen] for base in self.bases), tuple(share[chosen] for share in self.shares),
+        )  # fmt: skip
+
+    def scores(self, x: FloatArray) -> FloatArray:
+        """Minus half of the gradient of F of each draw, in coordinates: (m, k)."""
+        return self._added([_scores(*one, x) for one in zip(self.problems, self.draws, self.bases, strict=True)])
+
+    def information(self, x: FloatArray) -> FloatArray:
+        """Expected information of each draw, for one row of data, in coordinates: (m, k, k)."""
+        return self._added([_information(*one, x) for one in zip(self.problems, self.draws, self.bases, strict=True)])
+
+    def values(self, x: FloatArray, log_dets: Sequence[FloatArray]) -> FloatArray:
+        """Discrepancy F of each draw; NaN where sigma is not positive definite."""
+        blocks = zip(self.problems, self.draws, self.bases, log_dets, strict=True)
+        return self._added([_values(*one, x) for one in blocks])
+
+    def _added(self, parts: list[FloatArray]) -> FloatArray:
+        if len(parts) == 1:
+            return parts[0]
+        wide = (-1, *(1,) * (parts[0].ndim - 1))
+        return np.asarray(sum(share.reshape(wide) * part for share, part in zip(self.shares, parts, strict=True)))
+
+
+def _piled(problems: Problem | Sequence[Problem], draws: Draws | Sequence[Draws]) -> _Pile:
+    blocks = (problems,) if isinstance(problems, Problem) else tuple(problems)
+    drawn = (draws,) if isinstance(draws, Draws) else tuple(draws)
+    sizes = [one.n - (block.n - block.divisor) for block, one in zip(blocks, drawn, strict=True)]
+    whole = np.sum(sizes, axis=0)
+    bases = tuple(_held_values(block, one) for block, one in zip(blocks, drawn, strict=True))
+    return _Pile(blocks, drawn, bases, tuple(size / whole for size in sizes))
+
+
+def search_all(
+    problems: Problem | Sequence[Problem], start: FloatArray, metric: FloatArray, draws: Draws | Sequence[Draws]
+) -> Ends:
     """Minimise the discrepancy of every draw, starting from the same coordinates.
 
     A draw ends when its gradient, measured by ``metric``, has a square below 1e-16. One whose gradient will not shrink,
@@ -87,12 +134,12 @@ def search_all(problem: Problem, start: FloatArray, metric: FloatArray, draws: D
 
     Parameters
     ----------
-    problem : Problem
-        Of the fit; its own moments are not looked at.
+    problems : Problem, or one a group
+        Of the fit; their own moments are not looked at.
     start : (k,) array
     metric : (k, k) array
         Half of the Hessian of F at ``start``, or an approximation to it, positive definite.
-    draws : Draws
+    draws : Draws, or one a group
 
     Returns
     -------
@@ -102,32 +149,33 @@ def search_all(problem: Problem, start: FloatArray, metric: FloatArray, draws: D
     ----------
     Nocedal & Wright (2006), *Numerical Optimization*, section 7.2.
     """
-    m, k = len(draws.cov), start.size
-    log_det = _log_dets(draws.cov)
+    pile = _piled(problems, draws)
+    m, k = len(pile.draws[0].cov), start.size
+    log_dets = [_log_dets(one.cov) for one in pile.draws]
     x, value = np.tile(start, (m, 1)), np.full(m, np.nan)
-    usable = np.isfinite(log_det)
+    usable = np.asarray(np.isfinite(np.array(log_dets)).all(axis=0))
     index = np.flatnonzero(usable)
     if index.size and k:
         with np.errstate(all="ignore"):
-            index = _search(problem, x, metric, draws, index)
+            index = _search(pile, x, metric, index)
     if index.size:
-        value[index] = _values(problem, x[index], draws.take(index), log_det[index])
+        value[index] = pile.take(index).values(x[index], [log_det[index] for log_det in log_dets])
     return Ends(x, value, usable)
 
 
-def _search(problem: Problem, x: FloatArray, metric: FloatArray, draws: Draws, index: IntArray) -> IntArray:
+def _search(pile: _Pile, x: FloatArray, metric: FloatArray, index: IntArray) -> IntArray:
     """Search with the common metric, then each draw with its own; puts the ends into x and returns which are minima."""
     shared = _Metric(np.linalg.inv(np.linalg.cholesky(metric))[None])
-    x[index], done = _climb(problem, x[index], shared, draws.take(index), COMMON_EVALUATIONS)
+    x[index], done = _climb(x[index], shared, pile.take(index), COMMON_EVALUATIONS)
     left = index[~done]
     if left.size:
-        inverse = _inverses(_information(problem, x[left], draws.take(left)))
+        inverse = _inverses(pile.take(left).information(x[left]))
         usable = np.isfinite(_log_dets(inverse))
         left = left[usable]
     if not left.size:
         return index[done]
     roots = np.swapaxes(np.linalg.cholesky(inverse[usable]), -1, -2)
-    x[left], found = _climb(problem, x[left], _Metric(roots), draws.take(left), OWN_EVALUATIONS)
+    x[left], found = _climb(x[left], _Metric(roots), pile.take(left), OWN_EVALUATIONS)
     return np.sort(np.concatenate([index[done], left[found]]))
 
 
@@ -155,14 +203,11 @@ class _Metric:
         return self if self.shared else _Metric(self.root[chosen])
 
 
-def _climb(
-    problem: Problem, x: FloatArray, metric: _Metric, draws: Draws, evaluations: int
-) -> tuple[FloatArray, BoolArray]:
+def _climb(x: FloatArray, metric: _Metric, pile: _Pile, evaluations: int) -> tuple[FloatArray, BoolArray]:
     """Quasi-Newton steps of all draws; where each stands at the end, and whether its gradient is zero."""
     m, k = x.shape
     end, done, index = x.copy(), np.zeros(m, dtype=bool), np.arange(m)
-    base = _held_values(problem, draws)
-    slope = metric.whiten(_scores(problem, x, base, draws))
+    slope = metric.whiten(pile.scores(x))
     size = np.einsum("ij,ij->i", slope, slope)
     memory = _Memory(np.empty((0, m, k)), np.empty((0, m, k)), np.empty((0, m)))
     step, share = slope, np.ones(m)
@@ -175,18 +220,12 @@ def _climb(
             done[index[leaving]] = small[leaving]
             stay = ~leaving
             index, x, slope, size, step = index[stay], x[stay], slope[stay], size[stay], step[stay]
-            share, base, draws, memory, metric = (
-                share[stay],
-                base[stay],
-                draws.take(stay),
-                memory.take(stay),
-                metric.take(stay),
-            )
+            share, pile, memory, metric = share[stay], pile.take(stay), memory.take(stay), metric.take(stay)
         if not index.size:
             break
         moved = share[:, None] * step
         trial = x + metric.back(moved)
-        trial_slope = metric.whiten(_scores(problem, trial, base, draws))
+        trial_slope = metric.whiten(pile.scores(trial))
         trial_size = np.einsum("ij,ij->i", trial_slope, trial_slope)
         better = trial_size < size
         memory = memory.add(moved, slope - trial_slope, better)
@@ -287,7 +326,7 @@ def _turned(stack: FloatArray) -> FloatArray:
     return np.swapaxes(stack, -1, -2)
 
 
-def _scores(problem: Problem, x: FloatArray, base: FloatArray, draws: Draws) -> FloatArray:
+def _scores(problem: Problem, draws: Draws, base: FloatArray, x: FloatArray) -> FloatArray:
     """Minus half of the gradient of F of each draw, in coordinates: (m, k)."""
     place, p = problem.place, problem.place.n_observed
     sources, v = place.sources, len(place.variables)
@@ -317,10 +356,10 @@ def _scores(problem: Problem, x: FloatArray, base: FloatArray, draws: Draws) -> 
     return _gathered(problem, of_effects, of_covariances, lean)
 
 
-def _information(problem: Problem, x: FloatArray, draws: Draws) -> FloatArray:
+def _information(problem: Problem, draws: Draws, base: FloatArray, x: FloatArray) -> FloatArray:
     """Expected information of each draw, for one row of data, in coordinates: (m, k, k); see :mod:`spc.sem.ml`."""
     place, p, rows = problem.place, problem.place.n_observed, problem.active
-    state = _state(problem, x, _held_values(problem, draws))
+    state = _state(problem, x, base)
     part, i, j = place.part[rows], place.row[rows], place.column[rows]
     at = np.searchsorted(place.sources, j)
     total = np.zeros((len(x), p, len(place.variables)))
@@ -353,10 +392,10 @@ def _gathered(problem: Problem, effects: FloatArray, covariances: FloatArray, le
     return found if problem.plain else found @ problem.map
 
 
-def _values(problem: Problem, x: FloatArray, draws: Draws, log_det: FloatArray) -> FloatArray:
+def _values(problem: Problem, draws: Draws, base: FloatArray, log_det: FloatArray, x: FloatArray) -> FloatArray:
     """Discrepancy F of each draw; NaN where sigma is not positive definite."""
     with np.errstate(all="ignore"):
-        state = _state(problem, x, _held_values(problem, draws))
+        state = _state(problem, x, base)
         own = _log_dets(state.sigma)
         inverse = _inverses(state.sigma)
         gap = draws.cov
