@@ -22,13 +22,15 @@ from spc.errors import SpecError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.spec.table import Model, Parameter, remembered
 
-__all__ = ["Directions", "Implied", "Structure", "directions", "implied", "matrices", "structure"]
+__all__ = ["Directions", "Implied", "Structure", "directions", "implied", "matrices", "placed", "structure"]
 
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
 
-DIRECTED, COVARIANCE, INTERCEPT = 0, 1, 2
-_MATRIX = {"=~": DIRECTED, "~": DIRECTED, "~~": COVARIANCE, "~1": INTERCEPT}
+DIRECTED, COVARIANCE, INTERCEPT, THRESHOLD, SCALE = 0, 1, 2, 3, 4
+_MATRIX = {
+    "=~": DIRECTED, "~": DIRECTED, "~~": COVARIANCE, "~1": INTERCEPT, "|": THRESHOLD, "~*~": SCALE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,9 +69,9 @@ class Structure:
     n_observed : int
         p.
     part : (R,) int array
-        0 for A, 1 for S, 2 for alpha.
+        0 for A, 1 for S, 2 for alpha; 3 for thresholds and 4 for scales of ordered items, which sit in none of them.
     row, column : (R,) int arrays
-        Entry; ``column`` is 0 for intercepts.
+        Entry; ``column`` is 0 for intercepts, and the number of a threshold, from 0.
     free : (R,) int array
         0-based number of the free parameter, -1 when fixed.
     fixed : (R,) array
@@ -121,6 +123,17 @@ class Structure:
     def intercept_rows(self) -> IntArray:
         """Rows of alpha."""
         return np.flatnonzero(self.part == INTERCEPT)
+
+    @cached_property
+    def threshold_rows(self) -> IntArray:
+        """Thresholds, by item and then in order."""
+        rows = np.flatnonzero(self.part == THRESHOLD)
+        return rows[np.lexsort((self.column[rows], self.row[rows]))]
+
+    @cached_property
+    def ordered(self) -> IntArray:
+        """Positions of the ordered items: those with thresholds."""
+        return np.unique(self.row[self.threshold_rows])
 
     @cached_property
     def active(self) -> IntArray:
@@ -188,7 +201,7 @@ class Structure:
         part, to, source = self.part[rows], self.row[rows], self.column[rows]
         directed, covariance, intercept = part == DIRECTED, part == COVARIANCE, part == INTERCEPT
         pick = np.where(directed, source, source + len(self.variables))
-        factor = np.where(intercept, 0.0, np.where(covariance & (to == source), 0.5, 1.0))
+        factor = np.where(directed | covariance, np.where(covariance & (to == source), 0.5, 1.0), 0.0)
         return Plan(to, source, pick, factor, directed, covariance, intercept)
 
     @property
@@ -214,6 +227,12 @@ def structure(model: Model) -> Structure:
         Two rows stand for the same entry, or a row names an unknown variable.
     """
     _check_scope(model)
+    return placed(model)
+
+
+@remembered
+def placed(model: Model) -> Structure:
+    """Place every row of the model's table, those of thresholds and scales as well; see :func:`structure`."""
     rows = model.parameters.rows
     variables = (*model.observed, *model.latents)
     position = {name: i for i, name in enumerate(variables)}
@@ -246,6 +265,9 @@ def _check_scope(model: Model) -> None:
         raise UnsupportedError(f"The model has {len(model.levels)} levels. {works}")
     if model.ordinal:
         raise UnsupportedError(f"Ordered items: {', '.join(model.ordinal)}. {works}")
+    odd = next((row for row in model.parameters if row.op in ("|", "~*~")), None)
+    if odd is not None:
+        raise UnsupportedError(f"{odd.name}: the operator {odd.op!r} is of ordered items; name them in ordered=.")
     bounded = [row.name for row in model.parameters if row.lower > -np.inf or row.upper < np.inf]
     if bounded:
         raise UnsupportedError(f"Bounds on {', '.join(bounded)}: bounds have no method yet; leave them out.")
@@ -259,10 +281,12 @@ def _place(row: Parameter, position: dict[str, int]) -> tuple[int, int, int]:
         allowed = ", ".join(_MATRIX)
         raise UnsupportedError(f"{row.name}: the operator {row.op!r} has no method here; these have: {allowed}.")
     for name in (row.lhs, row.rhs):
-        if name not in position and not (part == INTERCEPT and name == row.rhs):
+        if name not in position and not (part in (INTERCEPT, THRESHOLD) and name == row.rhs):
             raise SpecError(f"{row.name}: {name!r} is neither an observed nor a latent variable of the model.")
     if part == INTERCEPT:
         return part, position[row.lhs], 0
+    if part == THRESHOLD:
+        return part, position[row.lhs], int(row.rhs.removeprefix("t")) - 1
     to, source = (row.rhs, row.lhs) if row.op == "=~" else (row.lhs, row.rhs)
     return part, position[to], position[source]
 

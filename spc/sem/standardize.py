@@ -2,7 +2,7 @@
 
 A standardised value is the value times powers of two variances ``D``: for a directed effect ``sqrt(C_jj / C_ii)``, for
 a variance ``1 / C_ii``, for a covariance ``1 / sqrt(S_ii S_jj)`` (so that residual covariances become residual
-correlations), for an intercept ``1 / sqrt(C_ii)``.
+correlations), for an intercept or a threshold ``1 / sqrt(C_ii)``, for a scale ``sqrt(C_ii)``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from spc.linalg import FloatArray
-from spc.sem.ram import COVARIANCE, DIRECTED, Implied, IntArray, Structure, directions
+from spc.sem.ram import COVARIANCE, DIRECTED, SCALE, Implied, IntArray, Structure, directions
 
 __all__ = ["Kind", "standardised_slopes", "standardised_values"]
 
@@ -39,7 +39,8 @@ def _powers(place: Structure) -> _Powers:
     off = covariance & (i != j)
     first = np.select([directed, off], [j, i + v], i)
     second = np.where(off, j + v, i)
-    return _Powers(first, second, np.where(directed, 0.5, -0.5), np.where(directed | covariance, -0.5, 0.0))
+    grows = directed | (place.part == SCALE)
+    return _Powers(first, second, np.where(grows, 0.5, -0.5), np.where(directed | covariance, -0.5, 0.0))
 
 
 def _variances(place: Structure, at: Implied, kind: Kind) -> FloatArray:
