@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 from warnings import warn
 
@@ -19,26 +19,26 @@ from spc.errors import (
     NotPositiveDefiniteError,
     SmallSampleWarning,
     UnsupportedError,
+    UsageError,
 )
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
-from spc.results import Estimates, Note, Provenance, fingerprint
+from spc.results import Note, Provenance, fingerprint
 from spc.sem import diagnose
 from spc.sem.casewise import Evidence
-from spc.sem.fiml import Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
-from spc.sem.fiml_robust import CompleteTest, complete_test, rows_apart, sandwich_of_rows, single_rows
+from spc.sem.fiml import Answered, Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
+from spc.sem.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
+from spc.sem.groups import Data, Given, Group, in_group, split
 from spc.sem.incomplete import lay_out
-from spc.sem.measures import Baseline, baseline, covariates_of, glance_row
-from spc.sem.ml import Point, discrepancy
-from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
-from spc.sem.options import WEIGHTED, Engine, Estimator, Likelihood, Missing, Options
-from spc.sem.problem import Problem, prepare, with_moments
-from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind
-from spc.sem.saturated import Saturated, logl
-from spc.sem.scaled import Correction
-from spc.sem.standardize import standardised_values
+from spc.sem.joint import State, System, join, joint_with_moments, look, problems_of
+from spc.sem.measures import Baseline, baseline, covariates_of
+from spc.sem.optimise import Search, Solution, along_valley, derivatives, observed_information, search
+from spc.sem.options import WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
+from spc.sem.problem import Problem
+from spc.sem.result import Part, SemFit
+from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind, state_of
+from spc.sem.saturated import logl
 from spc.sem.start import WAYS, start_values
-from spc.sem.tables import estimates_table, tidy_table
 from spc.sem.weighted import (
     Weight,
     baseline_discrepancy,
@@ -58,123 +58,32 @@ _WARN_OF = {
     "low_coverage": SmallSampleWarning,
     "no_saturated_moments": SmallSampleWarning,
 }
-_OF_ROWS = ("missing_answers", *_WARN_OF)
 
 
-@dataclass(frozen=True, eq=False)
-class SemFit:
-    """A fitted structural equation model.
+@dataclass(frozen=True, eq=False, slots=True)
+class _Piece:
+    """A block of the model and its data."""
 
-    Attributes
-    ----------
-    model : Model
-    observed : Moments
-        Moments of the observed variables, in the model's order.
-    solution : Solution
-        Free parameters in the user's units, and how they were found.
-    vcov : (q, q) array
-        Their sampling covariances, from the inverse expected information, or as the estimator has it.
-    baseline : Baseline
-        Chi-square and degrees of freedom of the independence model.
-    options : Options
-    provenance : Provenance
-    problem : Problem
-        Model and moments as they were fitted, in balanced units.
-    point : Point
-        Discrepancy and implied moments at the solution, in balanced units.
-    found : tuple of Note
-        Improper values, dropped rows and missing answers, which are warned of as well.
-    answers : Answers or None
-        Patterns and log-likelihoods under ``missing="fiml"``, where ``observed`` holds the saturated moments.
-    correction : Correction or None
-        Scaling of the test; None where the test is not scaled.
-    weight : Weight or None
-        Weights of GLS, ULS and WLS.
-    """
-
+    label: str
     model: Model
-    observed: Moments
-    solution: Solution
-    vcov: FloatArray
-    baseline: Baseline
-    options: Options
-    provenance: Provenance
-    problem: Problem = field(repr=False)
-    point: Point = field(repr=False)
-    found: tuple[Note, ...] = field(repr=False)
-    kind: str = "sem"
-    answers: Answers | None = field(default=None, repr=False)
-    correction: Correction | None = field(default=None, repr=False)
-    weight: Weight | None = field(default=None, repr=False)
-
-    @cached_property
-    def values(self) -> FloatArray:
-        """Values of all rows of the table, in the user's units."""
-        return frozen_array(self.problem.row_values(self.solution.theta))
-
-    @cached_property
-    def std_all(self) -> FloatArray:
-        """Completely standardised values of all rows of the table."""
-        balanced = self.values * self.problem.multiplier
-        return frozen_array(standardised_values(self.problem.place, balanced, self.point.at))
-
-    @cached_property
-    def complete_test(self) -> CompleteTest | None:
-        """What the test would be on complete data, under ``missing="fiml"``; None else."""
-        if self.answers is None or math.isnan(self.answers.unrestricted_logl):
-            return None
-        df = (diagnose.n_moments(self.problem.place) - self.problem.size, self.baseline.df)
-        x, covariates = self.problem.coordinates(self.solution.theta), covariates_of(self.model)
-        with one_blas_thread():
-            return complete_test(self.problem, self.answers, x, covariates, df)
-
-    @cached_property
-    def _notes(self) -> tuple[Note, ...]:
-        place = self.problem.place
-        improper = [note for note in self.found if note.code not in _OF_ROWS]
-        return (
-            *improper,
-            *diagnose.collinear_latents(place, self.point.at),
-            *diagnose.beyond_one(place, self.std_all),
-            *(note for note in self.found if note.code in _OF_ROWS),
-            *diagnose.small_sample(self.problem.n, self.problem.size),
-        )
-
-    @cached_property
-    def _tidy(self) -> pd.DataFrame:
-        return tidy_table(self)
-
-    def tidy(self) -> pd.DataFrame:
-        """All rows of the parameter table, fixed ones with a missing standard error, then the defined parameters.
-
-        ``kind`` is one of ``loading, regression, variance, covariance, intercept, defined``; ``std_all`` holds the
-        completely standardised value.
-        """
-        return self._tidy.copy()
-
-    def glance(self) -> pd.DataFrame:
-        """One row: size of the model, test, fit measures and information criteria, named as in lavaan."""
-        return glance_row(self)
-
-    def notes(self) -> tuple[Note, ...]:
-        """What a reader must know beside the numbers: improper values, collinear latents, dropped rows, small n."""
-        return self._notes
-
-    def estimates(self) -> Estimates:
-        """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
-        return Estimates(estimates_table(self), self.vcov, self.options.level, self.options.words)
+    data: Data
 
 
 def fit(
     model: Model | str,
-    data: pd.DataFrame | Moments | Patterns,
+    data: Given,
     *,
-    estimator: Estimator = "ML",
+    estimator: Estimator | None = None,
     missing: Missing | Literal["ml"] = "listwise",
     likelihood: Likelihood = "normal",
     engine: Engine = "spc",
     level: float = 0.95,
     cluster: str | None = None,
+    group: str | None = None,
+    group_equal: Sequence[str] = (),
+    group_partial: Sequence[str] = (),
+    ordered: Sequence[str] = (),
+    information: Information | None = None,
 ) -> SemFit:
     r"""Fit a structural equation model by maximum likelihood, or by least squares on its moments.
 
@@ -185,11 +94,18 @@ def fit(
     ----------
     model : Model or str
         A model, or its text in lavaan's syntax.
-    data : DataFrame or Moments or Patterns
+    data : DataFrame or Moments or Patterns; or a list or mapping of them, one a group
         Rows of data; or published moments; or the patterns of rows with missing answers, for ``missing="fiml"``.
-    estimator, missing, likelihood, engine, level, cluster
+    estimator, missing, likelihood, engine, level, cluster, information
         See :class:`Options`. Robust estimators, WLS and clusters need rows of data; all but clusters do as well with
-        ``Moments.from_frame(..., higher=True)``.
+        ``Moments.from_frame(..., higher=True)``. Without an estimator it is ML, or WLSMV where items are ordered.
+    group : str, optional
+        Column that tells the groups apart. Every group gets the rows of the model, and numbers of its own but for
+        what the text, or ``group_equal``, holds equal.
+    group_equal, group_partial : sequence of str
+        As in lavaan: ``("loadings", "intercepts")``, and what is free after all: ``("visual=~x2",)``.
+    ordered : sequence of str
+        Items whose answers are ordered categories.
 
     Returns
     -------
@@ -198,7 +114,8 @@ def fit(
     Raises
     ------
     DataError
-        Columns are absent, not numeric, infinite or constant; rows are too few.
+        Columns are absent, not numeric, infinite or constant; rows are too few, or without a group. In several groups
+        the message names the group.
     NotPositiveDefiniteError
         The variables are linearly dependent.
     SpecError, NotIdentifiedError
@@ -236,11 +153,12 @@ def fit(
     1  sales   ~   mood       0.5      0.061
     5     ab  :=    a*b       0.2      0.041
     """
-    options = Options(estimator, "fiml" if missing == "ml" else missing, likelihood, engine, level, cluster)
-    made = _made(_read(model) if isinstance(model, str) else model, options)
-    with one_blas_thread():
-        way = _fit_answers if options.missing == "fiml" else _fit_moments
-        result = way(made, data, options)
+    ordinal = bool(ordered) or (isinstance(model, Model) and bool(model.ordinal))
+    options = Options(
+        estimator or ("WLSMV" if ordinal else "ML"), "fiml" if missing == "ml" else missing, likelihood, engine, level,
+        cluster, group, _words(group_equal), _words(group_partial), _words(ordered), information,
+    )  # fmt: skip
+    result = _dispatched(model, data, options, ordinal=ordinal)
     for note in result.found:
         if note.code in ("heywood", "latent_covariance", "residual_covariance"):
             warn(f"{note.subject}: {note.text}", ImproperSolutionWarning, stacklevel=2)
@@ -251,55 +169,176 @@ def fit(
     return result
 
 
-def _fit_moments(model: Model, data: pd.DataFrame | Moments | Patterns, options: Options) -> SemFit:
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _dispatched(model: Model | str, data: Given, options: Options, *, ordinal: bool) -> SemFit:
+    """Hand the model to its method: ordered items, levels, or one level of continuous variables."""
+    if ordinal:
+        from spc.sem.ordinal_fit import fit_ordinal
+
+        return fit_ordinal(model, data, options)
+    if options.estimator in ("DWLS", "WLSMV"):
+        raise UnsupportedError(f"estimator={options.estimator!r} is for ordered items: name them, ordered=['item', ...].")
+    if _has_levels(model):
+        from spc.sem.twolevel_model import fit_levels
+
+        return fit_levels(model, data, options)
+    pieces = split(data, options.group)
+    made = _completed(model, pieces, options)
+    with one_blas_thread():
+        way = _fit_answers if options.missing == "fiml" else _fit_moments
+        return way(made, _pieces(made, pieces), options)
+
+
+def _has_levels(model: Model | str) -> bool:
+    if isinstance(model, Model):
+        return len(model.levels) > 1
+    return "level" in model and any(_is_level(line) for line in model.splitlines())
+
+
+def _is_level(line: str) -> bool:
+    word, colon, _ = line.partition(":")
+    return bool(colon) and word.strip() == "level"
+
+
+def _pieces(model: Model, groups: Sequence[Group]) -> tuple[_Piece, ...]:
+    """Blocks with their data, in the order of the model's groups."""
+    if len(groups) == 1:
+        return (_Piece("", model, groups[0].data),)
+    from spc.spec.table import blocks
+
+    data = {group.label: group.data for group in groups}
+    labels = [model.groups[block.group - 1] for block in blocks(model)]
+    return tuple(_Piece(label, block.model, data[label]) for label, block in zip(labels, blocks(model), strict=True))
+
+
+def _completed(model: Model | str, groups: Sequence[Group], options: Options) -> Model:
+    """The model as data and method need it.
+
+    Several groups need their labels; groups, missing answers and clusters need intercepts; least squares need random
+    covariates.
+    """
+    wanted: dict[str, Any] = {}
+    made = None if isinstance(model, str) else model
+    labels = tuple(group.label for group in groups)
+    if len(groups) > 1 and (made is None or set(made.groups) != set(labels)):
+        _check_groups(made, labels)
+        wanted["groups"] = labels
+        wanted |= {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}
+        if all(isinstance(group.data, pd.DataFrame) or group.data.mean is not None for group in groups):
+            wanted["meanstructure"] = True
+    elif options.group_equal or options.group_partial:
+        raise UsageError("group_equal and group_partial need groups: name their column, group=..., or give a list of data.")
+    elif len(groups) == 1 and made is not None and len(made.groups) > 1:
+        raise UsageError(f"The model has the groups {', '.join(made.groups)}; name their column: group=....")
+    if made is None:
+        made = _read(str(model)) if not wanted else _read_again(str(model), _sorted(wanted))
+        wanted = {}
+    if (options.missing == "fiml" or options.cluster is not None) and not made.meanstructure:
+        wanted["meanstructure"] = True
+    if options.estimator in WEIGHTED and made.exogenous:
+        wanted["fixed_x"] = False
+    if not wanted:
+        return made
+    if not made.text:
+        said = ", ".join(f"{name}={value}" for name, value in wanted.items())
+        raise UnsupportedError(f"These options need a model read with {said}: build it so.")
+    return _read_again(made.text, _sorted({**made.options, **wanted}))
+
+
+def _check_groups(model: Model | None, labels: tuple[str, ...]) -> None:
+    if model is not None and len(model.groups) > 1:
+        raise DataError.of(
+            "data", None, "groups", f"the groups {', '.join(labels)}", f"those of the model, {', '.join(model.groups)}",
+            "Read the model without groups=, and fit() takes them from the data.",
+        )  # fmt: skip
+
+
+def _sorted(wanted: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(wanted.items()))
+
+
+def _fit_moments(model: Model, pieces: Sequence[_Piece], options: Options) -> SemFit:
     """Complete data: from moments to a fitted model, and from rows to robust errors."""
     weighted = options.estimator in WEIGHTED
-    moments, given = _moments(data, model, higher=options.estimator in ("ULS", "WLS"))
-    problem = prepare(model, moments, "wishart" if weighted else options.likelihood)
-    diagnose.check_count(problem)
+    found = [_of_piece(piece, options) for piece in pieces]
+    moments, given = [one for one, _ in found], sum(count for _, count in found)
+    system = _joined(model, pieces, moments, "wishart" if weighted else options.likelihood)
+    diagnose.check_count(system)
     if weighted:
-        return _weighted(model, moments, problem, options, given)
+        return _weighted(model, pieces, moments, system, options, given)
     plain = options.estimator == "ML" and options.cluster is None
-    known = None if plain else _known(data, model, problem, options)
-    result = _finish(model, moments, problem, options, _solve(problem, model, moments, options), given)
+    known = None if plain else _known(pieces, system, options)
+    result = _finish(model, pieces, moments, system, options, _solve(system, model, moments, options), given)
     return result if known is None else _robust(result, *known)
 
 
+def _of_piece(piece: _Piece, options: Options) -> tuple[Moments, int]:
+    with in_group(piece.label):
+        return _moments(piece.data, piece.model, higher=options.estimator in ("ULS", "WLS"))
+
+
+def _joined(model: Model, pieces: Sequence[_Piece], moments: Sequence[Moments], likelihood: str) -> System:
+    return join(model, [piece.model for piece in pieces], moments, likelihood, [piece.label for piece in pieces])
+
+
 def _known(
-    data: pd.DataFrame | Moments | Patterns, model: Model, problem: Problem, options: Options
-) -> tuple[Evidence, tuple[Note, ...]]:
+    pieces: Sequence[_Piece], system: System, options: Options
+) -> tuple[list[Evidence], tuple[Note, ...]]:
     """Variation of the rows, with a note where clusters are few."""
-    assert not isinstance(data, Patterns)
-    values, numbers = complete_rows(data, model.observed, options.cluster)
-    known = evidence(problem, values, numbers)
-    return known, () if options.cluster is None or numbers is None else few_clusters(options.cluster, numbers)
+    known, clusters = [], 0
+    for piece, problem in zip(pieces, problems_of(system), strict=True):
+        assert not isinstance(piece.data, Patterns)
+        with in_group(piece.label):
+            values, numbers = complete_rows(piece.data, piece.model.observed, options.cluster)
+            known.append(evidence(problem, values, numbers))
+        clusters += 0 if numbers is None or not numbers.size else int(numbers.max()) + 1
+    return known, () if options.cluster is None else few_clusters(options.cluster, clusters)
 
 
-def _robust(result: SemFit, known: Evidence, notes: tuple[Note, ...]) -> SemFit:
+def _robust(result: SemFit, known: Sequence[Evidence], notes: tuple[Note, ...]) -> SemFit:
     """The same estimates with the sandwich and the scaled test of MLM, MLR or clusters."""
-    options, problem = result.options, result.problem
+    options, system = result.options, result.system
     kind, by_h1 = sandwich_kind(options.estimator, options.cluster)
-    covariates = covariates_of(result.model)
-    spread, correction = sandwich(problem, result.point, known, covariates, kind, test_by_h1=by_h1)
-    vcov = frozen_array(problem.spread(spread))
-    return replace(result, vcov=vcov, correction=correction, found=(*result.found, *notes))
+    covariates = [covariates_of(part.model) for part in result.parts]
+    spread, correction = sandwich(system, state_of(result), known, covariates, kind, test_by_h1=by_h1)
+    return replace(
+        result, vcov=frozen_array(system.spread(spread)), correction=correction, found=(*result.found, *notes)
+    )
 
 
-def _weighted(model: Model, moments: Moments, problem: Problem, options: Options, given: int) -> SemFit:
+def _weighted(
+    model: Model, pieces: Sequence[_Piece], moments: Sequence[Moments], system: System, options: Options, given: int
+) -> SemFit:
     """Fit by least squares on the moments."""
-    weight = _weight(problem, moments, options)
-    end = weighted_solve(problem, weight)
+    weights = _weights(system, moments, options)
+    end = weighted_solve(system, weights)
     if not end.converged:
-        raise _not_converged(problem, end)
-    result = _finish(model, moments, problem, options, (end, "converged"), given)
-    blocks = independent_blocks(problem, covariates_of(model))
-    base = Baseline(problem.divisor * baseline_discrepancy(problem, weight, blocks), result.baseline.df)
-    result = replace(result, baseline=base, weight=weight)
+        raise _not_converged(system, end)
+    result = _finish(model, pieces, moments, system, options, (end, "converged"), given)
+    problems = problems_of(system)
+    blocks = [independent_blocks(*part) for part in zip(problems, map(covariates_of, _models(pieces)), strict=True)]
+    each = [
+        problem.divisor * baseline_discrepancy(problem, weight, apart)
+        for problem, weight, apart in zip(problems, weights, blocks, strict=True)
+    ]
+    parts = tuple(replace(part, weight=weight) for part, weight in zip(result.parts, weights, strict=True))
+    result = replace(result, baseline=Baseline(sum(each), result.baseline.df), parts=parts)
     if options.estimator != "ULS":
         return result
-    gamma = row_covariances("ULS", problem, moments)
-    spread, correction = unweighted_sandwich(problem, end.point, weight, gamma, blocks)
-    return replace(result, vcov=frozen_array(problem.spread(spread)), correction=correction)
+    gammas = [row_covariances("ULS", *part) for part in zip(problems, moments, strict=True)]
+    spread, correction = unweighted_sandwich(system, end.state, weights, gammas, blocks)
+    return replace(result, vcov=frozen_array(system.spread(spread)), correction=correction)
+
+
+def _models(pieces: Sequence[_Piece]) -> list[Model]:
+    return [piece.model for piece in pieces]
+
+
+def _weights(system: System, moments: Sequence[Moments], options: Options) -> list[Weight]:
+    return [_weight(*part, options) for part in zip(problems_of(system), moments, strict=True)]
 
 
 def _weight(problem: Problem, moments: Moments, options: Options) -> Weight:
@@ -308,99 +347,84 @@ def _weight(problem: Problem, moments: Moments, options: Options) -> Weight:
     return weight_matrix("ULS" if options.estimator == "ULS" else "GLS", problem, None)
 
 
-def _fit_answers(model: Model, data: pd.DataFrame | Moments | Patterns, options: Options) -> SemFit:
+def _fit_answers(model: Model, pieces: Sequence[_Piece], options: Options) -> SemFit:
     """Full-information maximum likelihood: from patterns to a fitted model."""
-    given, patterns = _patterns(data, model)
-    patterns, notes = usable(patterns, model, given)
-    without, doubt = unrestricted(patterns)
-    problem = prepare(model, without.moments, options.likelihood)
-    diagnose.check_count(problem)
-    end = climb(problem, patterns, without, _search(problem).x)
+    answered, notes = [], []
+    for piece in pieces:
+        with in_group(piece.label):
+            given, patterns = _patterns(piece.data, piece.model)
+            patterns, said = usable(patterns, piece.model, given)
+            without, doubt = unrestricted(patterns)
+        answered.append(Answered(patterns, without))
+        notes += diagnose.of_group((*said, *doubt), piece.label)
+    moments = [one.without.moments for one in answered]
+    system = _joined(model, pieces, moments, options.likelihood)
+    diagnose.check_count(system)
+    end = climb(system, answered, _search(system).x)
     if not end.converged:
-        nearby = diagnose.unidentified_nearby(problem, end.x)
+        nearby = diagnose.unidentified_nearby(system, end.x)
         if nearby is not None:
-            raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
-        raise _not_converged(problem, end)
-    result = _finish(model, without.moments, problem, options, (end, "converged"), without.moments.n)
+            raise diagnose.not_identified(diagnose.null_parameters(system, nearby))
+        raise _not_converged(system, end)
+    result = _finish(model, pieces, moments, system, options, (end, "converged"), sum(one.n for one in moments))
+    parts = zip(result.parts, answered, strict=True)
     result = replace(
         result,
-        baseline=Baseline(independence_chisq(patterns, without, covariates_of(model)), baseline(problem, model).df),
-        found=(*result.found, *notes, *doubt),
-        answers=_answers(problem, patterns, without, end),
+        baseline=Baseline(_independence(pieces, answered), result.baseline.df),
+        found=(*result.found, *notes),
+        parts=tuple(replace(part, answers=_answers(part.problem, one, end)) for part, one in parts),
     )
     plain = options.estimator == "ML" and options.cluster is None
-    return result if plain else _robust_answers(result, data, end)
+    return result if plain else _robust_answers(result, pieces, end)
 
 
-def _answers(problem: Problem, patterns: Patterns, without: Saturated, end: Search) -> Answers:
+def _independence(pieces: Sequence[_Piece], answered: Sequence[Answered]) -> float:
+    return sum(
+        independence_chisq(one.patterns, one.without, covariates_of(piece.model))
+        for piece, one in zip(pieces, answered, strict=True)
+    )
+
+
+def _answers(problem: Problem, answered: Answered, end: Search) -> Answers:
     p = problem.place.n_observed
+    patterns = answered.patterns
     spot = evaluate(problem, lay_out(patterns, problem.scale[:p]), end.x)
     assert spot is not None
     reached = logl(patterns, spot.found.value, problem.scale[:p])
-    return Answers(patterns, reached, without.logl, covariate_logl(patterns, problem.place.exogenous))
+    return Answers(patterns, reached, answered.without.logl, covariate_logl(patterns, problem.place.exogenous))
 
 
-def _robust_answers(result: SemFit, data: pd.DataFrame | Moments | Patterns, end: Search) -> SemFit:
+def _robust_answers(result: SemFit, pieces: Sequence[_Piece], end: Search) -> SemFit:
     """The same estimates with the sandwich and the scaled test of MLR or clusters."""
-    if result.answers is None or not isinstance(data, pd.DataFrame):
-        raise UnsupportedError("Robust errors need the rows themselves: give a pandas DataFrame.")
-    problem, options, patterns = result.problem, result.options, result.answers.patterns
-    values, numbers = single_rows(data, result.model, options.cluster)
-    rows = rows_apart(patterns.names, values)
-    df = (diagnose.n_moments(problem.place) - problem.size, result.baseline.df)
+    options, system = result.options, result.system
+    blocks, parts, clusters = [], [], 0
+    for part, piece in zip(result.parts, pieces, strict=True):
+        if part.answers is None or not isinstance(piece.data, pd.DataFrame):
+            raise UnsupportedError("Robust errors need the rows themselves: give a pandas DataFrame.")
+        with in_group(piece.label):
+            values, numbers = single_rows(piece.data, piece.model, options.cluster)
+        clusters += 0 if numbers is None else int(numbers.max()) + 1
+        rows = rows_apart(part.answers.patterns.names, values)
+        blocks.append(Rowwise(part.answers.patterns, rows, covariates_of(piece.model), numbers))
+        parts.append(replace(part, answers=replace(part.answers, rows=rows, cluster=numbers)))
     by_h1 = sandwich_kind(options.estimator, options.cluster)[1]
-    spread, correction = sandwich_of_rows(
-        problem, patterns, end, rows, covariates_of(result.model), df, numbers, test_by_h1=by_h1
-    )
-    notes = () if options.cluster is None or numbers is None else few_clusters(options.cluster, numbers)
+    df = (result.df, result.baseline.df)
+    spread, correction = sandwich_of_rows(system, end, blocks, df, test_by_h1=by_h1)
+    notes = () if options.cluster is None else few_clusters(options.cluster, clusters)
+    known = not any(part.answers is None or np.isnan(part.answers.unrestricted_logl) for part in parts)
     return replace(
         result,
-        vcov=frozen_array(problem.spread(spread)),
-        correction=None if math.isnan(result.answers.unrestricted_logl) else correction,
-        answers=replace(result.answers, rows=rows, cluster=numbers),
+        vcov=frozen_array(system.spread(spread)),
+        correction=correction if known else None,
+        parts=tuple(parts),
         found=(*result.found, *notes),
     )
 
 
-def _refit_answers(fitted: SemFit, patterns: Moments | Patterns) -> Solution:
-    if fitted.answers is None or not isinstance(patterns, Patterns):
-        raise UnsupportedError("A fit under missing='fiml' is refitted to Patterns, any other fit to Moments.")
-    if patterns.names != fitted.model.observed:
-        patterns = patterns.restrict(fitted.model.observed)
-    patterns = patterns.answering(fitted.model.exogenous)
-    without, _ = unrestricted(patterns)
-    problem = with_moments(fitted.problem, without.moments)
-    end = climb(problem, patterns, without, problem.coordinates(fitted.solution.theta), errors=False)
-    if not end.converged:
-        end = climb(problem, patterns, without, _search(problem).x, errors=False)
-    if not end.converged:
-        raise _not_converged(problem, end)
-    return _solution(problem, end)
-
-
-def _refit_weighted(fitted: SemFit, problem: Problem, moments: Moments) -> Solution:
-    weight = _weight(problem, moments, fitted.options)
-    end = weighted_search(problem, problem.coordinates(fitted.solution.theta), weight)
-    if end is None or not end.converged:
-        end = weighted_solve(problem, weight)
-    if not end.converged:
-        raise _not_converged(problem, end)
-    return _solution(problem, end)
-
-
-def _made(model: Model, options: Options) -> Model:
-    """The model as the method needs it: intercepts with missing answers or clusters, random covariates with weights."""
-    wanted: dict[str, bool] = {}
-    if (options.missing == "fiml" or options.cluster is not None) and not model.meanstructure:
-        wanted["meanstructure"] = True
-    if options.estimator in WEIGHTED and model.exogenous:
-        wanted["fixed_x"] = False
-    if not wanted:
-        return model
-    if not model.text:
-        said = ", ".join(f"{name}={value}" for name, value in wanted.items())
-        raise UnsupportedError(f"These options need a model read with {said}: build it so.")
-    return _read_again(model.text, tuple(sorted({**model.options, **wanted}.items())))
+@lru_cache(maxsize=64)
+def _read(text: str) -> Model:
+    """Read a text once: the same text is the same model, and models do not change."""
+    return read_model(text)
 
 
 @lru_cache(maxsize=64)
@@ -408,7 +432,7 @@ def _read_again(text: str, options: tuple[tuple[str, Any], ...]) -> Model:
     return read_model(text, **dict(options))
 
 
-def _patterns(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[int, Patterns]:
+def _patterns(data: Data, model: Model) -> tuple[int, Patterns]:
     """Number of rows given, and the patterns of the model's variables in its order."""
     names = model.observed
     if isinstance(data, Patterns):
@@ -421,7 +445,7 @@ def _patterns(data: pd.DataFrame | Moments | Patterns, model: Model) -> tuple[in
     return len(data), Patterns.from_frame(data, names)
 
 
-def refit(fitted: SemFit, moments: Moments | Patterns) -> Solution:
+def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequence[Patterns]) -> Solution:
     """Fit the same model to other moments of the same variables, starting from the given fit.
 
     Nothing but the estimates is computed: made for bootstraps, inside one ``one_blas_thread()``.
@@ -429,7 +453,7 @@ def refit(fitted: SemFit, moments: Moments | Patterns) -> Solution:
     Parameters
     ----------
     fitted : SemFit
-    moments : Moments or Patterns
+    moments : Moments or Patterns, or a sequence of them in the order of ``fitted.parts``
         Of at least the observed variables of the model; patterns for a fit under ``missing="fiml"``.
 
     Returns
@@ -440,34 +464,64 @@ def refit(fitted: SemFit, moments: Moments | Patterns) -> Solution:
     ------
     UnsupportedError
         Moments where the fit is of patterns, or the other way round.
+    UsageError
+        Not one for each group.
     NonConvergenceError
         The search stopped early.
     NotPositiveDefiniteError
         The moments have no inverse.
     """
-    names = fitted.model.observed
-    if isinstance(moments, Patterns) or fitted.answers is not None:
-        return _refit_answers(fitted, moments)
-    if moments.names != names:
-        moments = moments.restrict(names)
-    problem = with_moments(fitted.problem, moments)
-    if fitted.weight is not None:
-        return _refit_weighted(fitted, problem, moments)
-    end = search(problem, problem.coordinates(fitted.solution.theta))
+    given = (moments,) if isinstance(moments, Moments | Patterns) else tuple(moments)
+    if len(given) != len(fitted.parts):
+        raise UsageError(f"{len(given)} sets of moments for {len(fitted.parts)} groups; give one a group.")
+    if fitted.parts[0].answers is not None or any(isinstance(one, Patterns) for one in given):
+        return _refit_answers(fitted, given)
+    complete = [_restricted(one, part) for one, part in zip(given, fitted.parts, strict=True)]
+    system = joint_with_moments(fitted.system, complete)
+    if fitted.parts[0].weight is not None:
+        return _refit_weighted(fitted, system, complete)
+    end = search(system, system.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
-        end = _search(problem)
+        end = _search(system)
     if not end.converged:
-        raise _not_converged(problem, end)
-    return _solution(problem, end)
+        raise _not_converged(system, end)
+    return _solution(system, end)
 
 
-@lru_cache(maxsize=64)
-def _read(text: str) -> Model:
-    """Read a text once: the same text is the same model, and models do not change."""
-    return read_model(text)
+def _restricted(moments: Moments | Patterns, part: Part) -> Moments:
+    assert isinstance(moments, Moments)
+    names = part.model.observed
+    return moments if moments.names == names else moments.restrict(names)
 
 
-def _moments(data: pd.DataFrame | Moments | Patterns, model: Model, *, higher: bool = False) -> tuple[Moments, int]:
+def _refit_answers(fitted: SemFit, given: Sequence[Moments | Patterns]) -> Solution:
+    answered = []
+    for one, part in zip(given, fitted.parts, strict=True):
+        if part.answers is None or not isinstance(one, Patterns):
+            raise UnsupportedError("A fit under missing='fiml' is refitted to Patterns, any other fit to Moments.")
+        names = part.model.observed
+        patterns = (one if one.names == names else one.restrict(names)).answering(part.model.exogenous)
+        answered.append(Answered(patterns, unrestricted(patterns)[0]))
+    system = joint_with_moments(fitted.system, [one.without.moments for one in answered])
+    end = climb(system, answered, system.coordinates(fitted.solution.theta), errors=False)
+    if not end.converged:
+        end = climb(system, answered, _search(system).x, errors=False)
+    if not end.converged:
+        raise _not_converged(system, end)
+    return _solution(system, end)
+
+
+def _refit_weighted(fitted: SemFit, system: System, moments: Sequence[Moments]) -> Solution:
+    weights = _weights(system, moments, fitted.options)
+    end = weighted_search(system, system.coordinates(fitted.solution.theta), weights)
+    if end is None or not end.converged:
+        end = weighted_solve(system, weights)
+    if not end.converged:
+        raise _not_converged(system, end)
+    return _solution(system, end)
+
+
+def _moments(data: Data, model: Model, *, higher: bool = False) -> tuple[Moments, int]:
     """Moments of the model's variables in its order, and the number of rows given."""
     names = model.observed
     if isinstance(data, Moments):
@@ -480,29 +534,31 @@ def _moments(data: pd.DataFrame | Moments | Patterns, model: Model, *, higher: b
     return Moments.from_frame(data, names, higher=higher), len(data)
 
 
-def _solve(problem: Problem, model: Model, moments: Moments, options: Options) -> tuple[Search, str]:
+def _solve(system: System, model: Model, moments: Sequence[Moments], options: Options) -> tuple[Search, str]:
     if options.engine == "semopy":
         from spc.sem.semopy_engine import solve
 
-        theta = solve(model, moments, options.likelihood)
-        return _evaluate(problem, theta), "semopy"
-    end = _search(problem)
+        if len(moments) > 1:
+            raise UnsupportedError("engine='semopy' fits groups one by one, without what they share; use engine='spc'.")
+        theta = solve(model, moments[0], options.likelihood)
+        return _evaluate(system, theta), "semopy"
+    end = _search(system)
     if not end.converged:
-        nearby = diagnose.unidentified_nearby(problem, end.x)
+        nearby = diagnose.unidentified_nearby(system, end.x)
         if nearby is not None:
-            raise diagnose.not_identified(diagnose.null_parameters(problem, nearby))
-        raise _not_converged(problem, end)
+            raise diagnose.not_identified(diagnose.null_parameters(system, nearby))
+        raise _not_converged(system, end)
     return end, "converged"
 
 
-def _search(problem: Problem) -> Search:
+def _search(system: System) -> Search:
     """Search from one set of start values after another, then along the valley; the first end, else the best."""
     best: Search | None = None
     for minimise, way in (*((search, way) for way in WAYS), (along_valley, WAYS[1]), (along_valley, WAYS[2])):
-        end = minimise(problem, start_values(problem, way))
+        end = minimise(system, start_values(system, way))
         if end is not None and end.converged:
             return end
-        if end is not None and (best is None or end.point.value < best.point.value):
+        if end is not None and (best is None or end.value < best.value):
             best = end
     if best is None:
         raise NotPositiveDefiniteError(
@@ -512,8 +568,8 @@ def _search(problem: Problem) -> Search:
     return best
 
 
-def _not_converged(problem: Problem, end: Search) -> NonConvergenceError:
-    partial = _solution(problem, end, "not converged")
+def _not_converged(system: System, end: Search) -> NonConvergenceError:
+    partial = _solution(system, end, "not converged")
     return NonConvergenceError(
         f"The search stopped after {end.iterations} steps before the gradient was zero (scaled gradient "
         f"{partial.gradient_norm:.1e}). Usually the model does not fit these data anywhere near: look for a latent "
@@ -522,36 +578,54 @@ def _not_converged(problem: Problem, end: Search) -> NonConvergenceError:
     )
 
 
-def _evaluate(problem: Problem, theta: FloatArray) -> Search:
+def _evaluate(system: System, theta: FloatArray) -> Search:
     """The state at estimates that came from elsewhere."""
-    x = problem.coordinates(theta)
-    point = discrepancy(problem.place, problem.values(x), problem.sample)
-    if point is None:
+    x = system.coordinates(theta)
+    state = look(system, x)
+    if state is None:
         raise NotPositiveDefiniteError("The covariance matrix implied by the estimates is not positive definite.")
-    score, information = derivatives(problem, point)
+    score, information = derivatives(system, state)
     decrement = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
-    return Search(x, point, information, max(decrement, 0.0), 0, True)
+    return Search(x, state, information, max(decrement, 0.0), 0, True)
 
 
-def _solution(problem: Problem, end: Search, status: str = "converged") -> Solution:
+def _solution(system: System, end: Search, status: str = "converged") -> Solution:
     message = {
         "converged": f"converged after {end.iterations} steps",
         "not converged": f"stopped after {end.iterations} steps",
     }.get(status, f"estimates by {status}, evaluated here")
-    return Solution(problem.theta(end.x), end.point.value, end.decrement**0.5, end.iterations, status, message)
+    return Solution(system.theta(end.x), end.value, end.decrement**0.5, end.iterations, status, message)
 
 
 def _finish(
-    model: Model, moments: Moments, problem: Problem, options: Options, found: tuple[Search, str], given: int
+    model: Model,
+    pieces: Sequence[_Piece],
+    moments: Sequence[Moments],
+    system: System,
+    options: Options,
+    found: tuple[Search, str],
+    given: int,
 ) -> SemFit:
     end, status = found
-    solution = _solution(problem, end, status)
-    vcov = problem.spread(diagnose.inverse_information(problem, end, solution) / problem.divisor)
-    place, values = problem.place, problem.values(end.x)
-    notes = (*diagnose.improper(place, values, end.point.at), *diagnose.dropped_rows(given, moments.n))
-    parts = [moments.cov] if moments.mean is None else [moments.cov, moments.mean]
-    provenance = Provenance.record(asdict(options), fingerprint(*parts))
+    solution, problems = _solution(system, end, status), problems_of(system)
+    if options.information == "observed" and options.missing == "listwise":
+        end = replace(end, information=observed_information(system, end.state))
+    vcov = system.spread(diagnose.inverse_information(system, end, solution) / system.divisor)
+    parts = tuple(
+        Part(piece.model, one, problem, point, piece.label)
+        for piece, one, problem, point in zip(pieces, moments, problems, end.state.points, strict=True)
+    )
+    arrays = [array for one in moments for array in (one.cov, one.mean) if array is not None]
+    provenance = Provenance.record(asdict(options), fingerprint(*arrays))
     return SemFit(
-        model, moments, solution, frozen_array(vcov), baseline(problem, model), options, provenance,
-        problem, end.point, notes,
+        model, parts, solution, frozen_array(vcov), baseline(problems, _models(pieces)), options, provenance, system,
+        (*_improper(parts, end), *diagnose.dropped_rows(given, sum(one.n for one in moments))),
     )  # fmt: skip
+
+
+def _improper(parts: Sequence[Part], end: Search) -> list[Note]:
+    notes: list[Note] = []
+    for part in parts:
+        found = diagnose.improper(part.problem.place, part.problem.values(end.x), part.point.at)
+        notes += diagnose.of_group(found, part.group)
+    return notes
