@@ -5,12 +5,13 @@ from __future__ import annotations
 from spc.spec.complete import model
 from spc.spec.expressions import Expression, parse_expression
 from spc.spec.presets import CHAIN_CONSTRUCTS, CHAIN_LINKS, chain_preset
-from spc.spec.table import Constraint, Defined, GivenBy, Model, Parameter, ParameterTable
+from spc.spec.table import Block, Constraint, Defined, GivenBy, Model, Parameter, ParameterTable, blocks
 from spc.spec.write import write_model
 
 __all__ = [
     "CHAIN_CONSTRUCTS",
     "CHAIN_LINKS",
+    "Block",
     "Constraint",
     "Defined",
     "Expression",
@@ -18,6 +19,7 @@ __all__ = [
     "Model",
     "Parameter",
     "ParameterTable",
+    "blocks",
     "chain_preset",
     "model",
     "parse_expression",

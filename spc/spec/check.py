@@ -38,29 +38,45 @@ def check_entries(syntax: Syntax) -> None:
     Raises
     ------
     SpecError
-        A variable that explains itself, one path given twice, a label that is a variable's name, no variables at all.
+        A variable that explains itself, one path given twice, a label that is a variable's name, no variables at all,
+        a variable that is measured in one block and observed in another.
     """
     entries, text = syntax.entries, syntax.text
     if not entries:
         place = Token("end", "", 1, 1)
         raise spec_error("found no variables; expected lines such as f =~ x1 + x2 + x3 or y ~ x", place, text)
-    variables = {name for entry in entries for name in (entry.lhs, entry.rhs) if name}
-    paths: dict[tuple[str, str], Entry] = {}
+    variables = {name for entry in entries for name in entry.variables}
+    paths: dict[tuple[int, str, str], Entry] = {}
     for entry in entries:
         _refuse_self(entry, text)
         _refuse_second_path(entry, paths, text)
-        if entry.modifiers.label in variables:
-            raise spec_error(
-                f"found '{entry.modifiers.label}' as the label of {entry}, but it is a variable of this model; "
-                "take another label, or, if a product was meant, compute it as a column of the data",
-                entry.token,
-                text,
-            )
+        for said in entry.said:
+            if said.label in variables:
+                raise spec_error(
+                    f"found '{said.label}' as the label of {entry}, but it is a variable of this model; "
+                    "take another label, or, if a product was meant, compute it as a column of the data",
+                    entry.token,
+                    text,
+                )
     latents = {entry.lhs for entry in entries if entry.op == "=~"}
     if variables <= latents:
         raise spec_error(
             "found no observed variables; expected columns of the data as indicators", entries[0].token, text
         )
+    if syntax.heads:
+        _refuse_two_roles(entries, latents, text)
+
+
+def _refuse_two_roles(entries: Sequence[Entry], latents: Collection[str], text: str) -> None:
+    measured = {(entry.block, entry.lhs) for entry in entries if entry.op == "=~"}
+    for entry in entries:
+        for name in entry.variables:
+            if name in latents and (entry.block, name) not in measured:
+                raise spec_error(
+                    f"found '{name}', which another block measures (=~) but this one does not; measure it here too",
+                    entry.token,
+                    text,
+                )
 
 
 def _refuse_self(entry: Entry, text: str) -> None:
@@ -70,10 +86,11 @@ def _refuse_self(entry: Entry, text: str) -> None:
         raise spec_error(f"found '{entry.lhs}' {verb}; expected another variable{hint}", entry.token, text)
 
 
-def _refuse_second_path(entry: Entry, paths: dict[tuple[str, str], Entry], text: str) -> None:
+def _refuse_second_path(entry: Entry, paths: dict[tuple[int, str, str], Entry], text: str) -> None:
     if entry.op not in {"~", "=~"}:
         return
-    path = (entry.lhs, entry.rhs) if entry.op == "=~" else (entry.rhs, entry.lhs)
+    source, target = (entry.lhs, entry.rhs) if entry.op == "=~" else (entry.rhs, entry.lhs)
+    path = (entry.block, source, target)
     first = paths.setdefault(path, entry)
     if first is not entry:
         raise spec_error(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from spc.spec.roles import Roles, unique
 from spc.spec.table import Parameter
 
-__all__ = ["FREE", "Options", "default_rows", "row_key", "value_or"]
+__all__ = ["FREE", "Options", "default_rows", "released", "row_key", "value_or"]
 
 FREE = -1
 """Stands for "free" until parameters are numbered."""
@@ -18,13 +18,18 @@ FREE = -1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What completes a model text."""
+    """What completes a model text.
+
+    ``thresholds`` are the numbers of thresholds of ordered items, ``equal`` the kinds of parameters equal in groups.
+    """
 
     std_lv: bool
     orthogonal: bool
     meanstructure: bool
     fixed_x: bool
     growth: bool
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+    equal: frozenset[str] = frozenset()
 
 
 def value_or(value: float | None, otherwise: float) -> float:
@@ -42,12 +47,38 @@ def default_rows(given: Sequence[Parameter], roles: Roles, options: Options) -> 
 
 
 def row_key(row: Parameter) -> tuple[str, str, str]:
-    """Identity of a parameter: covariances have no direction."""
+    """Identity of a parameter within its block: covariances have no direction."""
     lhs, rhs = sorted((row.lhs, row.rhs)) if row.op == "~~" else (row.lhs, row.rhs)
     return lhs, row.op, rhs
 
 
+def released(row: Parameter, latents: Collection[str], options: Options) -> Parameter:
+    """A default row of a group after the first, free where equality of other parameters identifies it.
+
+    Latent means go free with equal intercepts or thresholds, latent variances of ``std_lv`` with equal loadings, and
+    scales of ordered items with equal thresholds.
+    """
+    equal = options.equal
+    means = row.op == "~1" and row.lhs in latents and equal & {"intercepts", "thresholds"} and "means" not in equal
+    variances = (
+        options.std_lv
+        and row.op == "~~"
+        and row.lhs == row.rhs in latents
+        and row.fixed == 1.0
+        and "loadings" in equal
+        and "lv_variances" not in equal
+    )
+    scales = row.op == "~*~" and "thresholds" in equal
+    if row.given_by == "default" and not row.free and (means or variances or scales):
+        return replace(row, free=FREE, fixed=math.nan)
+    return row
+
+
 def _all_defaults(roles: Roles, options: Options) -> Iterator[Parameter]:
+    ordered = [name for name in _in_table_order(roles) if name in options.thresholds] if options.thresholds else []
+    for name in ordered:
+        for number in range(1, options.thresholds[name] + 1):
+            yield _default(name, "|", f"t{number}", None)
     yield from _variances(roles, options)
     for one, other in combinations(roles.exogenous_latents, 2):
         yield _default(one, "~~", other, 0.0 if options.orthogonal else None)
@@ -57,6 +88,8 @@ def _all_defaults(roles: Roles, options: Options) -> Iterator[Parameter]:
     for position, one in enumerate(roles.covariates):
         for other in roles.covariates[position:]:
             yield _covariate(one, "~~", other, options)
+    for name in ordered:
+        yield _default(name, "~*~", name, 1.0)
     if options.meanstructure:
         yield from _intercepts(roles, options)
 
@@ -64,7 +97,7 @@ def _all_defaults(roles: Roles, options: Options) -> Iterator[Parameter]:
 def _variances(roles: Roles, options: Options) -> Iterator[Parameter]:
     alone = roles.alone
     for name in _in_table_order(roles):
-        yield _default(name, "~~", name, 0.0 if name in alone else None)
+        yield _default(name, "~~", name, 1.0 if name in options.thresholds else 0.0 if name in alone else None)
     for name in roles.latents:
         value = 0.0 if name in alone else 1.0 if options.std_lv else None
         yield _default(name, "~~", name, value)
@@ -79,7 +112,7 @@ def _in_table_order(roles: Roles) -> tuple[str, ...]:
 def _intercepts(roles: Roles, options: Options) -> Iterator[Parameter]:
     zero = 0.0 if options.growth else None
     for name in _in_table_order(roles):
-        yield _default(name, "~1", "", zero)
+        yield _default(name, "~1", "", 0.0 if name in options.thresholds else zero)
     for name in roles.covariates:
         yield _covariate(name, "~1", "", options, zero)
     for name in roles.latents:

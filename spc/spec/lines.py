@@ -7,23 +7,23 @@ from collections.abc import Iterator, Sequence
 from spc.errors import SpcError, SpecError
 from spc.spec.tokens import Token, spec_error, unsupported
 
-__all__ = ["RELATIONS", "logical_lines", "operator_position"]
+__all__ = ["BLOCKS", "RELATIONS", "logical_lines", "operator_position"]
 
-_FORMULAS = ("=~", "~~", "~")
+BLOCKS = ("group", "level")
+_FORMULAS = ("=~", "~~", "~", "|", "~*~")
 RELATIONS = ("==", "<", ">")
-_EXPECTED = "expected one of =~ (is measured by), ~ (is regressed on), ~~ (covaries with), :=, ==, <, >"
+_EXPECTED = (
+    "expected one of =~ (is measured by), ~ (is regressed on), ~~ (covaries with), | (has thresholds), ~*~ (is scaled "
+    "by), :=, ==, <, >"
+)
 
-# Each of these has its place in the table (`group`, `level`, `ordinal`) but no estimator yet.
 _NOT_YET = {
-    "|": "thresholds (x | t1) and ordered items are not supported yet; leave the line out",
-    "~*~": "scaling factors of ordered items (~*~) are not supported yet; leave the line out",
     "<~": "composites (<~) are not supported yet; score the composite as a column and use that",
-    "%": "multilevel blocks (%) are not supported yet; fit one level at a time",
+    "%": "group weights (%) are not supported; leave the line out",
 }
-_BLOCKS = {
-    "level": "two-level models (level: blocks) are not supported yet; fit one level at a time",
-    "group": "multi-group models (group: blocks) are not supported yet; fit each group on its own",
-    "block": "models in blocks (block:) are not supported yet; fit one block at a time",
+_OTHER_BLOCKS = {
+    "block": "unnamed blocks (block:) are not supported; say group: or level:",
+    "class": "latent classes (class:) are not supported; say group: for groups that are observed",
 }
 _SLIPS = {
     "=": "found '=', which is no operator; write =~ for a measurement, ~ for a regression, == for a constraint "
@@ -81,6 +81,8 @@ def operator_position(line: list[Token], text: str) -> int:
             continue
         depth += (token.text == "(") - (token.text == ")")
         if token.text == ":":
+            if position == 1 and line[0].text.lower() in BLOCKS:
+                return position
             raise _colon(line, position, text)
         if token.text in _NOT_YET:
             raise unsupported(_NOT_YET[token.text], token)
@@ -101,8 +103,8 @@ def operator_position(line: list[Token], text: str) -> int:
 
 
 def _colon(line: list[Token], position: int, text: str) -> SpcError:
-    if position == 1 and line[0].text.lower() in _BLOCKS:
-        return unsupported(_BLOCKS[line[0].text.lower()], line[0])
+    if position == 1 and line[0].text.lower() in _OTHER_BLOCKS:
+        return unsupported(_OTHER_BLOCKS[line[0].text.lower()], line[0])
     if 0 < position < len(line) - 1 and line[position - 1].kind == line[position + 1].kind == "name":
         return unsupported(
             f"interaction terms ({line[position - 1].text}:{line[position + 1].text}) are not supported; "

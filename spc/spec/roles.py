@@ -44,9 +44,9 @@ def find_roles(entries: Sequence[Entry]) -> Roles:
     indicators = unique(entry.rhs for entry in entries if entry.op == "=~")
     outcomes = unique(entry.lhs for entry in entries if entry.op == "~")
     predictors = unique(entry.rhs for entry in entries if entry.op == "~")
-    mentioned = {name for entry in entries if entry.op in {"~~", "~1"} for name in (entry.lhs, entry.rhs)}
+    mentioned = {name for entry in entries if entry.op in {"~~", "~1"} for name in entry.variables}
     within = {*latents, *indicators, *outcomes, *mentioned}
-    everyone = unique(name for entry in entries for name in (entry.lhs, entry.rhs) if name)
+    everyone = unique(name for entry in entries for name in entry.variables)
     return Roles(
         latents=latents,
         observed=tuple(name for name in everyone if name not in latents),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from spc.linalg import FloatArray
 from spc.spec.tokens import is_name
 
-__all__ = ["Binary", "Call", "Expression", "Name", "Negative", "Number"]
+__all__ = ["Binary", "Call", "Expression", "Name", "Negative", "Number", "substitute"]
 
 _FUNCTIONS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
     "exp": np.exp,
@@ -209,6 +209,23 @@ class Call(Expression):
 
     def __str__(self) -> str:
         return f"{self.function}({self.inner})"
+
+
+def substitute(expression: Expression, known: Mapping[str, Expression]) -> Expression:
+    """The expression with other expressions in place of some of its labels.
+
+    Examples
+    --------
+    >>> str(substitute(Binary("*", Name("a"), Name("b")), {"b": Binary("+", Name("c"), Number(1))}))
+    'a*(c + 1)'
+    """
+    if isinstance(expression, Name):
+        return known.get(expression.name, expression)
+    if isinstance(expression, Binary):
+        return Binary(expression.op, substitute(expression.left, known), substitute(expression.right, known))
+    if isinstance(expression, Call):
+        return Call(expression.function, substitute(expression.inner, known))
+    return Negative(substitute(expression.inner, known)) if isinstance(expression, Negative) else expression
 
 
 def _is(expression: Expression, value: float) -> bool:

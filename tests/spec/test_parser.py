@@ -183,9 +183,13 @@ def test_options_are_recorded():
     assert dict(model("y ~ x + 1").options) == {
         "std_lv": False,
         "orthogonal": False,
-        "meanstructure": True,
+        "meanstructure": None,
         "fixed_x": True,
         "growth": False,
+        "groups": (),
+        "group_equal": (),
+        "group_partial": (),
+        "ordered": (),
     }
 
 
