@@ -171,7 +171,7 @@ class TwoSidedFit:
             return
         labels = {name: np.asarray(self.core.values[i]) for name, i in label_rows(model).items()}
         values = defined_values(model.defined, labels)
-        slopes = defined_slopes(model.defined, labels, label_slopes(model, place))
+        slopes = defined_slopes(model.defined, labels, label_slopes(model))
         for item in model.defined:
             spread = float(slopes[item.name] @ self.core.vcov @ slopes[item.name])
             yield {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
@@ -10,14 +11,13 @@ from scipy.linalg.lapack import dpotrf, dpotri
 from spc.errors import NotIdentifiedError, SingularInformationError
 from spc.linalg import FloatArray
 from spc.results import Note
-from spc.sem.ml import discrepancy
+from spc.sem.joint import System, look, problems_of
 from spc.sem.optimise import Search, Solution, derivatives
-from spc.sem.problem import Problem
 from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
     "check_count", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
-    "null_parameters", "small_sample", "unidentified_nearby",
+    "null_parameters", "of_group", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -41,14 +41,16 @@ def n_moments(place: Structure) -> int:
     return count(place.n_observed) - count(place.exogenous.size)
 
 
-def check_count(problem: Problem) -> None:
+def check_count(system: System) -> None:
     """Raise ``NotIdentifiedError`` when there are more free parameters than moments."""
-    moments = n_moments(problem.place)
-    if problem.size > moments:
+    problems = problems_of(system)
+    moments = sum(n_moments(problem.place) for problem in problems)
+    if system.size > moments:
+        groups = f" in {len(problems)} groups" if len(problems) > 1 else ""
         raise NotIdentifiedError(
-            f"The model has {problem.size} free parameters, but {problem.place.n_observed} variables give only "
-            f"{moments} moments to estimate them from. Fix or equate at least {problem.size - moments} of them.",
-            problem.place.names,
+            f"The model has {system.size} free parameters, but {problems[0].place.n_observed} variables{groups} give "
+            f"only {moments} moments to estimate them from. Fix or equate at least {system.size - moments} of them.",
+            problems[0].place.names,
         )
 
 
@@ -72,32 +74,32 @@ def _inverse(information: FloatArray) -> FloatArray | None:
     return np.asarray(inverse / np.outer(root, root))
 
 
-def null_parameters(problem: Problem, information: FloatArray) -> tuple[str, ...]:
+def null_parameters(system: System, information: FloatArray) -> tuple[str, ...]:
     """Names of the free parameters with weight in the directions that carry no information."""
     scaled, root = _scaled(information)
     values, vectors = np.linalg.eigh(scaled)
     null = vectors[:, values < max(1e-8, 2.0 * float(values[0]))] / root[:, None]
-    rows = np.abs(problem.map @ null)
+    problems = problems_of(system)
+    rows = np.abs(np.concatenate([problem.map @ null for problem in problems]))
+    free = np.concatenate([problem.place.free[problem.active] for problem in problems])
     rows = (rows / np.maximum(rows.max(axis=0), 1e-300)).max(axis=1)
-    numbers = sorted(
-        {int(problem.place.free[i]) for i, weight in zip(problem.active, rows, strict=True) if weight > 0.05}
-    )
-    return tuple(problem.place.names[k] for k in numbers)
+    numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05})
+    return tuple(problems[0].place.names[k] for k in numbers)
 
 
-def unidentified_nearby(problem: Problem, x: FloatArray) -> FloatArray | None:
+def unidentified_nearby(system: System, x: FloatArray) -> FloatArray | None:
     """Information at a random point near ``x`` if it is singular there too, else None."""
     rng = np.random.default_rng(0)
     for spread in (0.1, 0.03, 0.01):
         near = x * (1.0 + spread * rng.standard_normal(x.size)) + spread * 0.1 * rng.standard_normal(x.size)
-        point = discrepancy(problem.place, problem.values(near), problem.sample)
-        if point is not None:
-            information = derivatives(problem, point)[1]
+        state = look(system, near)
+        if state is not None:
+            information = derivatives(system, state)[1]
             return information if _inverse(information) is None else None
     return None
 
 
-def inverse_information(problem: Problem, end: Search, solution: Solution) -> FloatArray:
+def inverse_information(problem: System, end: Search, solution: Solution) -> FloatArray:
     """Inverse of the information at the solution.
 
     Raises
@@ -167,6 +169,15 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
             )
         )
     return tuple(notes)
+
+
+def of_group(notes: Sequence[Note], group: str) -> list[Note]:
+    """The same notes, said of a group."""
+    if not group:
+        return list(notes)
+    return [
+        replace(note, subject=f"{note.subject} (group {group})", text=f"Group {group}: {note.text}") for note in notes
+    ]
 
 
 def _correlated_residuals(place: Structure) -> bool:

@@ -7,6 +7,7 @@ model takes over, which is also what standard errors come from.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from spc.linalg import FloatArray, vech
 from spc.moments import Patterns
 from spc.results import Note
 from spc.sem.incomplete import Incomplete, Likelihood, curvature_in_moments, information_in_moments, lay_out, likelihood
+from spc.sem.joint import State, System, problems_of, shares_of
 from spc.sem.ml import Point, bend
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
@@ -25,7 +27,8 @@ from spc.sem.saturated import Saturated, available_moments, logl, saturated, sup
 from spc.spec.table import Model
 
 __all__ = [
-    "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
+    "Answered", "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
+    "metric_of", "point_of",
     "observed_information", "score",
     "unrestricted", "usable",
 ]  # fmt: skip
@@ -207,17 +210,56 @@ def observed_information(problem: Problem, data: Incomplete, spot: Spot) -> Floa
     return np.asarray(0.5 * (result + result.T))
 
 
-def climb(
-    problem: Problem, patterns: Patterns, without: Saturated, start: FloatArray, *, errors: bool = True
-) -> Search:
+@dataclass(frozen=True, eq=False, slots=True)
+class Answered:
+    """Answers of one block, and the best unrestricted moments."""
+
+    patterns: Patterns
+    without: Saturated
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Blocks:
+    """Blocks laid out for the likelihood, each with its weight in F."""
+
+    problems: tuple[Problem, ...]
+    data: tuple[Incomplete, ...]
+    shares: FloatArray
+
+    def look(self, x: FloatArray) -> tuple[float, tuple[Spot, ...]] | None:
+        spots, value = [], 0.0
+        for problem, data, share in zip(self.problems, self.data, self.shares, strict=True):
+            spot = evaluate(problem, data, x)
+            if spot is None:
+                return None
+            spots.append(spot)
+            value += float(share) * spot.found.value
+        return value, tuple(spots)
+
+    def score(self, spots: tuple[Spot, ...]) -> FloatArray:
+        parts = zip(self.shares, self.problems, spots, strict=True)
+        return np.asarray(sum(share * score(problem, spot) for share, problem, spot in parts))
+
+    def observed_information(self, spots: tuple[Spot, ...]) -> FloatArray:
+        parts = zip(self.shares, self.problems, self.data, spots, strict=True)
+        return np.asarray(
+            sum(share * observed_information(problem, data, spot) for share, problem, data, spot in parts)
+        )
+
+    def projected(self, spots: tuple[Spot, ...], shapes: Sequence[FloatArray]) -> FloatArray:
+        parts = zip(self.shares, self.problems, spots, shapes, strict=True)
+        return np.asarray(sum(share * _projected(problem, spot, shape) for share, problem, spot, shape in parts))
+
+
+def climb(system: System, answered: Sequence[Answered], start: FloatArray, *, errors: bool = True) -> Search:
     """Maximise the likelihood of the answers from ``start``.
 
     Parameters
     ----------
-    problem : Problem
+    system : Problem or Joint
         Of the saturated moments.
-    patterns : Patterns
-    without : Saturated
+    answered : sequence of Answered
+        One a block.
     start : (k,) array
         Coordinates, usually of a complete-data fit to the saturated moments.
     errors : bool
@@ -226,51 +268,58 @@ def climb(
     Returns
     -------
     Search
-        ``information`` is the observed one; ``point.value`` is F less that of the saturated moments.
+        ``information`` is the observed one; ``value`` is F less that of the saturated moments.
 
     Raises
     ------
     NotPositiveDefiniteError
         The model implies no covariance matrix at ``start``.
     """
-    p = problem.place.n_observed
-    data = lay_out(patterns, problem.scale[:p])
-    spot = evaluate(problem, data, start)
-    if spot is None:
+    problems = problems_of(system)
+    data = tuple(
+        lay_out(one.patterns, problem.scale[: problem.place.n_observed])
+        for problem, one in zip(problems, answered, strict=True)
+    )
+    blocks = _Blocks(problems, data, shares_of(system))
+    found = blocks.look(start)
+    if found is None:
         raise NotPositiveDefiniteError(
             "The covariance matrix that the model implies at its start values is not positive definite. Check the "
             "fixed values and the start values of the model."
         )
-    shape = _metric_of(without, problem, data)
+    value, spots = found
+    each = zip(answered, problems, data, strict=True)
+    shapes = [_metric_of(one.without, problem, there) for one, problem, there in each]
     x, damper, last, fresh = start, 0.0, np.inf, False
     information: FloatArray | None = None
     iteration = 0
     while True:
-        gradient = score(problem, spot)
-        metric = information if information is not None else _projected(problem, spot, shape)
+        gradient = blocks.score(spots)
+        metric = information if information is not None else blocks.projected(spots, shapes)
         step, used = _solved(metric, gradient, damper)
         decrement = float(gradient @ step)
         slow = decrement > _SLOW * last and not fresh
         if iteration < _MAX_STEPS and (slow or (decrement < _NEAR and information is None)):
-            information, fresh, last, damper = observed_information(problem, data, spot), True, np.inf, 0.0
+            information, fresh, last, damper = blocks.observed_information(spots), True, np.inf, 0.0
             continue
         converged = decrement < TOLERANCE and used <= 1.0
         if converged or iteration >= _MAX_STEPS or used > _MOST:
             break
         iteration += 1
-        share, trial = _along(problem, data, spot, x, step)
+        share, trial = _along(blocks, value, x, step)
         if trial is None:
             damper = max(10.0 * used, _LEAST)
             continue
-        x, spot, fresh, last = x + share * step, trial, False, decrement
+        x, (value, spots), fresh, last = x + share * step, trial, False, decrement
         damper = 0.0 if used <= _LEAST else used / 10.0
     if information is None or (errors and not fresh):
-        information = observed_information(problem, data, spot)
-    point = _point(problem, spot, without, patterns)
-    return Search(x, point, information, max(decrement, 0.0), iteration, converged)
+        information = blocks.observed_information(spots)
+    points = tuple(point_of(*part) for part in zip(problems, spots, answered, strict=True))
+    total = float(blocks.shares @ [point.value for point in points])
+    return Search(x, State(total, points), information, max(decrement, 0.0), iteration, converged)
 
 
-def _metric_of(without: Saturated, problem: Problem, data: Incomplete) -> FloatArray:
+def metric_of(without: Saturated, problem: Problem, data: Incomplete) -> FloatArray:
     """Expected information of means and covariances at the saturated moments, in units of the problem."""
     p = problem.place.n_observed
     if without.information is None:
@@ -300,20 +349,20 @@ def _solved(metric: FloatArray, gradient: FloatArray, damper: float) -> tuple[Fl
 
 
 def _along(
-    problem: Problem, data: Incomplete, spot: Spot, x: FloatArray, step: FloatArray
-) -> tuple[float, Spot | None]:
+    blocks: _Blocks, value: float, x: FloatArray, step: FloatArray
+) -> tuple[float, tuple[float, tuple[Spot, ...]] | None]:
     """The first of the whole step, a half, a quarter, an eighth that does not raise F; None if none of them."""
     for share in (1.0, 0.5, 0.25, 0.125):
-        trial = evaluate(problem, data, x + share * step)
-        if trial is not None and trial.found.value <= spot.found.value + _SLACK:
+        trial = blocks.look(x + share * step)
+        if trial is not None and trial[0] <= value + _SLACK:
             return share, trial
     return 0.0, None
 
 
-def _point(problem: Problem, spot: Spot, without: Saturated, patterns: Patterns) -> Point:
-    p, n = problem.place.n_observed, float(patterns.n.sum())
-    reached = logl(patterns, spot.found.value, problem.scale[:p])
-    value = 2.0 * (without.logl - reached) / n
+def point_of(problem: Problem, spot: Spot, answered: Answered) -> Point:
+    p, n = problem.place.n_observed, float(answered.patterns.n.sum())
+    reached = logl(answered.patterns, spot.found.value, problem.scale[:p])
+    value = 2.0 * (answered.without.logl - reached) / n
     mean = problem.sample.mean
     gap = None if mean is None else mean - spot.at.mean[:p]
     return Point(value, spot.at, spot.found.inverse, spot.found.log_det, gap)

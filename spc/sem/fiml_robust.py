@@ -16,10 +16,12 @@ complete-data discrepancy from the saturated moments and take off what that stat
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import block_diag
 from scipy.linalg.lapack import dpotrf
 
 from spc.linalg import FloatArray, vech
@@ -34,6 +36,7 @@ from spc.sem.incomplete import (
     likelihood,
     variation_in_moments,
 )
+from spc.sem.joint import System, problems_of, shares_of
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray
@@ -42,7 +45,7 @@ from spc.sem.saturated import available_moments, saturated
 from spc.sem.scaled import CompleteTest, Correction, ratio
 from spc.spec.table import Model
 
-__all__ = ["CompleteTest", "complete_test", "rows_apart", "sandwich_of_rows", "single_rows"]
+__all__ = ["CompleteTest", "Rowwise", "complete_test", "rows_apart", "sandwich_of_rows", "single_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,32 +117,39 @@ def _independent(patterns: Patterns, scale: FloatArray, covariates: IntArray) ->
     return mean / scale, cov / np.outer(scale, scale)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Rowwise:
+    """Answers of one block, in patterns and row by row.
+
+    Attributes
+    ----------
+    patterns : Patterns
+    rows : Patterns
+        The same rows, each apart.
+    covariates : (k,) int array
+        Observed variables that only explain: the independence model keeps their covariances.
+    cluster : (N,) int array or None
+    """
+
+    patterns: Patterns
+    rows: Patterns
+    covariates: IntArray
+    cluster: IntArray | None = None
+
+
 def sandwich_of_rows(
-    problem: Problem,
-    patterns: Patterns,
-    end: Search,
-    rows: Patterns,
-    covariates: IntArray,
-    df: tuple[int, int],
-    cluster: IntArray | None = None,
-    *,
-    test_by_h1: bool = False,
+    system: System, end: Search, blocks: Sequence[Rowwise], df: tuple[int, int], *, test_by_h1: bool = False
 ) -> tuple[FloatArray, Correction]:
     """Sampling covariances of the coordinates, and the scaling of the test.
 
     Parameters
     ----------
-    problem : Problem
-    patterns : Patterns
+    system : Problem or Joint
     end : Search
         At the estimates, with the observed information.
-    rows : Patterns
-        The same rows, each apart.
-    covariates : (k,) int array
-        Observed variables that only explain: the independence model keeps their covariances.
+    blocks : sequence of Rowwise
     df : tuple of int
         Of the model and of the independence model.
-    cluster : (N,) int array, optional
     test_by_h1 : bool
         Take the test's observed information without the curvature of the model itself, as lavaan does where clusters
         are given and the estimator is plain ML.
@@ -149,23 +159,28 @@ def sandwich_of_rows(
     vcov : (k, k) array
     Correction
     """
-    at = _setting(problem, patterns, end.x, covariates)
-    single = lay_out(rows, problem.scale[: problem.place.n_observed])
-    meat_of = _meats(at, single, cluster)
-    jacobian = jacobian_of(problem, at.model)
-    meat = jacobian.T @ meat_of[0] @ jacobian
+    meat, own_information = np.zeros((system.size, system.size)), np.zeros((system.size, system.size))
+    best = apart = 0.0
+    count = 0
+    for share, problem, block in zip(shares_of(system), problems_of(system), blocks, strict=True):
+        at = _setting(problem, block.patterns, end.x, block.covariates)
+        single = lay_out(block.rows, problem.scale[: problem.place.n_observed])
+        meat_of = _meats(at, single, block.cluster)
+        jacobian = jacobian_of(problem, at.model)
+        meat += share * jacobian.T @ meat_of[0] @ jacobian
+        best += _trace(curvature_in_moments(at.data, at.best), meat_of[1], at.free)
+        apart += _trace(curvature_in_moments(at.data, at.apart), meat_of[2], at.of_apart)
+        count += at.free.size
+        if test_by_h1:
+            own_information += share * jacobian.T @ curvature_in_moments(at.data, at.model.found) @ jacobian
     half = np.linalg.solve(end.information, meat)
-    vcov = np.linalg.solve(end.information, half.T) / problem.n
-    own, free = at.of_apart, at.free
-    best = _trace(curvature_in_moments(at.data, at.best), meat_of[1], free)
-    apart = _trace(curvature_in_moments(at.data, at.apart), meat_of[2], own)
+    vcov = np.linalg.solve(end.information, half.T) / system.n
     if test_by_h1:
-        own_information = jacobian.T @ curvature_in_moments(at.data, at.model.found) @ jacobian
         half = np.linalg.solve(own_information, meat)
     taken = float(np.trace(half))
     correction = Correction(
         "yuan_bentler_mplus", best - taken, ratio(best - taken, df[0]), ratio(best - apart, df[1]),
-        ratio(taken, problem.size), ratio(best, free.size),
+        ratio(taken, system.npar), ratio(best, count),
     )  # fmt: skip
     return np.asarray(0.5 * (vcov + vcov.T)), correction
 
@@ -195,27 +210,59 @@ def _trace(information: FloatArray, meat: FloatArray, index: IntArray) -> float:
 
 
 def complete_test(
-    problem: Problem,
-    answers: Answers,
+    system: System,
+    answers: Sequence[Answers],
     x: FloatArray,
-    covariates: IntArray,
+    covariates: Sequence[IntArray],
     df: tuple[int, int],
 ) -> CompleteTest:
     """Statistics for the corrected fit measures.
 
     Parameters
     ----------
-    problem : Problem
-    answers : Answers
-        With rows apart where the data need not be normal.
+    system : Problem or Joint
+    answers : sequence of Answers
+        One a block, with rows apart where the data need not be normal.
     x : (k,) array
         Coordinates of the estimates.
-    covariates : (k,) int array
+    covariates : sequence of (k,) int arrays
     df : tuple of int
         Of the model and of the independence model.
     """
+    parts = zip(problems_of(system), answers, covariates, strict=True)
+    blocks = [_chance_of(problem, one, outside, x) for problem, one, outside in parts]
+    shares = shares_of(system)
+    complete, observed = (
+        _diagonal(shares, [getattr(one, name) for one in blocks]) for name in ("complete", "observed")
+    )
+    variations = [one.variation for one in blocks if one.variation is not None]
+    variation = _diagonal(shares, variations) if len(variations) == len(blocks) else None
+    tangents = np.concatenate([one.jacobian for one in blocks]), block_diag(*(one.apart for one in blocks))
+    chance = [_by_chance(complete, observed, tangent, variation) for tangent in tangents]
+    chisq, base = system.n * (shares @ np.array([(one.value, one.base) for one in blocks]))
+    return CompleteTest(float(chisq), ratio(chance[0], df[0]), float(base), ratio(chance[1], df[1]))
+
+
+def _diagonal(shares: FloatArray, blocks: Sequence[FloatArray]) -> FloatArray:
+    return np.asarray(block_diag(*(share * block for share, block in zip(shares, blocks, strict=True))))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Chance:
+    """What the complete-data statistic of one block has by chance is made of."""
+
+    complete: FloatArray
+    observed: FloatArray
+    variation: FloatArray | None
+    jacobian: FloatArray
+    apart: FloatArray
+    value: float
+    base: float
+
+
+def _chance_of(problem: Problem, answers: Answers, covariates: IntArray, x: FloatArray) -> _Chance:
     at = _setting(problem, answers.patterns, x, covariates)
-    p, n, free = problem.place.n_observed, problem.n, at.free
+    p, free = problem.place.n_observed, at.free
     cut = np.ix_(free, free)
     observed = curvature_in_moments(at.data, at.best)[cut]
     complete = _complete_information(problem.sample.cov)[cut]
@@ -226,13 +273,11 @@ def complete_test(
         each = likelihood(single, problem.sample.mean, problem.sample.cov)
         assert each is not None
         variation = variation_in_moments(single, each, answers.cluster)[cut]
-    jacobian = jacobian_of(problem, at.model)[free]
     apart = np.eye(p * (p + 3) // 2)[np.ix_(free, at.of_apart)]
     mu, sigma = at.model.at.mean[:p], at.model.at.covariance[:p, :p]
-    chance = [_by_chance(complete, observed, tangent, variation) for tangent in (jacobian, apart)]
-    return CompleteTest(
-        n * _discrepancy(problem, mu, sigma), ratio(chance[0], df[0]),
-        n * _discrepancy(problem, *at.apart_moments), ratio(chance[1], df[1]),
+    return _Chance(
+        complete, observed, variation, jacobian_of(problem, at.model)[free], apart,
+        _discrepancy(problem, mu, sigma), _discrepancy(problem, *at.apart_moments),
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from spc.sem.fiml import Answered, Answers, climb, covariate_logl, evaluate, ind
 from spc.sem.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
 from spc.sem.groups import Data, Given, Group, in_group, split
 from spc.sem.incomplete import lay_out
-from spc.sem.joint import State, System, join, joint_with_moments, look, problems_of
+from spc.sem.joint import System, join, joint_with_moments, look, problems_of
 from spc.sem.measures import Baseline, baseline, covariates_of
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, observed_information, search
 from spc.sem.options import WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
@@ -180,11 +180,13 @@ def _dispatched(model: Model | str, data: Given, options: Options, *, ordinal: b
 
         return fit_ordinal(model, data, options)
     if options.estimator in ("DWLS", "WLSMV"):
-        raise UnsupportedError(f"estimator={options.estimator!r} is for ordered items: name them, ordered=['item', ...].")
+        raise UnsupportedError(
+            f"estimator={options.estimator!r} is for ordered items: name them, ordered=['item', ...]."
+        )
     if _has_levels(model):
         from spc.sem.twolevel_model import fit_levels
 
-        return fit_levels(model, data, options)
+        return fit_levels(_read(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
     pieces = split(data, options.group)
     made = _completed(model, pieces, options)
     with one_blas_thread():
@@ -230,7 +232,9 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
         if all(isinstance(group.data, pd.DataFrame) or group.data.mean is not None for group in groups):
             wanted["meanstructure"] = True
     elif options.group_equal or options.group_partial:
-        raise UsageError("group_equal and group_partial need groups: name their column, group=..., or give a list of data.")
+        raise UsageError(
+            "group_equal and group_partial need groups: name their column, group=..., or give a list of data."
+        )
     elif len(groups) == 1 and made is not None and len(made.groups) > 1:
         raise UsageError(f"The model has the groups {', '.join(made.groups)}; name their column: group=....")
     if made is None:
@@ -284,9 +288,7 @@ def _joined(model: Model, pieces: Sequence[_Piece], moments: Sequence[Moments], 
     return join(model, [piece.model for piece in pieces], moments, likelihood, [piece.label for piece in pieces])
 
 
-def _known(
-    pieces: Sequence[_Piece], system: System, options: Options
-) -> tuple[list[Evidence], tuple[Note, ...]]:
+def _known(pieces: Sequence[_Piece], system: System, options: Options) -> tuple[list[Evidence], tuple[Note, ...]]:
     """Variation of the rows, with a note where clusters are few."""
     known, clusters = [], 0
     for piece, problem in zip(pieces, problems_of(system), strict=True):
@@ -471,6 +473,7 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     NotPositiveDefiniteError
         The moments have no inverse.
     """
+    given: tuple[Moments | Patterns, ...]
     given = (moments,) if isinstance(moments, Moments | Patterns) else tuple(moments)
     if len(given) != len(fitted.parts):
         raise UsageError(f"{len(given)} sets of moments for {len(fitted.parts)} groups; give one a group.")

@@ -16,8 +16,8 @@ from scipy.special import chdtrc, chdtri, chndtr, chndtrinc
 from spc.linalg import FloatArray
 
 __all__ = [
-    "Residuals", "agfi", "aic", "bic", "bic2", "cfi", "chisq_pvalue", "cn", "crmr", "ecvi", "gfi", "ifi", "logl", "mfi",
-    "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose", "rmsea_pvalue", "rni", "srmr",
+    "Residuals", "agfi", "aic", "bic", "bic2", "cfi", "chisq_pvalue", "cn", "crmr", "ecvi", "gfi", "gfi_squares", "ifi",
+    "logl", "mfi", "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose", "rmsea_pvalue", "rni", "srmr",
     "srmr_mplus", "tli", "unrestricted_logl",
 ]  # fmt: skip
 
@@ -94,18 +94,20 @@ def rni(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return 1.0 - (chisq - df) / against if against != 0 else math.nan
 
 
-def rmsea(chisq: float, df: float, n: int) -> float:
+def rmsea(chisq: float, df: float, n: int, groups: int = 1) -> float:
     """Root mean square error of approximation (Steiger & Lind 1980); 0 without degrees of freedom.
+
+    With G groups it is the root of G times as much (Steiger 1998).
 
     Examples
     --------
     >>> round(rmsea(85.306, 24, 301), 3)
     0.092
     """
-    return math.sqrt(max(chisq - df, 0.0) / (n * df)) if df > 0 else 0.0
+    return math.sqrt(groups * max(chisq - df, 0.0) / (n * df)) if df > 0 else 0.0
 
 
-def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90) -> tuple[float, float]:
+def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90, groups: int = 1) -> tuple[float, float]:
     """Interval of the RMSEA from the noncentral chi-square.
 
     Examples
@@ -117,7 +119,7 @@ def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90) -> tuple[floa
         return 0.0, 0.0
     tail = (1.0 - level) / 2.0
     low, high = _noncentrality(chisq, df, 1.0 - tail), _noncentrality(chisq, df, tail)
-    return math.sqrt(low / (n * df)), math.sqrt(high / (n * df))
+    return math.sqrt(groups * low / (n * df)), math.sqrt(groups * high / (n * df))
 
 
 def _noncentrality(chisq: float, df: float, probability: float) -> float:
@@ -127,14 +129,14 @@ def _noncentrality(chisq: float, df: float, probability: float) -> float:
     return float(chndtrinc(chisq, df, probability))
 
 
-def rmsea_pvalue(chisq: float, df: float, n: int, close: float = 0.05) -> float:
+def rmsea_pvalue(chisq: float, df: float, n: int, close: float = 0.05, groups: int = 1) -> float:
     """Probability of so large a chi-square if the RMSEA were ``close`` (Browne & Cudeck 1993)."""
-    return 1.0 - float(chndtr(chisq, df, n * df * close**2)) if df > 0 else math.nan
+    return 1.0 - float(chndtr(chisq, df, n * df * close**2 / groups)) if df > 0 else math.nan
 
 
-def rmsea_notclose(chisq: float, df: float, n: int, far: float = 0.08) -> float:
+def rmsea_notclose(chisq: float, df: float, n: int, far: float = 0.08, groups: int = 1) -> float:
     """Probability of so small a chi-square if the RMSEA were ``far``."""
-    return float(chndtr(chisq, df, n * df * far**2)) if df > 0 else math.nan
+    return float(chndtr(chisq, df, n * df * far**2 / groups)) if df > 0 else math.nan
 
 
 def logl(n: int, p: int, log_det: float, trace: float) -> float:
@@ -195,7 +197,19 @@ def gfi(
     mean: FloatArray | None = None,
     mean_residual: FloatArray | None = None,
 ) -> float:
-    """Goodness-of-fit index (Tanaka & Huba 1985) under the weights of maximum likelihood.
+    """Goodness-of-fit index (Tanaka & Huba 1985) under the weights of maximum likelihood; see :func:`gfi_squares`."""
+    lost, whole = gfi_squares(cov, residual, sigma_inverse, mean, mean_residual)
+    return 1.0 - lost / whole
+
+
+def gfi_squares(
+    cov: FloatArray,
+    residual: FloatArray,
+    sigma_inverse: FloatArray,
+    mean: FloatArray | None = None,
+    mean_residual: FloatArray | None = None,
+) -> tuple[float, float]:
+    """What a model does not explain of the sample moments, and all of it, under the weights of maximum likelihood.
 
     Parameters
     ----------
@@ -211,7 +225,7 @@ def gfi(
     if mean is not None and mean_residual is not None:
         lost += float(mean_residual @ sigma_inverse @ mean_residual)
         all_of_it += float(mean @ sigma_inverse @ mean)
-    return 1.0 - lost / all_of_it
+    return lost, all_of_it
 
 
 def agfi(gfi_value: float, df: int, n_moments: int) -> float:

@@ -45,7 +45,7 @@ def accelerations(fit: SemFit, rows: FloatArray, codes: IntArray | None, metric:
     centre = point.at.mean[:p] if place.meanstructure else rows.mean(axis=0)
     to_theta = problem.to_theta @ np.linalg.inv(metric) @ problem.map.T
     labels = {name: fit.values[i] for name, i in label_rows(fit.model).items()}
-    slopes = defined_slopes(fit.model.defined, labels, label_slopes(fit.model, place))
+    slopes = defined_slopes(fit.model.defined, labels, label_slopes(fit.model))
     jacobian = np.array([slopes[item.name] for item in fit.model.defined]).reshape(-1, len(place.names))
     onto = np.vstack([to_theta, jacobian @ to_theta]).T
     units = len(rows) if codes is None else int(codes.max()) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,15 @@ from spc.linalg import FloatArray
 from spc.results import GLANCE_COLUMNS
 from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
+from spc.sem.options import WEIGHTED
 from spc.sem.problem import Problem
-from spc.sem.ram import IntArray
+from spc.sem.ram import IntArray, Structure
 from spc.sem.scaled import complete_measures, scaled_measures
-from spc.sem.weighted import weighted_gfi
+from spc.sem.weighted import weighted_squares
 from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
-    from spc.sem.fit import SemFit
+    from spc.sem.result import Part, SemFit
 
 __all__ = ["Baseline", "baseline", "covariates_of", "fit_measures", "glance_row"]
 
@@ -33,11 +35,16 @@ class Baseline:
     df: int
 
 
-def baseline(problem: Problem, model: Model) -> Baseline:
-    """Chi-square and degrees of freedom of the independence model, in closed form.
+def baseline(problems: Sequence[Problem], models: Sequence[Model]) -> Baseline:
+    """Chi-square and degrees of freedom of the independence model of all blocks, in closed form.
 
     Covariates keep their covariances, whether these are held at the sample values or estimated.
     """
+    parts = [_independence(*part) for part in zip(problems, models, strict=True)]
+    return parts[0] if len(parts) == 1 else Baseline(sum(one.chisq for one in parts), sum(one.df for one in parts))
+
+
+def _independence(problem: Problem, model: Model) -> Baseline:
     place, cov = problem.place, problem.sample.cov
     covariates = covariates_of(model)
     outcome = np.delete(np.arange(place.n_observed), covariates)
@@ -67,13 +74,12 @@ def _log_det(cov: FloatArray, index: IntArray) -> float:
 
 
 def _test(fit: SemFit) -> dict[str, float]:
-    problem, base = fit.problem, fit.baseline
-    df = n_moments(problem.place) - problem.size
+    system, base = fit.system, fit.baseline
     known = fit.options.estimator != "ULS"
-    chisq = max(problem.divisor * fit.point.value, 0.0)
+    chisq, df = fit.chisq, fit.df
     return {
-        "npar": problem.size,
-        "fmin": 0.5 * chisq / (problem.divisor if fit.weight is None else problem.n),
+        "npar": system.npar,
+        "fmin": 0.5 * chisq / (system.n if fit.options.estimator in WEIGHTED else system.divisor),
         "chisq": chisq,
         "df": df,
         "pvalue": measure.chisq_pvalue(chisq, df) if known else math.nan,
@@ -90,19 +96,19 @@ _UNTESTED = (
 
 def _known(fit: SemFit, numbers: dict[str, Any]) -> dict[str, Any]:
     """Only what does not rest on unrestricted moments, where answers are too few for these."""
-    if fit.answers is None or not math.isnan(fit.answers.unrestricted_logl):
+    if not any(part.answers is not None and math.isnan(part.answers.unrestricted_logl) for part in fit.parts):
         return numbers
     return {name: value if name in _UNTESTED else math.nan for name, value in numbers.items()}
 
 
 def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
     """Scaled and robust measures, where the test is scaled or answers are missing."""
-    n = fit.problem.divisor
-    scaled = {} if fit.correction is None else scaled_measures(test, fit.correction, n)
+    n, groups = fit.system.divisor, len(fit.parts)
+    scaled = {} if fit.correction is None else scaled_measures(test, fit.correction, n, groups)
     complete = fit.complete_test
     if complete is None:
         return scaled
-    return {**scaled, **complete_measures(complete, int(test["df"]), int(test["baseline_df"]), n)}
+    return {**scaled, **complete_measures(complete, int(test["df"]), int(test["baseline_df"]), n, groups)}
 
 
 def _incremental(test: dict[str, float]) -> dict[str, float]:
@@ -122,24 +128,11 @@ def _incremental(test: dict[str, float]) -> dict[str, float]:
 
 def _likelihood(fit: SemFit) -> dict[str, float]:
     """Log-likelihoods of the rows given the covariates, in the user's units; none under least squares."""
-    if fit.weight is not None:
-        return {"ntotal": fit.problem.n}
-    if fit.answers is not None:
-        answers = fit.answers
-        return _criteria(answers.logl - answers.covariates, answers.unrestricted_logl - answers.covariates, fit.problem)
-    problem, point = fit.problem, fit.point
-    place, sample, n = problem.place, problem.sample, problem.n
-    p, x = place.n_observed, place.exogenous
-    units = 2.0 * float(np.log(problem.scale[:p][place.outcome]).sum())
-    covariates = _log_det(sample.cov, x) + x.size
-    trace = point.value - point.log_det + sample.log_det + p
-    model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)
-    saturated = measure.logl(n, p - x.size, sample.log_det - covariates + units, p)
-    return _criteria(model, saturated, problem)
-
-
-def _criteria(model: float, saturated: float, problem: Problem) -> dict[str, float]:
-    npar, n = problem.size, problem.n
+    if fit.options.estimator in WEIGHTED:
+        return {"ntotal": fit.system.n}
+    both = [_logls(part) for part in fit.parts]
+    model, saturated = (sum(pair[i] for pair in both) for i in (0, 1))
+    npar, n = fit.system.npar, fit.system.n
     return {
         "logl": model,
         "unrestricted_logl": saturated,
@@ -150,23 +143,38 @@ def _criteria(model: float, saturated: float, problem: Problem) -> dict[str, flo
     }
 
 
-def _approximation(test: dict[str, float], n: int) -> dict[str, float]:
+def _logls(part: Part) -> tuple[float, float]:
+    """Of the model and of the sample moments, for the rows of one part."""
+    if part.answers is not None:
+        answers = part.answers
+        return answers.logl - answers.covariates, answers.unrestricted_logl - answers.covariates
+    problem, point = part.problem, part.point
+    place, sample, n = problem.place, problem.sample, problem.n
+    p, x = place.n_observed, place.exogenous
+    units = 2.0 * float(np.log(problem.scale[:p][place.outcome]).sum())
+    covariates = _log_det(sample.cov, x) + x.size
+    trace = point.value - point.log_det + sample.log_det + p
+    model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)
+    return model, measure.logl(n, p - x.size, sample.log_det - covariates + units, p)
+
+
+def _approximation(test: dict[str, float], n: int, groups: int) -> dict[str, float]:
     chisq, df = test["chisq"], int(test["df"])
-    low, high = measure.rmsea_ci(chisq, df, n)
+    low, high = measure.rmsea_ci(chisq, df, n, groups=groups)
     return {
-        "rmsea": measure.rmsea(chisq, df, n),
+        "rmsea": measure.rmsea(chisq, df, n, groups),
         "rmsea_ci_lower": low,
         "rmsea_ci_upper": high,
         "rmsea_ci_level": 0.90,
-        "rmsea_pvalue": measure.rmsea_pvalue(chisq, df, n),
+        "rmsea_pvalue": measure.rmsea_pvalue(chisq, df, n, groups=groups),
         "rmsea_close_h0": 0.05,
-        "rmsea_notclose_pvalue": measure.rmsea_notclose(chisq, df, n),
+        "rmsea_notclose_pvalue": measure.rmsea_notclose(chisq, df, n, groups=groups),
         "rmsea_notclose_h0": 0.08,
     }
 
 
-def _residuals(fit: SemFit, *, user_units: bool) -> measure.Residuals:
-    problem, point = fit.problem, fit.point
+def _residuals(part: Part, *, user_units: bool) -> measure.Residuals:
+    problem, point = part.problem, part.point
     p = problem.place.n_observed
     scale = problem.scale[:p] if user_units else np.ones(p)
     square = np.outer(scale, scale)
@@ -177,7 +185,20 @@ def _residuals(fit: SemFit, *, user_units: bool) -> measure.Residuals:
 
 
 def _residual_measures(fit: SemFit) -> dict[str, float]:
-    raw, balanced = _residuals(fit, user_units=True), _residuals(fit, user_units=False)
+    each = [_residual_measures_of(part) for part in fit.parts]
+    if len(each) == 1:
+        return each[0]
+    weights = np.array([part.problem.n for part in fit.parts]) / fit.system.n
+    return {name: float(weights @ [one[name] for one in each]) for name in each[0]}
+
+
+def _srmr(fit: SemFit) -> float:
+    each = [measure.srmr(_residuals(part, user_units=False)) for part in fit.parts]
+    return each[0] if len(each) == 1 else float(np.average(each, weights=[part.problem.n for part in fit.parts]))
+
+
+def _residual_measures_of(part: Part) -> dict[str, float]:
+    raw, balanced = _residuals(part, user_units=True), _residuals(part, user_units=False)
     return {
         "rmr": measure.rmr(raw),
         "rmr_nomean": measure.rmr(raw, means=False),
@@ -192,16 +213,23 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
 
 
 def _gfi(fit: SemFit) -> float:
-    if fit.weight is not None:
-        return weighted_gfi(fit.problem, fit.point, fit.weight)
-    sample, point, held = fit.problem.sample, fit.point, fit.problem.place.exogenous
-    p = fit.problem.place.n_observed
+    shares = [part.problem.n / fit.system.n for part in fit.parts]
+    lost, whole = np.array(shares) @ [_squares(part) for part in fit.parts]
+    return 1.0 - float(lost / whole)
+
+
+def _squares(part: Part) -> tuple[float, float]:
+    """What is not explained of the sample moments, and all of it, under the weights of the estimator."""
+    if part.weight is not None:
+        return weighted_squares(part.problem, part.point, part.weight)
+    problem, point = part.problem, part.point
+    sample, held, p = problem.sample, problem.place.exogenous, problem.place.n_observed
     cov, mean = sample.cov, sample.mean
     if held.size:
         cov = cov.copy()
         cov[np.ix_(held, held)] = 0.0
-        mean = None if mean is None else np.where(fit.problem.place.outcome, mean, 0.0)
-    return measure.gfi(cov, sample.cov - point.at.covariance[:p, :p], point.inverse, mean, point.residual_mean)
+        mean = None if mean is None else np.where(problem.place.outcome, mean, 0.0)
+    return measure.gfi_squares(cov, sample.cov - point.at.covariance[:p, :p], point.inverse, mean, point.residual_mean)
 
 
 def fit_measures(fit: SemFit) -> dict[str, float]:
@@ -226,16 +254,16 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     >>> {name: round(measures[name], 3) for name in ("npar", "df", "chisq", "cfi", "rmsea")}
     {'npar': 4, 'df': 1, 'chisq': 3.2, 'cfi': 0.976, 'rmsea': 0.105}
     """
-    test, n, place = _test(fit), fit.problem.divisor, fit.problem.place
+    test, n, groups = _test(fit), fit.system.divisor, len(fit.parts)
     chisq, df, npar = test["chisq"], int(test["df"]), int(test["npar"])
     gfi = _gfi(fit)
-    moments = place.n_observed * (place.n_observed + 1) // 2 + (place.n_observed if place.meanstructure else 0)
+    moments = sum(_all_moments(part.problem.place) for part in fit.parts)
     numbers = {
         **test,
         **_incremental(test),
         **_versions(fit, test),
         **_likelihood(fit),
-        **_approximation(test, n),
+        **_approximation(test, n, groups),
         **_residual_measures(fit),
         "cn_05": measure.cn(chisq, df, n, 0.05),
         "cn_01": measure.cn(chisq, df, n, 0.01),
@@ -248,6 +276,11 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     return _known(fit, numbers)
 
 
+def _all_moments(place: Structure) -> int:
+    p = place.n_observed
+    return p * (p + 1) // 2 + (p if place.meanstructure else 0)
+
+
 def glance_row(fit: SemFit) -> pd.DataFrame:
     """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing where the test is not scaled."""
     test = _test(fit)
@@ -256,11 +289,11 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         **_incremental(test),
         **_versions(fit, test),
         **_likelihood(fit),
-        **_approximation(test, fit.problem.divisor),
-        "srmr": measure.srmr(_residuals(fit, user_units=False)),
+        **_approximation(test, fit.system.divisor, len(fit.parts)),
+        "srmr": _srmr(fit),
         "gfi": _gfi(fit),
-        "nobs": fit.problem.n,
-        "ngroups": 1,
+        "nobs": fit.system.n,
+        "ngroups": len(fit.parts),
         "estimator": fit.options.estimator,
         "converged": fit.solution.converged,
     }

@@ -12,10 +12,11 @@ import numpy as np
 from scipy.linalg.lapack import dposv
 
 from spc.linalg import FloatArray, frozen_array
-from spc.sem.ml import Point, Products, curvature, discrepancy, products, score_and_information
+from spc.sem.joint import State, System, look, problems_of, shares_of
+from spc.sem.ml import Point, Products, curvature, products, score_and_information
 from spc.sem.problem import Problem
 
-__all__ = ["Search", "Solution", "along_valley", "derivatives", "search"]
+__all__ = ["Search", "Solution", "along_valley", "derivatives", "observed_information", "search"]
 
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 100
@@ -66,22 +67,69 @@ class Search:
     """The state in which a search ended, in balanced coordinates."""
 
     x: FloatArray
-    point: Point
+    state: State
     information: FloatArray
     decrement: float
     iterations: int
     converged: bool
 
+    @property
+    def value(self) -> float:
+        """F."""
+        return self.state.value
 
-def derivatives(problem: Problem, point: Point, known: Products | None = None) -> tuple[FloatArray, FloatArray]:
-    """Score (k,) and expected information (k, k) in coordinates, for one row of data."""
+    @property
+    def point(self) -> Point:
+        """The only point of a system of one block."""
+        (point,) = self.state.points
+        return point
+
+
+Known = tuple[Products, ...]
+
+
+def derivatives(system: System, at: State | Point, known: Known | None = None) -> tuple[FloatArray, FloatArray]:
+    """Score (k,) and expected information (k, k) in coordinates, for one row of data.
+
+    Parameters
+    ----------
+    system : Problem or Joint
+    at : State or Point
+        Where; a point where there is one block.
+    known : tuple of Products, optional
+        Of each block, where they are known already.
+    """
+    points = (at,) if isinstance(at, Point) else at.points
+    held = (None,) * len(points) if known is None else known
+    if isinstance(system, Problem):
+        return _derived(system, points[0], held[0])
+    score, information = np.zeros(system.size), np.zeros((system.size, system.size))
+    for share, problem, point, one in zip(system.shares, system.problems, points, held, strict=True):
+        part = _derived(problem, point, one)
+        score += share * part[0]
+        information += share * part[1]
+    return score, information
+
+
+def _derived(problem: Problem, point: Point, known: Products | None) -> tuple[FloatArray, FloatArray]:
     score, information = score_and_information(problem.place, point, problem.sample, problem.active, known)
     if problem.plain:
         return score, information
     return problem.map.T @ score, problem.map.T @ information @ problem.map
 
 
-def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:
+def observed_information(system: System, at: State | Point) -> FloatArray:
+    """Half of the Hessian of F in coordinates (k, k), for one row of data; see :func:`derivatives`."""
+    state = State(at.value, (at,)) if isinstance(at, Point) else at
+    return np.asarray(derivatives(system, state)[1] + _bend(system, state))
+
+
+def _products(system: System, state: State) -> Known:
+    problems = problems_of(system)
+    return tuple(products(one.place, point, one.active) for one, point in zip(problems, state.points, strict=True))
+
+
+def search(problem: System, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:
     """Minimise the discrepancy from ``start``.
 
     A step solves ``(I + damper * diag(I)) step = score`` with I the expected, near the optimum or after ten steps the
@@ -91,7 +139,7 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Joint
     start : (k,) array
     max_iterations : int
 
@@ -101,7 +149,7 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
         None when sigma is not positive definite at the start.
     """
     x = start
-    point = discrepancy(problem.place, problem.values(x), problem.sample)
+    point = look(problem, x)
     if point is None:
         return None
     damper, iteration, last = 0.0, 0, np.inf
@@ -120,7 +168,7 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
             continue
         x, point = x + share * step, trial
         damper = 0.0 if used <= _LEAST else used / 10.0
-        known = products(problem.place, point, problem.active)
+        known = _products(problem, point)
         score, information = derivatives(problem, point, known)
         if (decrement < _NEAR or iteration > _PATIENCE) and (bend is None or decrement > _SLOW * last):
             bend, last = _bend(problem, point, known), np.inf
@@ -128,7 +176,7 @@ def search(problem: Problem, start: FloatArray, *, max_iterations: int = MAX_ITE
             last = decrement
 
 
-def along_valley(problem: Problem, start: FloatArray) -> Search | None:
+def along_valley(problem: System, start: FloatArray) -> Search | None:
     """Minimise by SciPy's exact trust-region method, for models whose discrepancy is a long curved valley.
 
     Nearly collinear latent variables make such valleys: damped steps crawl along the wall, while a trust region
@@ -147,7 +195,7 @@ def along_valley(problem: Problem, start: FloatArray) -> Search | None:
     from scipy.optimize import minimize
 
     def derive(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        point = discrepancy(problem.place, problem.values(x), problem.sample)
+        point = look(problem, x)
         if point is None:
             return _FORBIDDEN, np.zeros_like(x), np.eye(x.size)
         score, information = derivatives(problem, point)
@@ -178,19 +226,27 @@ def along_valley(problem: Problem, start: FloatArray) -> Search | None:
     return replace(end, iterations=end.iterations + int(found.nit), converged=reached)
 
 
-def _along(problem: Problem, point: Point, x: FloatArray, step: FloatArray) -> tuple[float, Point | None]:
+def _along(problem: System, point: State, x: FloatArray, step: FloatArray) -> tuple[float, State | None]:
     """The first of the whole step, a half, a quarter, an eighth that does not raise F; None if none of them."""
     for share in (1.0, 0.5, 0.25, 0.125):
-        trial = discrepancy(problem.place, problem.values(x + share * step), problem.sample)
+        trial = look(problem, x + share * step)
         if trial is not None and trial.value <= point.value + _SLACK:
             return share, trial
     return 0.0, None
 
 
-def _bend(problem: Problem, point: Point, known: Products | None = None) -> FloatArray:
+def _bend(system: System, state: State, known: Known | None = None) -> FloatArray:
     """Observed less expected information, in coordinates."""
-    bend = curvature(problem.place, point, problem.sample, problem.active, known)
-    return bend if problem.plain else np.asarray(problem.map.T @ bend @ problem.map)
+    total: FloatArray | None = None
+    held = (None,) * len(state.points) if known is None else known
+    for share, problem, point, one in zip(shares_of(system), problems_of(system), state.points, held, strict=True):
+        bend = curvature(problem.place, point, problem.sample, problem.active, one)
+        if isinstance(system, Problem) and problem.plain:
+            return bend
+        bend = share * (problem.map.T @ bend @ problem.map)
+        total = bend if total is None else total + bend
+    assert total is not None
+    return total
 
 
 def _step(

@@ -7,20 +7,24 @@ from typing import Literal, get_args
 
 from spc.errors import UnsupportedError, UsageError
 
-__all__ = ["WEIGHTED", "Engine", "Estimator", "Likelihood", "Missing", "Options"]
+__all__ = ["ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options"]
 
-Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS"]
+Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSMV"]
 Missing = Literal["listwise", "fiml"]
 Likelihood = Literal["normal", "wishart"]
 Engine = Literal["spc", "semopy"]
+Information = Literal["expected", "observed"]
 
 WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
+ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSMV")
 _WORDS: dict[str, str] = {
     "MLM": "maximum likelihood, sandwich errors about the sample moments (expected information)",
     "MLR": "maximum likelihood, sandwich errors (observed information)",
     "GLS": "generalised least squares, expected information",
     "ULS": "unweighted least squares, sandwich errors",
     "WLS": "weighted least squares, free of assumptions on the distribution",
+    "DWLS": "diagonally weighted least squares on thresholds and polychoric correlations",
+    "WLSMV": "diagonally weighted least squares on polychoric correlations, sandwich errors, scaled and shifted test",
 }
 
 
@@ -30,12 +34,13 @@ class Options:
 
     Attributes
     ----------
-    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS"}
+    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSMV"}
         Maximum likelihood for normal data; the same with errors and tests that hold for other data, by Satorra &
         Bentler (MLM) or by Huber, White, Yuan & Bentler (MLR), see :mod:`spc.sem.robust`; or generalised,
         unweighted or weighted least squares, see :mod:`spc.sem.weighted`. The latter three use covariances with
         divisor n - 1 and estimate the moments of covariates, as in lavaan. Unlike there, the errors of ULS are those
-        of a sandwich and its test is scaled (lavaan's ULSM): without, they change with the units of the data.
+        of a sandwich and its test is scaled (lavaan's ULSM): without, they change with the units of the data. DWLS
+        and WLSMV are for ordered items, see :mod:`spc.sem.ordinal_fit`.
     missing : {"listwise", "fiml"}
         Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
         full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well).
@@ -48,6 +53,15 @@ class Options:
     cluster : str or None
         Column that tells which rows belong together. Errors and test then allow for any dependence within clusters;
         with ML or MLR, which differ in the observed information that the test takes, as in lavaan.
+    group : str or None
+        Column that tells the groups apart; they follow one another as they first appear in the data, as in lavaan.
+    group_equal, group_partial : tuple of str
+        What is equal in all groups, by kind, and the parameters that are not after all; see :func:`spc.spec.model`.
+    ordered : tuple of str
+        Items whose answers are ordered categories.
+    information : {"expected", "observed"} or None
+        Information that errors come from; None for the estimator's own: observed with MLR, clusters and missing
+        answers, else expected.
 
     Raises
     ------
@@ -63,6 +77,11 @@ class Options:
     engine: Engine = "spc"
     level: float = 0.95
     cluster: str | None = None
+    group: str | None = None
+    group_equal: tuple[str, ...] = ()
+    group_partial: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
+    information: Information | None = None
 
     def __post_init__(self) -> None:
         allowed = {"estimator": Estimator, "missing": Missing, "likelihood": Likelihood, "engine": Engine}
@@ -75,11 +94,23 @@ class Options:
             raise UnsupportedError("missing='fiml' has a method with likelihood='normal' and engine='spc' only.")
         if not 0.0 < self.level < 1.0:
             raise UsageError(f"level={self.level!r}: expected a share between 0 and 1, such as 0.95.")
+        if self.information not in (None, "expected", "observed"):
+            raise UnsupportedError(f"information={self.information!r}: use 'expected' or 'observed'.")
         self._check_together()
 
     def _check_together(self) -> None:
         """Raise where the estimator or the clusters have no method together with the rest."""
         plain = (self.likelihood, self.engine) == ("normal", "spc")
+        if self.information is not None and self.estimator != "ML":
+            raise UnsupportedError(
+                f"information={self.information!r} goes with estimator='ML'; estimator={self.estimator!r} has its own."
+            )
+        if self.information == "expected" and (self.missing == "fiml" or self.cluster is not None):
+            raise UnsupportedError("information='expected' has no method with missing answers or clusters.")
+        if self.group is not None and self.engine != "spc":
+            raise UnsupportedError(
+                f"engine={self.engine!r} fits groups one by one, without what they share; use engine='spc'."
+            )
         if self.missing == "fiml" and self.estimator not in ("ML", "MLR"):
             raise UnsupportedError(
                 f"estimator={self.estimator!r} has a method with missing='listwise' only; missing='fiml' goes with "
@@ -106,5 +137,5 @@ class Options:
             return f"full-information maximum likelihood, {errors}"
         if self.cluster is not None:
             return f"maximum likelihood, sandwich errors of clusters ({self.cluster}), observed information"
-        plain = f"maximum likelihood ({self.likelihood} likelihood), expected information"
+        plain = f"maximum likelihood ({self.likelihood} likelihood), {self.information or 'expected'} information"
         return _WORDS.get(self.estimator, plain)

@@ -8,6 +8,7 @@ leave here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,12 +17,14 @@ from scipy.linalg.lapack import dpotrf
 from spc.errors import DataError, SpecError
 from spc.linalg import FloatArray, cholesky
 from spc.moments import Moments
-from spc.sem.defined import label_rows, linear_constraints
+from spc.sem.defined import label_rows, linear_constraints, linear_equalities
 from spc.sem.ml import Sample
 from spc.sem.ram import INTERCEPT, IntArray, Structure, structure
 from spc.spec.table import Model
 
-__all__ = ["Problem", "check_moments", "label_slopes", "prepare", "with_moments"]
+__all__ = [
+    "Balanced", "Problem", "balance", "check_moments", "in_units", "label_slopes", "lay", "prepare", "with_moments",
+]  # fmt: skip
 
 SMALLEST_EIGENVALUE = 1e-10
 
@@ -55,6 +58,10 @@ class Problem:
     theta_offset : (q,) array
     plain : bool
         The map is the identity.
+    binding : int
+        How many coordinates inequalities at work have taken, which degrees of freedom do not count.
+    origin : Problem or None
+        Before constraints that are not linear were put in; None where there are none.
     """
 
     place: Structure
@@ -70,11 +77,18 @@ class Problem:
     to_theta: FloatArray
     theta_offset: FloatArray
     plain: bool
+    binding: int = 0
+    origin: Problem | None = None
 
     @property
     def size(self) -> int:
         """Number of coordinates: free parameters less constraints."""
         return int(self.map.shape[1])
+
+    @property
+    def npar(self) -> int:
+        """Free parameters less equality constraints: what degrees of freedom count."""
+        return self.size + self.binding
 
     def values(self, x: FloatArray) -> FloatArray:
         """Balanced values of all R rows at coordinates ``x``."""
@@ -128,26 +142,80 @@ def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
     SpecError
         The constraints contradict one another.
     """
-    place = structure(model)
+    balanced = balance(structure(model), moments, likelihood)
+    return with_moments(lay(model, [balanced])[0], moments)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Balanced:
+    """A structure with the units of its variables, before any map.
+
+    Attributes
+    ----------
+    place : Structure
+    n, divisor : int
+    scale : (v,) array
+    multiplier : (R,) array
+    """
+
+    place: Structure
+    n: int
+    divisor: int
+    scale: FloatArray
+    multiplier: FloatArray
+
+
+def balance(place: Structure, moments: Moments, likelihood: str) -> Balanced:
+    """Units in which every observed variable has unit variance and every latent one the unit of its marker.
+
+    Raises
+    ------
+    DataError
+        A constant variable, or too few rows, or unknown means where the model has intercepts.
+    """
     check_moments(moments, place)
     divisor = moments.n if likelihood == "normal" else moments.n - 1
     deviations = np.sqrt(moments.cov.diagonal() * ((moments.n - 1) / divisor))
+    return in_units(place, moments.n, divisor, deviations)
+
+
+def in_units(place: Structure, n: int, divisor: int, deviations: FloatArray) -> Balanced:
+    """Units of all variables from the standard deviations of the observed ones."""
     scale = _scales(place, deviations)
-    multiplier = _multipliers(place, scale)
-    active = place.active
-    number = place.free[active]
-    q = len(place.names)
+    return Balanced(place, n, divisor, scale, _multipliers(place, scale))
+
+
+def lay(model: Model, blocks: Sequence[Balanced]) -> list[Problem]:
+    """Maps from the joint coordinates to the rows of each block, still without moments.
+
+    A free parameter takes its unit from the first row that has its number.
+
+    Raises
+    ------
+    SpecError
+        The constraints contradict one another.
+    """
+    q = len(blocks[0].place.names)
     unit = np.ones(q)
-    unit[number[::-1]] = multiplier[active[::-1]]
-    span, start = _span(model, place, unit)
-    plain = not model.constraints and number.size == q
-    weight = multiplier[active] / unit[number]
+    for block in reversed(blocks):
+        active = block.place.active
+        unit[block.place.free[active][::-1]] = block.multiplier[active[::-1]]
+    span, start = _span(model, unit)
+    return [_laid(model, block, unit, span, start, alone=len(blocks) == 1) for block in blocks]
+
+
+def _laid(
+    model: Model, block: Balanced, unit: FloatArray, span: FloatArray, start: FloatArray, *, alone: bool
+) -> Problem:
+    place, active = block.place, block.place.active
+    number = place.free[active]
+    plain = alone and not model.constraints and number.size == unit.size
+    weight = block.multiplier[active] / unit[number]
     linear = span if plain else weight[:, None] * span[number]
-    problem = Problem(
-        place, Sample(np.eye(1), None, 0.0), moments.n, divisor, scale, multiplier, np.empty(0), active, linear,
-        weight * start[number], span / unit[:, None], start / unit, plain,
+    return Problem(
+        place, Sample(np.eye(1), None, 0.0), block.n, block.divisor, block.scale, block.multiplier, np.empty(0),
+        active, linear, weight * start[number], span / unit[:, None], start / unit, plain,
     )  # fmt: skip
-    return with_moments(problem, moments)
 
 
 def with_moments(problem: Problem, moments: Moments) -> Problem:
@@ -226,21 +294,22 @@ def _multipliers(place: Structure, scale: FloatArray) -> FloatArray:
     return np.asarray(multiplier)
 
 
-def label_slopes(model: Model, place: Structure) -> dict[str, FloatArray]:
+def label_slopes(model: Model) -> dict[str, FloatArray]:
     """Derivatives of the labelled rows on the free parameters: (q,) each."""
-    unit = np.eye(len(place.names))
-    none = np.zeros(len(place.names))
-    return {name: unit[place.free[i]] if place.free[i] >= 0 else none for name, i in label_rows(model).items()}
+    rows, q = model.parameters.rows, model.parameters.n_free
+    unit, none = np.eye(q), np.zeros(q)
+    return {name: unit[rows[i].free - 1] if rows[i].free else none for name, i in label_rows(model).items()}
 
 
-def _span(model: Model, place: Structure, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _span(model: Model, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Balanced free parameters as ``start + span @ x``: the null space of the constraints, or everything."""
     q = len(unit)
-    if not model.constraints:
+    linear = linear_equalities(model)
+    if not linear:
         return np.eye(q), np.zeros(q)
-    zero = np.where(place.free >= 0, 0.0, place.fixed)
-    labels = {name: float(zero[i]) for name, i in label_rows(model).items()}
-    matrix, target = linear_constraints(model.constraints, labels, label_slopes(model, place))
+    rows = model.parameters.rows
+    labels = {name: 0.0 if rows[i].free else rows[i].fixed for name, i in label_rows(model).items()}
+    matrix, target = linear_constraints(linear, labels, label_slopes(model))
     matrix = matrix / unit
     size = np.abs(matrix).max(axis=1, initial=0.0)
     size[size == 0.0] = 1.0

@@ -13,9 +13,8 @@ from spc.results import Note, Provenance, tidy_frame
 from spc.sem.defined import label_rows, linear_constraints
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
-from spc.sem.ml import score_and_information
+from spc.sem.lean import lean
 from spc.sem.problem import label_slopes
-from spc.sem.scope import require_complete_ml
 
 __all__ = ["ReleaseTest", "release_test"]
 
@@ -70,8 +69,6 @@ def release_test(fit: SemFit) -> ReleaseTest:
     ------
     UsageError
         The model holds nothing equal.
-    UnsupportedError
-        A fit by another method than maximum likelihood for complete rows.
 
     References
     ----------
@@ -88,22 +85,22 @@ def release_test(fit: SemFit) -> ReleaseTest:
         lhs   rhs  statistic
     0  y~x1  y~x2      3.409
     """
-    require_complete_ml(fit, "Score tests")
     problem = fit.problem
     names, matrix = _equalities(fit)
     if not names:
         raise UsageError("The model holds no parameters equal, so there is nothing to release.")
     rows = problem.active
-    score, information = score_and_information(problem.place, fit.point, problem.sample, rows)
+    score, information = lean(fit, problem.coordinates(fit.solution.theta), problem.place, rows)
     matrix = matrix / problem.multiplier[rows]
     matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
     alone = [_gain(score, information, np.delete(matrix, i, axis=0)) for i in range(len(names))]
     held = int(np.linalg.matrix_rank(matrix))
-    together = problem.n * _gain(score, information, matrix[:0])
+    n = problem.n if fit.weight is None else problem.divisor
+    together = n * _gain(score, information, matrix[:0])
     table = tidy_frame([
         {
             "lhs": left, "op": "==", "rhs": right, "kind": "equality",
-            "statistic": problem.n * gain, "p_value": chisq_pvalue(problem.n * gain, 1),
+            "statistic": n * gain, "p_value": chisq_pvalue(n * gain, 1),
         }
         for (left, right), gain in zip(names, alone, strict=True)
     ])  # fmt: skip
@@ -129,7 +126,7 @@ def _equalities(fit: SemFit) -> tuple[list[tuple[str, str]], FloatArray]:
         zero = np.where(place.free >= 0, 0.0, place.fixed)
         labels = {name: float(zero[i]) for name, i in label_rows(model).items()}
         onto = unit[[first[number] for number in range(len(place.names))]]
-        given = linear_constraints(model.constraints, labels, label_slopes(model, place))[0]
+        given = linear_constraints(model.constraints, labels, label_slopes(model))[0]
         lines += list(given @ onto)
         names += [(item.left.strip(), item.right.strip()) for item in model.constraints]
     return names, np.array(lines).reshape(len(names), active.size)

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,22 +25,24 @@ import pandas as pd
 
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray
-from spc.moments import Moments, numeric_values
+from spc.moments import Moments, Patterns, numeric_values
 from spc.results import Note
 from spc.sem import fitmeasures as measure
 from spc.sem.casewise import Evidence, Loads, fourth, rows
 from spc.sem.diagnose import n_moments
+from spc.sem.joint import State, System, problems_of, shares_of
 from spc.sem.ml import Point, curvature, score_and_information
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, directions
 from spc.sem.scaled import Correction, ratio, scaled_statistic
 
 if TYPE_CHECKING:
-    from spc.sem.fit import SemFit
+    from spc.sem.groups import Given
+    from spc.sem.result import SemFit
 
 __all__ = [
-    "complete_rows", "evidence", "few_clusters", "independent_blocks", "robust_vcov", "sandwich", "sandwich_kind",
-    "scaled_difference", "scaled_test",
+    "complete_rows", "evidence", "few_clusters", "independent_blocks", "one_column", "robust_vcov",
+    "sandwich", "sandwich_kind", "scaled_difference", "scaled_test", "state_of",
 ]  # fmt: skip
 
 Kind = Literal["MLM", "MLR", "cluster"]
@@ -75,17 +78,24 @@ def evidence(problem: Problem, data: FloatArray | Moments, cluster: IntArray | N
 
 
 def sandwich(
-    problem: Problem, point: Point, known: Evidence, covariates: IntArray, kind: Kind, *, test_by_h1: bool = False
+    system: System,
+    state: State,
+    known: Sequence[Evidence],
+    covariates: Sequence[IntArray],
+    kind: Kind,
+    *,
+    test_by_h1: bool = False,
 ) -> tuple[FloatArray, Correction]:
     """Sampling covariances of the coordinates, and the scaling of the test, at a maximum of the likelihood.
 
     Parameters
     ----------
-    problem : Problem
-    point : Point
+    system : Problem or Joint
+    state : State
         At the estimates.
-    known : Evidence
-    covariates : (k,) int array
+    known : sequence of Evidence
+        One a block.
+    covariates : sequence of (k,) int arrays
         Observed variables that only explain: the independence model keeps their covariances.
     kind : {"MLM", "MLR", "cluster"}
     test_by_h1 : bool
@@ -98,13 +108,42 @@ def sandwich(
     Correction
     """
     satorra_bentler = kind == "MLM"
-    bread, meat = _bread_and_meat(problem, point, known, satorra_bentler=satorra_bentler)
+    bread, meat, own = (np.zeros((system.size, system.size)) for _ in range(3))
+    traces: list[_Traces] = []
+    trace_of = _satorra_bentler if satorra_bentler else _yuan_bentler
+    blocks = zip(shares_of(system), problems_of(system), state.points, known, covariates, strict=True)
+    for share, problem, point, one, outside in blocks:
+        part = _bread_and_meat(problem, point, one, satorra_bentler=satorra_bentler)
+        bread += share * part[0]
+        meat += share * part[1]
+        if test_by_h1:
+            own += share * _mapped(problem, _saturated(problem, point))
+        traces.append(trace_of(problem, point, one, outside))
     half = np.linalg.solve(bread, meat)
-    vcov = np.linalg.solve(bread, half.T) / problem.divisor
-    if test_by_h1:
-        half = np.linalg.solve(_mapped(problem, _saturated(problem, point)), meat)
-    correct = _satorra_bentler if satorra_bentler else _yuan_bentler
-    return 0.5 * (vcov + vcov.T), correct(problem, point, known, covariates, float(np.trace(half)))
+    vcov = np.linalg.solve(bread, half.T) / system.divisor
+    taken = float(np.trace(np.linalg.solve(own, meat) if test_by_h1 else half))
+    return 0.5 * (vcov + vcov.T), _correction(kind, traces, taken, system.npar)
+
+
+@dataclass(frozen=True, slots=True)
+class _Traces:
+    """``tr(Gamma V)`` of one block, the same less what the independence model takes, and both counts."""
+
+    whole: float
+    base: float
+    count: int
+    base_df: int
+
+
+def _correction(kind: Kind, traces: Sequence[_Traces], taken: float, size: int) -> Correction:
+    whole, base = sum(one.whole for one in traces), sum(one.base for one in traces)
+    count, base_df = sum(one.count for one in traces), sum(one.base_df for one in traces)
+    factor, baseline_factor = ratio(whole - taken, count - size), ratio(base, base_df)
+    if kind == "MLM":
+        return Correction("satorra_bentler", whole - taken, factor, baseline_factor)
+    return Correction(
+        "yuan_bentler_mplus", whole - taken, factor, baseline_factor, ratio(taken, size), ratio(whole, count)
+    )
 
 
 def _bread_and_meat(
@@ -152,8 +191,8 @@ def _saturated(problem: Problem, point: Point) -> FloatArray:
     return np.asarray(result)
 
 
-def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray, taken: float) -> Correction:
-    """``tr(Gamma V)`` less ``tr(Gamma V D (D'VD)^-1 D'V)``, V the weight at the implied moments."""
+def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray) -> _Traces:
+    """Traces with V the weight at the implied moments."""
     place, everything = problem.place, np.arange(problem.place.n_observed)
     whole = known.spread(point.inverse, everything, given_x=True)
     if place.meanstructure:
@@ -161,13 +200,12 @@ def _satorra_bentler(problem: Problem, point: Point, known: Evidence, covariates
     free = _estimated(problem, independent_blocks(problem, covariates))
     base = known.spread(_apart(problem, independent_blocks(problem, covariates)), everything, given_x=True)
     base -= _spread_of_blocks(known, _apart(problem, free), free, given_x=True)
-    return Correction(
-        "satorra_bentler", whole - taken, _factor(whole - taken, problem), ratio(base, _df(problem, free))
-    )
+    return _Traces(whole, base, n_moments(place), _df(problem, free))
 
 
-def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray, taken: float) -> Correction:
-    """``tr(Gamma V)`` at the sample moments less the trace of bread and meat."""
+def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: IntArray) -> _Traces:
+    """Traces with V the weight at the sample moments."""
+    del point
     place, cov = problem.place, problem.sample.cov
     everything = np.arange(place.n_observed)
     inverse = np.linalg.inv(cov)
@@ -180,10 +218,7 @@ def _yuan_bentler(problem: Problem, point: Point, known: Evidence, covariates: I
     base = whole - _spread_of_blocks(known, apart, free, given_x=False)
     if place.meanstructure:
         base -= known.spread_means(apart, given_x=False)
-    return Correction(
-        "yuan_bentler_mplus", whole - taken, _factor(whole - taken, problem), ratio(base, _df(problem, free)),
-        ratio(taken, problem.size), ratio(whole, n_moments(place)),
-    )  # fmt: skip
+    return _Traces(whole, base, n_moments(place), _df(problem, free))
 
 
 def independent_blocks(problem: Problem, covariates: IntArray) -> list[IntArray]:
@@ -227,13 +262,7 @@ def _df(problem: Problem, free: list[IntArray]) -> int:
     return n_moments(problem.place) - parameters - means
 
 
-def _factor(trace: float, problem: Problem) -> float:
-    return ratio(trace, n_moments(problem.place) - problem.size)
-
-
-def robust_vcov(
-    fit: SemFit, data: pd.DataFrame | Moments, *, kind: Kind = "MLR", cluster: str | None = None
-) -> FloatArray:
+def robust_vcov(fit: SemFit, data: Given, *, kind: Kind = "MLR", cluster: str | None = None) -> FloatArray:
     """Sampling covariances of the free parameters of a maximum likelihood fit, by a sandwich.
 
     Parameters
@@ -270,12 +299,10 @@ def robust_vcov(
     >>> bool(robust_vcov(plain, rows)[0, 0] > 1.5 * plain.vcov[0, 0])
     True
     """
-    return fit.problem.spread(_corrected(fit, data, kind, cluster)[0])
+    return fit.system.spread(_corrected(fit, data, kind, cluster)[0])
 
 
-def scaled_test(
-    fit: SemFit, data: pd.DataFrame | Moments, *, kind: Kind = "MLR", cluster: str | None = None
-) -> dict[str, float]:
+def scaled_test(fit: SemFit, data: Given, *, kind: Kind = "MLR", cluster: str | None = None) -> dict[str, float]:
     """Scaled chi-square of a maximum likelihood fit; parameters and errors as in :func:`robust_vcov`.
 
     Returns
@@ -284,22 +311,35 @@ def scaled_test(
         ``chisq_scaled, df_scaled, pvalue_scaled, chisq_scaling_factor``.
     """
     correction = _corrected(fit, data, kind, cluster)[1]
-    df = n_moments(fit.problem.place) - fit.problem.size
-    chisq = max(fit.problem.divisor * fit.point.value, 0.0)
-    return scaled_statistic(chisq, df, correction.factor)
+    return scaled_statistic(fit.chisq, fit.df, correction.factor)
 
 
-def _corrected(
-    fit: SemFit, data: pd.DataFrame | Moments, kind: Kind, cluster: str | None
-) -> tuple[FloatArray, Correction]:
+def _corrected(fit: SemFit, data: Given, kind: Kind, cluster: str | None) -> tuple[FloatArray, Correction]:
     from spc.sem.measures import covariates_of
 
     if fit.options.missing == "fiml":
         raise UnsupportedError("With missing='fiml' ask for robust errors at the fit itself: estimator='MLR'.")
     if (kind == "cluster") != (cluster is not None):
         raise UsageError("kind='cluster' and cluster='name of a column' go together: give both or neither.")
-    known = evidence(fit.problem, *complete_rows(data, fit.model.observed, cluster))
-    return sandwich(fit.problem, fit.point, known, covariates_of(fit.model), kind)
+    known, covariates = _rows_of_parts(fit, data, cluster), [covariates_of(part.model) for part in fit.parts]
+    return sandwich(fit.system, state_of(fit), known, covariates, kind)
+
+
+def state_of(fit: SemFit) -> State:
+    """Where a fit ended."""
+    return State(fit.solution.value, tuple(part.point for part in fit.parts))
+
+
+def _rows_of_parts(fit: SemFit, data: Given, cluster: str | None) -> list[Evidence]:
+    from spc.sem.groups import split
+
+    pieces = {piece.label: piece.data for piece in split(data, fit.options.group)}
+    found = []
+    for part in fit.parts:
+        one = pieces[part.group]
+        assert not isinstance(one, Patterns)
+        found.append(evidence(part.problem, *complete_rows(one, part.model.observed, cluster)))
+    return found
 
 
 def complete_rows(
@@ -321,14 +361,26 @@ def complete_rows(
     return values, None if cluster is None else cluster_numbers(data, cluster, complete)
 
 
+def one_column(data: pd.DataFrame, name: str) -> npt.NDArray[Any]:
+    """Values of a column that is there once.
+
+    Raises
+    ------
+    DataError
+        It is absent, or there twice.
+    """
+    if list(data.columns).count(name) != 1:
+        near = get_close_matches(name, [str(name) for name in data.columns], n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, data.columns))}."
+        found = "no such column" if name not in data.columns else "several columns of this name"
+        raise DataError.of("data", name, "missing_column", found, f"one column {name!r}", hint)
+    return np.asarray(data[name].to_numpy())
+
+
 def cluster_numbers(data: pd.DataFrame, cluster: str, complete: npt.NDArray[np.bool_]) -> IntArray:
     """Number of the cluster of each complete row, from 0 on in order of appearance."""
-    if list(data.columns).count(cluster) != 1:
-        near = get_close_matches(cluster, [str(name) for name in data.columns], n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, data.columns))}."
-        found = "no such column" if cluster not in data.columns else "several columns of this name"
-        raise DataError.of("data", cluster, "missing_column", found, f"one column {cluster!r}", hint)
-    codes, labels = pd.factorize(data[cluster].to_numpy()[complete])
+    column = one_column(data, cluster)
+    codes, labels = pd.factorize(column[complete])
     if (codes < 0).any():
         raise DataError.of(
             "data", cluster, "missing_cluster", f"{int((codes < 0).sum())} rows without a cluster",
@@ -345,7 +397,7 @@ def cluster_numbers(data: pd.DataFrame, cluster: str, complete: npt.NDArray[np.b
 def scaled_difference(
     restricted: SemFit,
     free: SemFit,
-    data: pd.DataFrame | Moments | None = None,
+    data: Given | None = None,
     *,
     method: Literal["2001", "2010"] = "2001",
 ) -> dict[str, float]:
@@ -378,13 +430,13 @@ def scaled_difference(
     ----------
     Satorra & Bentler (2001), Psychometrika 66, 507-514; (2010), Psychometrika 75, 243-248.
     """
-    df0, df1 = (n_moments(fit.problem.place) - fit.problem.size for fit in (restricted, free))
+    df0, df1 = restricted.df, free.df
     _check_pair(restricted, free, df0, df1, method, data)
     c0, c1 = (_mean_of_test(fit) for fit in (restricted, free))
     if method == "2010" and data is not None:
         c1 = _trace_at(restricted, free, data)
     factor = (c0 - c1) / (df0 - df1)
-    difference = restricted.problem.divisor * (restricted.point.value - free.point.value)
+    difference = restricted.system.divisor * (restricted.solution.value - free.solution.value)
     scaled = difference / factor if factor > 0.0 else math.nan
     return {
         "chisq_diff": scaled,
@@ -397,12 +449,10 @@ def scaled_difference(
 def _mean_of_test(fit: SemFit) -> float:
     """``df`` times the scaling factor; nothing without degrees of freedom."""
     assert fit.correction is not None
-    return fit.correction.trace if n_moments(fit.problem.place) > fit.problem.size else 0.0
+    return fit.correction.trace if fit.df > 0 else 0.0
 
 
-def _check_pair(
-    restricted: SemFit, free: SemFit, df0: int, df1: int, method: str, data: pd.DataFrame | Moments | None
-) -> None:
+def _check_pair(restricted: SemFit, free: SemFit, df0: int, df1: int, method: str, data: Given | None) -> None:
     if method not in ("2001", "2010"):
         raise UsageError(f"method={method!r}: expected '2001' or '2010'.")
     if restricted.correction is None or free.correction is None:
@@ -415,7 +465,7 @@ def _check_pair(
         raise UsageError("The fits have different estimators, clusters or missing=: fit both in the same way.")
     if method == "2010" and free.options.missing == "fiml":
         raise UnsupportedError("The test of 2010 has no method with missing='fiml': use method='2001'.")
-    if set(restricted.observed.names) != set(free.observed.names) or restricted.observed.n != free.observed.n:
+    if _same_rows(restricted) != _same_rows(free):
         raise UsageError("The fits are of different data: fit both models to the same variables and rows.")
     if df0 <= df1:
         raise UsageError(
@@ -425,37 +475,40 @@ def _check_pair(
         raise UsageError("The test of 2010 needs the data again: give data=, or use method='2001'.")
 
 
-def _trace_at(restricted: SemFit, free: SemFit, data: pd.DataFrame | Moments) -> float:
-    """``trace(U Gamma)`` of the free model at the estimates of the restricted one."""
-    from spc.sem.measures import covariates_of
-    from spc.sem.ml import discrepancy
+def _same_rows(fit: SemFit) -> list[tuple[str, frozenset[str], int]]:
+    return sorted((part.group, frozenset(part.observed.names), part.observed.n) for part in fit.parts)
 
-    options, problem = free.options, free.problem
+
+def _trace_at(restricted: SemFit, free: SemFit, data: Given) -> float:
+    """``trace(U Gamma)`` of the free model at the estimates of the restricted one."""
+    from spc.sem.joint import look
+    from spc.sem.measures import covariates_of
+
+    options, system = free.options, free.system
     values = dict(zip(_names(restricted), restricted.values, strict=True))
     theta = free.solution.theta.copy()
-    place = problem.place
-    for i in problem.active:
-        theta[place.free[i]] = values.get(_names(free)[i], 0.0)
-    point = discrepancy(place, problem.values(problem.coordinates(theta)), problem.sample)
-    if point is None:
+    for row, key in zip(free.model.parameters.rows, _names(free), strict=True):
+        if row.free:
+            theta[row.free - 1] = values.get(key, 0.0)
+    state = look(system, system.coordinates(theta))
+    if state is None:
         return math.nan
-    known = evidence(problem, *complete_rows(data, free.model.observed, options.cluster))
+    known = _rows_of_parts(free, data, options.cluster)
     kind, by_h1 = sandwich_kind(options.estimator, options.cluster)
-    return sandwich(problem, point, known, covariates_of(free.model), kind, test_by_h1=by_h1)[1].trace
+    covariates = [covariates_of(part.model) for part in free.parts]
+    return sandwich(system, state, known, covariates, kind, test_by_h1=by_h1)[1].trace
 
 
-def _names(fit: SemFit) -> list[tuple[str, str, str]]:
+def _names(fit: SemFit) -> list[tuple[int, frozenset[str], str, str]]:
     """Key of each row of the table; a covariance is the same either way round."""
-    rows_of_table = fit.model.parameters.rows
     return [
-        (*sorted((row.lhs, row.rhs)), row.op) if row.op == "~~" else (row.lhs, row.rhs, row.op)  # type: ignore[misc]
-        for row in rows_of_table
+        (row.group, frozenset((row.lhs, row.rhs)), "" if row.op == "~~" else row.lhs, row.op)
+        for row in fit.model.parameters.rows
     ]
 
 
-def few_clusters(cluster: str, numbers: IntArray) -> tuple[Note, ...]:
+def few_clusters(cluster: str, count: int) -> tuple[Note, ...]:
     """A note where there are fewer than forty clusters."""
-    count = int(numbers.max()) + 1
     if count >= ENOUGH_CLUSTERS:
         return ()
     return (

@@ -70,7 +70,7 @@ def scaled_statistic(chisq: float, df: int, factor: float) -> dict[str, float]:
     }
 
 
-def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> dict[str, float]:
+def scaled_measures(test: dict[str, float], correction: Correction, n: int, groups: int = 1) -> dict[str, float]:
     """Scaled and robust versions of the fit measures.
 
     Scaled ones put the scaled statistics of model and baseline into the ordinary formulas; the scaled RMSEA takes
@@ -85,6 +85,7 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> d
     correction : Correction
     n : int
         Divisor of the likelihood.
+    groups : int
     """
     chisq, df = test["chisq"], int(test["df"])
     base, base_df = test["baseline_chisq"], int(test["baseline_df"])
@@ -117,10 +118,10 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int) -> d
             "ifi_scaled": measure.ifi(x, df, b),
             "rni_scaled": measure.rni(x, df, b, base_df),
         }
-    return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction)}
+    return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction, groups)}
 
 
-def complete_measures(test: CompleteTest, df: int, base_df: int, n: int) -> dict[str, float]:
+def complete_measures(test: CompleteTest, df: int, base_df: int, n: int, groups: int = 1) -> dict[str, float]:
     """Measures of fit corrected for missing answers, which blur misfit: the ``_robust`` ones.
 
     References
@@ -133,7 +134,7 @@ def complete_measures(test: CompleteTest, df: int, base_df: int, n: int) -> dict
     else:
         incremental = _robust_incremental(test.chisq, df, test.baseline_chisq, base_df, factor, test.baseline_factor)
     correction = Correction("complete", test.factor * df, test.factor, test.baseline_factor)
-    approximation = _robust_approximation(test.chisq, df, n, correction)
+    approximation = _robust_approximation(test.chisq, df, n, correction, groups)
     return {**incremental, **{name: value for name, value in approximation.items() if name.endswith("_robust")}}
 
 
@@ -154,7 +155,7 @@ def _robust_incremental(chisq: float, df: int, base: float, base_df: int, c: flo
     }
 
 
-def _robust_approximation(chisq: float, df: int, n: int, correction: Correction) -> dict[str, float]:
+def _robust_approximation(chisq: float, df: int, n: int, correction: Correction, groups: int) -> dict[str, float]:
     """Scaled and robust RMSEA with intervals and tests."""
     names = ("rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "rmsea_pvalue", "rmsea_notclose_pvalue")
     if df == 0 or math.isnan(correction.factor):
@@ -166,19 +167,19 @@ def _robust_approximation(chisq: float, df: int, n: int, correction: Correction)
         }
     c, trace = correction.factor, correction.trace
     plain = (
-        measure.rmsea(chisq, trace, n),
-        *measure.rmsea_ci(chisq, trace, n),
-        measure.rmsea_pvalue(chisq, trace, n),
-        measure.rmsea_notclose(chisq, trace, n),
+        measure.rmsea(chisq, trace, n, groups),
+        *measure.rmsea_ci(chisq, trace, n, groups=groups),
+        measure.rmsea_pvalue(chisq, trace, n, groups=groups),
+        measure.rmsea_notclose(chisq, trace, n, groups=groups),
     )
     x, root = chisq / c, math.sqrt(c)
-    low, high = measure.rmsea_ci(x, df, n)
+    low, high = measure.rmsea_ci(x, df, n, groups=groups)
     robust = (
-        measure.rmsea(x, df, n) * root,
+        measure.rmsea(x, df, n, groups) * root,
         low * root,
         high * root,
-        measure.rmsea_pvalue(x, df, n, 0.05 / root),
-        measure.rmsea_notclose(x, df, n, 0.08 / root),
+        measure.rmsea_pvalue(x, df, n, 0.05 / root, groups),
+        measure.rmsea_notclose(x, df, n, 0.08 / root, groups),
     )
     return {
         **{f"{name}_scaled": value for name, value in zip(names, plain, strict=True)},

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from spc.linalg import FloatArray
+from spc.sem.joint import System
 from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, BoolArray, IntArray, Structure
 
@@ -61,7 +62,7 @@ def _layout(place: Structure) -> _Layout:
     )
 
 
-def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
+def start_values(problem: System, way: Way = "structure") -> FloatArray:
     """Coordinates to start from, the user's own start values respected.
 
     Loadings follow the covariances of each latent's indicators, and regressions the correlations of their sums;
@@ -69,7 +70,7 @@ def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Joint
     way : {"structure", "measurement", "plain"}
         As above; with regressions at zero; or with all loadings alike and latent variances small: further tries
         where the first search does not end.
@@ -78,6 +79,18 @@ def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
     -------
     (k,) array
     """
+    if isinstance(problem, Problem):
+        wanted = _wanted(problem, way)
+        if problem.plain:
+            return wanted
+        return np.asarray(np.linalg.lstsq(problem.map, wanted - problem.offset, rcond=None)[0])
+    maps = np.concatenate([one.map for one in problem.problems])
+    wanted = np.concatenate([_wanted(one, way) - one.offset for one in problem.problems])
+    return np.asarray(np.linalg.lstsq(maps, wanted, rcond=None)[0])
+
+
+def _wanted(problem: Problem, way: Way) -> FloatArray:
+    """Balanced values of the free rows of one block."""
     place = problem.place
     values = problem.base.copy()
     plain = way == "plain"
@@ -93,10 +106,7 @@ def start_values(problem: Problem, way: Way = "structure") -> FloatArray:
         observed = intercept & (place.row < place.n_observed)
         values[observed] = problem.sample.mean[place.row[observed]]
     values = np.where(np.isnan(place.start), values, place.start * problem.multiplier)
-    wanted = values[problem.active]
-    if problem.plain:
-        return np.asarray(wanted)
-    return np.asarray(np.linalg.lstsq(problem.map, wanted - problem.offset, rcond=None)[0])
+    return np.asarray(values[problem.active])
 
 
 def _covariates(place: Structure, cov: FloatArray, values: FloatArray) -> None:

@@ -19,9 +19,17 @@ from spc.sem.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
-    from spc.sem.fit import SemFit
+    from spc.sem.result import SemFit
 
-__all__ = ["estimates_table", "implied_moments", "r_square", "residuals", "standardized", "tidy_table"]
+__all__ = [
+    "estimates_table",
+    "implied_moments",
+    "moments_implied",
+    "r_square",
+    "residuals",
+    "standardized",
+    "tidy_table",
+]
 
 _NUMBERS = pd.Index(TIDY_COLUMNS[7:])
 _KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
@@ -42,7 +50,7 @@ def _text(model: Model) -> dict[str, list[str]]:
         "op": [*(row.op for row in rows), *(":=" for _ in defined)],
         "rhs": [*(row.rhs for row in rows), *(item.expression for item in defined)],
         "level": [*(str(row.level) for row in rows), *blank],
-        "group": [*(str(row.group) for row in rows), *blank],
+        "group": [*(model.groups[row.group - 1] if model.groups else str(row.group) for row in rows), *blank],
         "label": [*(row.label for row in rows), *(item.name for item in defined)],
         "kind": [*kinds, *("defined" for _ in defined)],
     }
@@ -68,12 +76,10 @@ def _errors(variances: FloatArray) -> FloatArray:
 
 def tidy_table(fit: SemFit) -> pd.DataFrame:
     """All rows of the parameter table and the defined parameters; see ``SemFit.tidy``."""
-    model, place = fit.model, fit.problem.place
-    values = fit.values
-    std_all = fit.std_all
-    free = place.free >= 0
-    variances = np.where(free, fit.vcov.diagonal()[place.free], 0.0) if place.names else np.zeros(len(values))
-    std_error = _errors(variances)
+    model, values, std_all = fit.model, fit.values, fit.std_all
+    variances = fit.vcov.diagonal()
+    free = np.concatenate([part.problem.place.free for part in fit.parts])
+    std_error = _errors(np.where(free >= 0, variances[free], 0.0) if variances.size else np.zeros(len(values)))
     if model.defined:
         defined, errors = _defined(fit)
         values = np.concatenate([values, defined])
@@ -87,7 +93,7 @@ def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
     model, rows = fit.model, label_rows(fit.model)
     labels = {name: fit.values[i] for name, i in rows.items()}
     values = defined_values(model.defined, labels)
-    slopes = defined_slopes(model.defined, labels, label_slopes(model, fit.problem.place))
+    slopes = defined_slopes(model.defined, labels, label_slopes(model))
     jacobian = np.array([slopes[item.name] for item in model.defined]).reshape(len(model.defined), -1)
     variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
     return np.array([float(values[item.name]) for item in model.defined]), _errors(variances)
@@ -101,9 +107,11 @@ def _defined_standardised(fit: SemFit, std: FloatArray) -> FloatArray:
 
 def estimates_table(fit: SemFit) -> pd.DataFrame:
     """Rows of the free parameters, equal ones once, in the order of ``vcov``."""
-    place = fit.problem.place
-    first = [int(np.flatnonzero(place.free == k)[0]) for k in range(len(place.names))]
-    return fit.tidy().iloc[first].reset_index(drop=True)
+    first: dict[int, int] = {}
+    for i, row in enumerate(fit.model.parameters.rows):
+        if row.free:
+            first.setdefault(row.free, i)
+    return fit.tidy().iloc[[first[k] for k in sorted(first)]].reset_index(drop=True)
 
 
 def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
@@ -134,16 +142,8 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     """
     if type not in ("all", "lv"):
         raise UsageError(f"type={type!r}: expected 'all' or 'lv'.")
-    problem, at = fit.problem, fit.point.at
-    place, active = problem.place, problem.active
-    values = fit.values * problem.multiplier
-    std = standardised_values(place, values, at, type)
-    slopes = standardised_slopes(place, values, at, active, type)
-    to_theta = np.zeros((active.size, len(place.names)))
-    to_theta[np.arange(active.size), place.free[active]] = problem.multiplier[active]
-    jacobian = slopes @ to_theta
-    scale = _observed_units(fit) if type == "lv" else np.ones(len(values))
-    estimate, jacobian = std * scale, jacobian * scale[:, None]
+    parts = [_standardised_part(view, type) for view in fit.views]
+    estimate, jacobian = np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
     if fit.model.defined:
         rows = label_rows(fit.model)
         labels = {name: estimate[i] for name, i in rows.items()}
@@ -158,6 +158,19 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
     return _frame(_words(fit.model), estimate, _errors(variances), everything, fit.options.level)
 
 
+def _standardised_part(fit: SemFit, kind: Kind) -> tuple[FloatArray, FloatArray]:
+    """Standardised values of one part's rows, and their derivatives on the free parameters."""
+    problem, at = fit.problem, fit.point.at
+    place, active = problem.place, problem.active
+    values = fit.values * problem.multiplier
+    std = standardised_values(place, values, at, kind)
+    slopes = standardised_slopes(place, values, at, active, kind)
+    to_theta = np.zeros((active.size, len(place.names)))
+    to_theta[np.arange(active.size), place.free[active]] = problem.multiplier[active]
+    scale = _observed_units(fit) if kind == "lv" else np.ones(len(values))
+    return std * scale, (slopes @ to_theta) * scale[:, None]
+
+
 def _observed_units(fit: SemFit) -> FloatArray:
     """Factors from balanced to user units of the observed variables alone, one a row."""
     place, scale = fit.problem.place, fit.problem.scale.copy()
@@ -169,6 +182,11 @@ def _observed_units(fit: SemFit) -> FloatArray:
 def r_square(fit: SemFit) -> pd.Series:
     """Explained share of the variance of each variable that something points at.
 
+    Returns
+    -------
+    Series
+        Indexed by variable; by group and variable where there are several groups.
+
     Examples
     --------
     >>> from spc.sem import fit
@@ -176,14 +194,27 @@ def r_square(fit: SemFit) -> pd.Series:
     >>> r_square(chain).round(4).to_dict()
     {'y': 0.1111}
     """
+    parts = {view.parts[0].group: _r_square(view) for view in fit.views}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    both: pd.Series = pd.concat(parts, names=["group", "variable"])
+    return both.rename("r_square")
+
+
+def _r_square(fit: SemFit) -> pd.Series:
     place, at = fit.problem.place, fit.point.at
     explained = np.unique(place.row[place.part == DIRECTED])
     share = 1.0 - at.residual.diagonal()[explained] / at.covariance.diagonal()[explained]
     return pd.Series(share, index=[place.variables[i] for i in explained], name="r_square")
 
 
-def implied_moments(fit: SemFit) -> Moments:
+def implied_moments(fit: SemFit) -> Moments | dict[str, Moments]:
     """Moments of the observed variables that the model implies, with divisor n - 1 as in :class:`Moments`.
+
+    Returns
+    -------
+    Moments, or dict of str to Moments
+        By group where there are several.
 
     Examples
     --------
@@ -192,12 +223,20 @@ def implied_moments(fit: SemFit) -> Moments:
     >>> implied_moments(chain).cov.round(6).tolist()
     [[9.0, 2.0], [2.0, 4.0]]
     """
-    problem = fit.problem
+    if len(fit.parts) > 1:
+        return {view.parts[0].group: moments_implied(view) for view in fit.views}
+    return moments_implied(fit)
+
+
+def moments_implied(fit: SemFit) -> Moments:
+    """Implied moments of a fit of one part, or of a view."""
+    part = fit.only
+    problem, point = part.problem, part.point
     p = problem.place.n_observed
     scale = problem.scale[:p]
-    cov = fit.point.at.covariance[:p, :p] * np.outer(scale, scale) * (problem.divisor / (problem.n - 1))
-    mean = fit.point.at.mean[:p] * scale if problem.place.meanstructure else fit.observed.mean
-    return Moments(problem.place.observed, problem.n, mean, 0.5 * (cov + cov.T))
+    cov = point.at.covariance[:p, :p] * np.outer(scale, scale) * (problem.divisor / (problem.n - 1))
+    mean = point.at.mean[:p] * scale if problem.place.meanstructure else part.observed.mean
+    return Moments(problem.place.observed, problem.n, mean, 0.5 * (cov + cov.T), group=part.group or None)
 
 
 def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:  # noqa: A002
@@ -208,6 +247,11 @@ def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:
     fit : SemFit
     type : {"raw", "cor"}
 
+    Returns
+    -------
+    DataFrame
+        With several groups one table below the other, indexed by group and variable.
+
     Raises
     ------
     UsageError
@@ -215,6 +259,8 @@ def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:
     """
     if type not in ("raw", "cor"):
         raise UsageError(f"type={type!r}: expected 'raw' or 'cor'.")
+    if len(fit.parts) > 1:
+        return pd.concat({view.parts[0].group: residuals(view, type) for view in fit.views}, names=["group", None])
     names, problem = list(fit.problem.place.observed), fit.problem
     p = len(names)
     sample, sigma = problem.sample.cov, fit.point.at.covariance[:p, :p]

@@ -121,7 +121,7 @@ def _gaps(fit: SemFit, texts: list[str]) -> tuple[FloatArray, FloatArray]:
     everything = (*model.defined, *asked)
     values = {name: fit.values[i] for name, i in label_rows(model).items()}
     found = defined_values(everything, values)
-    slopes = defined_slopes(everything, values, label_slopes(model, fit.problem.place))
+    slopes = defined_slopes(everything, values, label_slopes(model))
     gap = np.array([float(found[item.name]) for item in asked])
     jacobian = np.array([slopes[item.name] for item in asked])
     unknown = [text for text, g, j in zip(texts, gap, jacobian, strict=True) if not np.isfinite([g, *j]).all()]

@@ -25,6 +25,7 @@ from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError
 from spc.linalg import FloatArray, cholesky, unvech, vech
 from spc.moments import Moments
 from spc.sem.casewise import fourth
+from spc.sem.joint import State, System, problems_of, shares_of
 from spc.sem.ml import Point
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
@@ -33,8 +34,8 @@ from spc.sem.scaled import Correction, ratio
 from spc.sem.start import WAYS, start_values
 
 __all__ = [
-    "Weight", "baseline_discrepancy", "normal_covariances", "row_covariances", "unweighted_sandwich", "weight_matrix",
-    "weighted_gfi", "weighted_search", "weighted_solve",
+    "Blocks", "Weight", "blocks_of", "baseline_discrepancy", "normal_covariances", "row_covariances", "unweighted_sandwich", "weight_matrix",
+    "weighted_search", "weighted_solve", "weighted_squares",
 ]  # fmt: skip
 
 Method = Literal["GLS", "ULS", "WLS"]
@@ -167,36 +168,92 @@ def residual_moments(problem: Problem, at: Implied) -> FloatArray:
     return moments_of(sample.cov - at.covariance[:p, :p], mean)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Blocks:
+    """Blocks with their weights; residuals of all of them one after the other, of equal weight.
+
+    ``size`` times the sum of squares is F, whatever the units of the data.
+    """
+
+    problems: tuple[Problem, ...]
+    weights: tuple[Weight, ...]
+    roots: FloatArray
+    size: float
+
+    def implied(self, x: FloatArray) -> tuple[Implied, ...] | None:
+        found = []
+        for problem in self.problems:
+            at = _implied(problem, x)
+            if at is None:
+                return None
+            found.append(at)
+        return tuple(found)
+
+    def residual(self, at: tuple[Implied, ...]) -> FloatArray:
+        parts = zip(self.roots, self.problems, self.weights, at, strict=True)
+        each = [
+            root * weight.apply(residual_moments(problem, one)[:, None])[:, 0] for root, problem, weight, one in parts
+        ]
+        return np.concatenate(each)
+
+    def jacobian(self, at: tuple[Implied, ...]) -> FloatArray:
+        parts = zip(self.roots, self.problems, self.weights, at, strict=True)
+        return np.concatenate([root * weight.apply(slopes(problem, one)) for root, problem, weight, one in parts])
+
+    def state(self, at: tuple[Implied, ...]) -> State:
+        values, points = [], []
+        for problem, weight, one in zip(self.problems, self.weights, at, strict=True):
+            left = weight.apply(residual_moments(problem, one)[:, None])[:, 0]
+            values.append(weight.constant * float(left @ left))
+            points.append(_point(problem, one, values[-1]))
+        constants = np.array([weight.constant for weight in self.weights])
+        shares = self.roots**2 * self.size / constants
+        return State(float(shares @ values), tuple(points))
+
+
+def blocks_of(system: System, weights: Sequence[Weight]) -> Blocks:
+    parts = shares_of(system) * np.array([weight.constant for weight in weights])
+    size = float(parts.max())
+    return Blocks(problems_of(system), tuple(weights), np.sqrt(parts / size), size)
+
+
 def weighted_search(
-    problem: Problem, start: FloatArray, weight: Weight, *, max_iterations: int = MAX_ITERATIONS
+    system: System, start: FloatArray, weights: Sequence[Weight], *, max_iterations: int = MAX_ITERATIONS
 ) -> Search | None:
     """Minimise F by Gauss-Newton steps, halved and then damped where they do not lower it.
+
+    Parameters
+    ----------
+    system : Problem or Joint
+    start : (k,) array
+    weights : sequence of Weight
+        One a block.
 
     Returns
     -------
     Search or None
-        In whose point ``value`` is F. None when ``I - A`` has no inverse at the start.
+        None when ``I - A`` has no inverse at the start.
     """
-    x, at = start, _implied(problem, start)
+    blocks = blocks_of(system, weights)
+    x, at = start, blocks.implied(start)
     if at is None:
         return None
     damper, iteration = 0.0, 0
-    residual = weight.apply(residual_moments(problem, at)[:, None])[:, 0]
+    residual = blocks.residual(at)
     while True:
-        jacobian = weight.apply(slopes(problem, at))
+        jacobian = blocks.jacobian(at)
         score, information = jacobian.T @ residual, jacobian.T @ jacobian
         step = _step(score, information, damper)
         decrement = float(score @ step)
         converged = decrement < TOLERANCE and damper <= 1.0
         if converged or iteration >= max_iterations or damper > 1e12:
-            found = _point(problem, at, weight.constant * float(residual @ residual))
-            return Search(x, found, weight.constant * information, max(decrement, 0.0), iteration, converged)
+            return Search(x, blocks.state(at), blocks.size * information, max(decrement, 0.0), iteration, converged)
         iteration += 1
         for share in (1.0, 0.5, 0.25, 0.125):
-            trial = _implied(problem, x + share * step)
+            trial = blocks.implied(x + share * step)
             if trial is None:
                 continue
-            left = weight.apply(residual_moments(problem, trial)[:, None])[:, 0]
+            left = blocks.residual(trial)
             if left @ left <= residual @ residual + 1e-14:
                 x, at, residual, damper = x + share * step, trial, left, 0.0 if damper <= 1e-5 else damper / 10.0
                 break
@@ -251,7 +308,7 @@ def row_covariances(method: Method, problem: Problem, moments: Moments) -> Float
     return gamma if means else gamma[p:, p:]
 
 
-def weighted_solve(problem: Problem, weight: Weight) -> Search:
+def weighted_solve(system: System, weights: Sequence[Weight]) -> Search:
     """Search from one set of start values after another; the first end, else the best.
 
     Raises
@@ -261,10 +318,10 @@ def weighted_solve(problem: Problem, weight: Weight) -> Search:
     """
     best: Search | None = None
     for way in WAYS:
-        end = weighted_search(problem, start_values(problem, way), weight)
+        end = weighted_search(system, start_values(system, way), weights)
         if end is not None and end.converged:
             return end
-        if end is not None and (best is None or end.point.value < best.point.value):
+        if end is not None and (best is None or end.value < best.value):
             best = end
     if best is None:
         raise NotPositiveDefiniteError(
@@ -281,32 +338,55 @@ def baseline_discrepancy(problem: Problem, weight: Weight, blocks: Sequence[IntA
     return weight.constant * float(left @ left)
 
 
-def weighted_gfi(problem: Problem, point: Point, weight: Weight) -> float:
-    """Goodness-of-fit index under the weights of the estimator: the share of the moments that is explained."""
+def weighted_squares(problem: Problem, point: Point, weight: Weight) -> tuple[float, float]:
+    """What is not explained of the sample moments, and all of it, under the weights of the estimator."""
     both = np.stack([residual_moments(problem, point.at), _sample_moments(problem, about_zero=True)], axis=1)
-    lost, whole = (weight.apply(both) ** 2).sum(axis=0)
-    return 1.0 - float(lost / whole)
+    lost, whole = weight.constant * (weight.apply(both) ** 2).sum(axis=0)
+    return float(lost), float(whole)
 
 
 def unweighted_sandwich(
-    problem: Problem, point: Point, weight: Weight, gamma: FloatArray, blocks: Sequence[IntArray]
+    system: System,
+    state: State,
+    weights: Sequence[Weight],
+    gammas: Sequence[FloatArray],
+    blocks: Sequence[Sequence[IntArray]],
 ) -> tuple[FloatArray, Correction]:
     """Sampling covariances of the coordinates under ULS, and the Satorra-Bentler scaling of its statistic.
 
     The inverse of ULS information alone is no covariance of anything: it changes with the units of the data.
+
+    Parameters
+    ----------
+    system : Problem or Joint
+    state : State
+        At the estimates.
+    weights : sequence of Weight
+    gammas : sequence of (m, m) arrays
+        Covariances of the moments of one row.
+    blocks : sequence of sequences of int arrays
+        Blocks of the independence model.
     """
-    jacobian = weight.apply(slopes(problem, point.at))
-    half = weight.apply(gamma)
-    spread = weight.apply(half.T)
-    information = jacobian.T @ jacobian
-    inner = np.linalg.solve(information, jacobian.T @ spread @ jacobian)
-    vcov = np.linalg.solve(information, inner.T) / problem.divisor
-    trace = weight.constant * float(np.trace(spread) - np.trace(inner))
-    alone = weight.apply(_independence(problem, blocks))
-    taken = np.trace(np.linalg.solve(alone.T @ alone, alone.T @ spread @ alone))
-    base = weight.constant * float(np.trace(spread) - taken)
-    df, base_df = len(gamma) - problem.size, len(gamma) - alone.shape[1]
-    correction = Correction("satorra_bentler", trace, ratio(trace, df), ratio(base, base_df))
+    shares, size = shares_of(system), max(weight.constant for weight in weights)
+    information, meat = np.zeros((system.size, system.size)), np.zeros((system.size, system.size))
+    whole = base = 0.0
+    count = base_df = 0
+    parts = zip(shares, problems_of(system), state.points, weights, gammas, blocks, strict=True)
+    for share, problem, point, weight, gamma, apart in parts:
+        jacobian = weight.apply(slopes(problem, point.at))
+        spread = weight.apply(weight.apply(gamma).T)
+        relative = weight.constant / size
+        information += share * relative * jacobian.T @ jacobian
+        meat += share * relative**2 * jacobian.T @ spread @ jacobian
+        alone = weight.apply(_independence(problem, apart))
+        taken = np.trace(np.linalg.solve(alone.T @ alone, alone.T @ spread @ alone))
+        whole += weight.constant * float(np.trace(spread))
+        base += weight.constant * float(np.trace(spread) - taken)
+        count, base_df = count + len(gamma), base_df + len(gamma) - alone.shape[1]
+    inner = np.linalg.solve(information, meat)
+    vcov = np.linalg.solve(information, inner.T) / system.divisor
+    trace = whole - size * float(np.trace(inner))
+    correction = Correction("satorra_bentler", trace, ratio(trace, count - system.npar), ratio(base, base_df))
     return np.asarray(0.5 * (vcov + vcov.T)), correction
 
 
