@@ -166,7 +166,7 @@ class TwoSidedFit:
             yield {"lhs": name, "op": "~1", "level": "unit", "kind": "mean", **self._wald(value, error)}
 
     def _defined_rows(self) -> Iterator[Row]:
-        model, place = self.core.model, self.core.problem.place
+        model = self.core.model
         if not model.defined:
             return
         labels = {name: np.asarray(self.core.values[i]) for name, i in label_rows(model).items()}

@@ -289,7 +289,7 @@ def climb(system: System, answered: Sequence[Answered], start: FloatArray, *, er
         )
     value, spots = found
     each = zip(answered, problems, data, strict=True)
-    shapes = [_metric_of(one.without, problem, there) for one, problem, there in each]
+    shapes = [metric_of(one.without, problem, there) for one, problem, there in each]
     x, damper, last, fresh = start, 0.0, np.inf, False
     information: FloatArray | None = None
     iteration = 0
