@@ -26,7 +26,7 @@ from spc.sem.ram import IntArray
 
 __all__ = [
     "Incomplete", "Likelihood", "curvature_in_moments", "information_in_moments", "lay_out", "likelihood",
-    "variation_in_moments",
+    "scores_in_moments", "variation_in_moments",
 ]  # fmt: skip
 
 _BLOCK = 4_000_000
@@ -272,14 +272,10 @@ def variation_in_moments(rows: Incomplete, at: Likelihood, cluster: IntArray | N
         For one row of data.
     """
     p = len(at.inverse)
-    first, second = np.triu_indices(p)
-    half = np.where(first == second, 0.5, 1.0)
-    size = p + half.size
+    size = p + p * (p + 1) // 2
     sums = np.zeros((0 if cluster is None else int(cluster.max()) + 1, size))
     result = np.zeros((size, size))
-    for chosen, stacked in _stacked_inverses(rows, at.inverse):
-        own = at.weighted[chosen]
-        scores = np.concatenate([own, (own[:, first] * own[:, second] - stacked) * half], axis=1)
+    for chosen, scores in scores_in_moments(rows, at):
         if cluster is None:
             result += scores.T @ scores
         else:
@@ -287,6 +283,23 @@ def variation_in_moments(rows: Incomplete, at: Likelihood, cluster: IntArray | N
     if cluster is not None:
         result = sums.T @ sums * (len(sums) / (len(sums) - 1))
     return np.asarray(result / rows.total)
+
+
+def scores_in_moments(rows: Incomplete, at: Likelihood) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Scores of single rows, a block of rows at a time: their numbers, then means and ``vech(sigma)`` (r, m).
+
+    Parameters
+    ----------
+    rows : Incomplete
+        Every row a pattern of its own.
+    at : Likelihood
+        Of these rows.
+    """
+    first, second = np.triu_indices(len(at.inverse))
+    half = np.where(first == second, 0.5, 1.0)
+    for chosen, stacked in _stacked_inverses(rows, at.inverse):
+        own = at.weighted[chosen]
+        yield chosen, np.concatenate([own, (own[:, first] * own[:, second] - stacked) * half], axis=1)
 
 
 def _stacked_inverses(data: Incomplete, inverse: FloatArray) -> Iterator[tuple[IntArray, FloatArray]]:
