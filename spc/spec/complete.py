@@ -68,7 +68,7 @@ def model(
         What is equal in all groups: loadings, intercepts, means, thresholds, regressions, residuals,
         residual_covariances, lv_variances, lv_covariances. Equal intercepts or thresholds free the latent means of
         the groups after the first, equal thresholds their scales too, and equal loadings their latent variances
-        under ``std_lv``.
+        under ``std_lv``. Labels of the text go before: two labels are two parameters.
     group_partial : sequence of str
         Parameters, such as ``"f=~x2"``, that stay free all the same.
     ordered : mapping of str to int, or sequence of str

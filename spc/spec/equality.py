@@ -71,7 +71,7 @@ def _kind(row: Parameter, latents: Collection[str]) -> str:
 def group_ties(
     rows: Sequence[Parameter], equal: frozenset[str], partial: Sequence[str], roles: Mapping[tuple[int, int], Roles]
 ) -> dict[Key, str]:
-    """Names of the first group's parameters that those of other groups equal.
+    """Names of the first group's parameters that those of other groups equal, labels of the text going before.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def group_ties(
         role = roles[row.group, row.level]
         covariate = row.op in {"~1", "~~"} and row.lhs in role.covariates
         if row.group == 1 and not covariate and _kind(row, role.latents) in equal and full_key(row) not in free:
-            first[full_key(row)] = row.name
+            first[full_key(row)] = row.own_name
     ties = {}
     for row in rows:
         name = first.get((row.level, 1, *row_key(row)))
