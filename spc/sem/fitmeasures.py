@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def chisq_pvalue(chisq: float, df: int) -> float:
+def chisq_pvalue(chisq: float, df: float) -> float:
     """Upper tail of the central chi-square; NaN without degrees of freedom.
 
     Examples
@@ -33,7 +33,7 @@ def chisq_pvalue(chisq: float, df: int) -> float:
     return float(chdtrc(df, chisq)) if df > 0 else math.nan
 
 
-def cfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def cfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Comparative fit index (Bentler 1990), between 0 and 1.
 
     Examples
@@ -46,7 +46,7 @@ def cfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return 1.0 - excess / most if most > 0 else 1.0
 
 
-def tli(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def tli(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Tucker-Lewis index, also called the non-normed fit index; 1 without degrees of freedom.
 
     Examples
@@ -58,21 +58,21 @@ def tli(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return 1.0 - (chisq - df) * baseline_df / against if df > 0 and against != 0 else 1.0
 
 
-def nfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def nfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Normed fit index (Bentler & Bonett 1980); none for a model with fewer parameters than the baseline."""
     if df > baseline_df or baseline_chisq <= 0:
         return math.nan
     return (baseline_chisq - chisq) / baseline_chisq
 
 
-def pnfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def pnfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Parsimony normed fit index (James, Mulaik & Brett 1982)."""
     if baseline_df <= 0 or baseline_chisq <= 0:
         return math.nan
     return df / baseline_df * (baseline_chisq - chisq) / baseline_chisq
 
 
-def rfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def rfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Relative fit index (Bollen 1986); 1 without degrees of freedom, none with more of them than the baseline."""
     if df > baseline_df:
         return math.nan
@@ -82,13 +82,13 @@ def rfi(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float
     return (per_df - chisq / df) / per_df if per_df > chisq / df else 1.0
 
 
-def ifi(chisq: float, df: int, baseline_chisq: float) -> float:
+def ifi(chisq: float, df: float, baseline_chisq: float) -> float:
     """Incremental fit index (Bollen 1989)."""
     against = baseline_chisq - df
     return (baseline_chisq - chisq) / against if against > 0 else math.nan
 
 
-def rni(chisq: float, df: int, baseline_chisq: float, baseline_df: int) -> float:
+def rni(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
     """Relative noncentrality index (McDonald & Marsh 1990): the CFI without its bounds."""
     against = baseline_chisq - baseline_df
     return 1.0 - (chisq - df) / against if against != 0 else math.nan

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from spc.sem import fitmeasures as measure
 
-__all__ = ["CompleteTest", "Correction", "complete_measures", "ratio", "scaled_measures", "scaled_statistic"]
+__all__ = [
+    "CompleteTest",
+    "Correction",
+    "complete_measures",
+    "ordinal_measures",
+    "ratio",
+    "scaled_measures",
+    "scaled_statistic",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,9 @@ class Correction:
         The same of the independence model.
     factor_h0, factor_h1 : float
         Scaling of the log-likelihoods of the model and of the sample moments; NaN for Satorra-Bentler.
+    second : tuple of float or None
+        For ordered items: ``trace((U Gamma)^2)`` of the model, and ``trace(U Gamma)`` and ``trace((U Gamma)^2)`` of the
+        independence model.
     """
 
     name: str
@@ -34,6 +45,7 @@ class Correction:
     baseline_factor: float
     factor_h0: float = math.nan
     factor_h1: float = math.nan
+    second: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,8 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int, grou
         Divisor of the likelihood.
     groups : int
     """
+    if correction.second is not None:
+        return ordinal_measures(test, correction, n, groups)
     chisq, df = test["chisq"], int(test["df"])
     base, base_df = test["baseline_chisq"], int(test["baseline_df"])
     c, c_base = correction.factor, correction.baseline_factor
@@ -119,6 +133,59 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int, grou
             "rni_scaled": measure.rni(x, df, b, base_df),
         }
     return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction, groups)}
+
+
+def _adjusted(name: str, chisq: float, df: int, trace: float, square: float) -> tuple[float, float, float, float]:
+    """Statistic, degrees of freedom, scaling factor and shift of a test of ordered items."""
+    if df <= 0 or trace <= 0.0 or square <= 0.0:
+        return chisq, df, math.nan, math.nan
+    if name == "scaled_shifted":
+        stretch = math.sqrt(df / square)
+        shift = df - stretch * trace
+        return chisq * stretch + shift, df, 1.0 / stretch, shift
+    wanted = trace**2 / square if name == "mean_var_adjusted" else df
+    return chisq * wanted / trace, wanted, trace / wanted, math.nan
+
+
+def ordinal_measures(test: dict[str, float], correction: Correction, n: int, groups: int) -> dict[str, float]:
+    """Scaled versions of the fit measures under least squares on correlations of ordered items.
+
+    They put the adjusted statistics of model and baseline into the ordinary formulas; no robust ones exist. The tests
+    are ``scaled_shifted`` (Asparouhov & Muthen 2010), ``mean_var_adjusted`` (Satterthwaite) and ``satorra_bentler``.
+    """
+    assert correction.second is not None
+    chisq, df, base, base_df = (test[name] for name in ("chisq", "df", "baseline_chisq", "baseline_df"))
+    square, base_trace, base_square = correction.second
+    x, d, factor, shift = _adjusted(correction.name, chisq, int(df), correction.trace, square)
+    b, b_d, b_factor, _ = _adjusted(correction.name, base, int(base_df), base_trace, base_square)
+    found = {
+        "chisq_scaled": x,
+        "df_scaled": d,
+        "pvalue_scaled": measure.chisq_pvalue(x, d),
+        "chisq_scaling_factor": factor,
+        "chisq_shift": shift,
+        "baseline_chisq_scaled": b,
+        "baseline_df_scaled": b_d,
+        "baseline_pvalue_scaled": measure.chisq_pvalue(b, b_d),
+        "baseline_chisq_scaling_factor": b_factor,
+        "cfi_scaled": measure.cfi(x, d, b, b_d),
+        "tli_scaled": measure.tli(x, d, b, b_d),
+        "nnfi_scaled": measure.tli(x, d, b, b_d),
+        "rfi_scaled": measure.rfi(x, d, b, b_d),
+        "nfi_scaled": measure.nfi(x, d, b, b_d),
+        "pnfi_scaled": measure.pnfi(x, d, b, b_d),
+        "ifi_scaled": measure.ifi(x, d, b),
+        "rni_scaled": measure.rni(x, d, b, b_d),
+    }
+    low, high = measure.rmsea_ci(x, d, n, groups=groups)
+    return {
+        **found,
+        "rmsea_scaled": measure.rmsea(x, d, n, groups),
+        "rmsea_ci_lower_scaled": low,
+        "rmsea_ci_upper_scaled": high,
+        "rmsea_pvalue_scaled": measure.rmsea_pvalue(x, d, n, groups=groups),
+        "rmsea_notclose_pvalue_scaled": measure.rmsea_notclose(x, d, n, groups=groups),
+    }
 
 
 def complete_measures(test: CompleteTest, df: int, base_df: int, n: int, groups: int = 1) -> dict[str, float]:
