@@ -17,7 +17,7 @@ from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
     "check_count", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
-    "null_parameters", "of_group", "small_sample", "unidentified_nearby",
+    "null_parameters", "of_group", "of_level", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -34,6 +34,8 @@ def n_moments(place: Structure) -> int:
     >>> n_moments(structure(model("f =~ x1 + x2 + x3")))
     6
     """
+    if place.ordered.size:
+        return _n_ordinal(place)
 
     def count(p: int) -> int:
         return p * (p + 1) // 2 + (p if place.meanstructure else 0)
@@ -41,15 +43,30 @@ def n_moments(place: Structure) -> int:
     return count(place.n_observed) - count(place.exogenous.size)
 
 
-def check_count(system: System) -> None:
-    """Raise ``NotIdentifiedError`` when there are more free parameters than moments."""
+def _n_ordinal(place: Structure) -> int:
+    """Thresholds, means and variances of continuous items, correlations, and slopes on covariates."""
+    p = place.n_observed - place.exogenous.size
+    continuous = p - place.ordered.size
+    return place.threshold_rows.size + 2 * continuous + p * (p - 1) // 2 + p * place.exogenous.size
+
+
+def check_count(system: System, spared: int = 0) -> None:
+    """Raise ``NotIdentifiedError`` when there are more free parameters than moments.
+
+    Parameters
+    ----------
+    system : Problem or Joint
+    spared : int
+        Equalities beside those that the coordinates carry.
+    """
     problems = problems_of(system)
     moments = sum(n_moments(problem.place) for problem in problems)
-    if system.size > moments:
+    size = system.size - spared
+    if size > moments:
         groups = f" in {len(problems)} groups" if len(problems) > 1 else ""
         raise NotIdentifiedError(
-            f"The model has {system.size} free parameters, but {problems[0].place.n_observed} variables{groups} give "
-            f"only {moments} moments to estimate them from. Fix or equate at least {system.size - moments} of them.",
+            f"The model has {size} free parameters, but {problems[0].place.n_observed} variables{groups} give "
+            f"only {moments} moments to estimate them from. Fix or equate at least {size - moments} of them.",
             problems[0].place.names,
         )
 
@@ -178,6 +195,13 @@ def of_group(notes: Sequence[Note], group: str) -> list[Note]:
     return [
         replace(note, subject=f"{note.subject} (group {group})", text=f"Group {group}: {note.text}") for note in notes
     ]
+
+
+def of_level(notes: Sequence[Note], level: int) -> list[Note]:
+    """The same notes, said of a level; 0 where there is one."""
+    if not level:
+        return list(notes)
+    return [replace(one, subject=f"{one.subject} (level {level})", text=f"Level {level}: {one.text}") for one in notes]
 
 
 def _correlated_residuals(place: Structure) -> bool:

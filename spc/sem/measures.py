@@ -18,6 +18,7 @@ from spc.sem.options import WEIGHTED
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, Structure
 from spc.sem.scaled import complete_measures, scaled_measures
+from spc.sem.twolevel_measures import level_srmr
 from spc.sem.weighted import weighted_squares
 from spc.spec.table import Model, remembered
 
@@ -79,7 +80,9 @@ def _test(fit: SemFit) -> dict[str, float]:
     chisq, df = fit.chisq, fit.df
     return {
         "npar": system.npar,
-        "fmin": 0.5 * chisq / (system.n if fit.options.estimator in WEIGHTED else system.divisor),
+        "fmin": fit.levels.fmin
+        if fit.levels is not None
+        else 0.5 * chisq / (system.n if fit.options.estimator in WEIGHTED else system.divisor),
         "chisq": chisq,
         "df": df,
         "pvalue": measure.chisq_pvalue(chisq, df) if known else math.nan,
@@ -103,7 +106,7 @@ def _known(fit: SemFit, numbers: dict[str, Any]) -> dict[str, Any]:
 
 def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
     """Scaled and robust measures, where the test is scaled or answers are missing."""
-    n, groups = fit.system.divisor, len(fit.parts)
+    n, groups = fit.system.divisor, _groups(fit)
     scaled = {} if fit.correction is None else scaled_measures(test, fit.correction, n, groups)
     complete = fit.complete_test
     if complete is None:
@@ -130,7 +133,10 @@ def _likelihood(fit: SemFit) -> dict[str, float]:
     """Log-likelihoods of the rows given the covariates, in the user's units; none under least squares."""
     if fit.options.estimator in WEIGHTED:
         return {"ntotal": fit.system.n}
-    both = [_logls(part) for part in fit.parts]
+    if fit.levels is not None:
+        both = [(fit.levels.logl, fit.levels.unrestricted_logl)]
+    else:
+        both = [_logls(part) for part in fit.parts]
     model, saturated = (sum(pair[i] for pair in both) for i in (0, 1))
     npar, n = fit.system.npar, fit.system.n
     return {
@@ -184,7 +190,14 @@ def _residuals(part: Part, *, user_units: bool) -> measure.Residuals:
     return measure.Residuals(problem.sample.cov * square, sigma, problem.sample.mean * scale, point.at.mean[:p] * scale)
 
 
+def _groups(fit: SemFit) -> int:
+    return 1 if fit.levels is not None else len(fit.parts)
+
+
 def _residual_measures(fit: SemFit) -> dict[str, float]:
+    if fit.levels is not None:
+        within, between = level_srmr(fit.parts, fit.levels)
+        return {"srmr": within + between, "srmr_within": within, "srmr_between": between}
     each = [_residual_measures_of(part) for part in fit.parts]
     if len(each) == 1:
         return each[0]
@@ -193,6 +206,8 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
 
 
 def _srmr(fit: SemFit) -> float:
+    if fit.levels is not None:
+        return sum(level_srmr(fit.parts, fit.levels))
     each = [measure.srmr(_residuals(part, user_units=False)) for part in fit.parts]
     return each[0] if len(each) == 1 else float(np.average(each, weights=[part.problem.n for part in fit.parts]))
 
@@ -213,6 +228,8 @@ def _residual_measures_of(part: Part) -> dict[str, float]:
 
 
 def _gfi(fit: SemFit) -> float:
+    if fit.levels is not None:
+        return math.nan
     shares = [part.problem.n / fit.system.n for part in fit.parts]
     lost, whole = np.array(shares) @ [_squares(part) for part in fit.parts]
     return 1.0 - float(lost / whole)
@@ -254,7 +271,7 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     >>> {name: round(measures[name], 3) for name in ("npar", "df", "chisq", "cfi", "rmsea")}
     {'npar': 4, 'df': 1, 'chisq': 3.2, 'cfi': 0.976, 'rmsea': 0.105}
     """
-    test, n, groups = _test(fit), fit.system.divisor, len(fit.parts)
+    test, n, groups = _test(fit), fit.system.divisor, _groups(fit)
     chisq, df, npar = test["chisq"], int(test["df"]), int(test["npar"])
     gfi = _gfi(fit)
     moments = sum(_all_moments(part.problem.place) for part in fit.parts)
@@ -289,11 +306,11 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         **_incremental(test),
         **_versions(fit, test),
         **_likelihood(fit),
-        **_approximation(test, fit.system.divisor, len(fit.parts)),
+        **_approximation(test, fit.system.divisor, _groups(fit)),
         "srmr": _srmr(fit),
         "gfi": _gfi(fit),
         "nobs": fit.system.n,
-        "ngroups": len(fit.parts),
+        "ngroups": _groups(fit),
         "estimator": fit.options.estimator,
         "converged": fit.solution.converged,
     }

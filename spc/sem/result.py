@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ from spc.sem.standardize import standardised_values
 from spc.sem.tables import estimates_table, tidy_table
 from spc.sem.weighted import Weight
 from spc.spec.table import Model
+
+if TYPE_CHECKING:
+    from spc.sem.twolevel_model import TwoLevel
 
 __all__ = ["Part", "SemFit"]
 
@@ -90,6 +94,8 @@ class SemFit:
         Improper values, dropped rows and missing answers, which are warned of as well.
     correction : Correction or None
         Scaling of the test; None where the test is not scaled.
+    levels : TwoLevel or None
+        Of a two-level model, whose parts are its levels.
     """
 
     model: Model
@@ -103,6 +109,7 @@ class SemFit:
     found: tuple[Note, ...] = field(repr=False)
     kind: str = "sem"
     correction: Correction | None = field(default=None, repr=False)
+    levels: TwoLevel | None = field(default=None, repr=False)
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -119,7 +126,13 @@ class SemFit:
         if len(self.parts) == 1:
             return (self,)
         return tuple(
-            replace(self, model=replace(part.model, defined=(), constraints=()), parts=(part,), system=part.problem)
+            replace(
+                self,
+                model=replace(part.model, defined=(), constraints=()),
+                parts=(part,),
+                system=part.problem,
+                levels=None,
+            )
             for part in self.parts
         )
 
@@ -174,6 +187,8 @@ class SemFit:
     @cached_property
     def df(self) -> int:
         """Degrees of freedom: moments less coordinates."""
+        if self.levels is not None:
+            return self.levels.df
         return sum(diagnose.n_moments(part.problem.place) for part in self.parts) - self.system.npar
 
     @cached_property
@@ -214,7 +229,8 @@ class SemFit:
         for view in self.views:
             place = view.problem.place
             own = (*diagnose.collinear_latents(place, view.point.at), *diagnose.beyond_one(place, view.std_all))
-            found += diagnose.of_group(own, view.parts[0].group)
+            level = view.parts[0].level if self.levels is not None else 0
+            found += diagnose.of_level(diagnose.of_group(own, view.parts[0].group), level)
         return (
             *improper,
             *found,
@@ -244,4 +260,5 @@ class SemFit:
 
     def estimates(self) -> Estimates:
         """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
-        return Estimates(estimates_table(self), self.vcov, self.options.level, self.options.words)
+        words = self.options.words if self.levels is None else self.levels.words
+        return Estimates(estimates_table(self), self.vcov, self.options.level, words)

@@ -15,7 +15,8 @@ from spc.sem.twolevel import Level2, UnitMoments
 from spc.sem.twolevel_maps import Guard, Level, Spot, symmetric_basis
 
 __all__ = [
-    "FLOOR", "GUARD", "Free", "FreeWithin", "Structured", "begin", "mean_shares", "positive_definite", "structured",
+    "FLOOR", "GUARD", "Free", "FreeWithin", "Structured", "begin", "mean_shares", "moment_start",
+    "positive_definite", "structured",
 ]  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
@@ -358,6 +359,22 @@ def mean_shares(units: UnitMoments) -> FloatArray:
     """Mean of one over the respondents behind the means of each variable; 0 for outcomes."""
     counts = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
     return np.asarray(np.nanmean(np.where(units.present, 1.0 / np.maximum(counts, 1.0), np.nan), axis=0))
+
+
+def moment_start(units: UnitMoments) -> FloatArray:
+    """Covariances of units by moments: of the means, pairwise, less what sampling of respondents adds."""
+    here = units.present.astype(float)
+    apart = np.where(units.present, units.means - np.nanmean(units.means, axis=0), 0.0)
+    total = (apart.T @ apart) / np.maximum(here.T @ here, 1.0)
+    between = total - np.where(units.own, units.within, 0.0) * mean_shares(units)
+    variance = np.maximum(between.diagonal(), 0.15 * total.diagonal())
+    root = np.sqrt(np.where(variance > 0.0, variance, 1.0))
+    correlation = np.clip(between / np.outer(root, root), -0.9, 0.9)
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
+    correlation = vectors * np.maximum(values, 0.05) @ vectors.T
+    again = np.sqrt(variance / correlation.diagonal())
+    return np.asarray(correlation * np.outer(again, again))
 
 
 def positive_definite(sigma: FloatArray) -> FloatArray:

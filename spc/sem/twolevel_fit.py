@@ -19,10 +19,11 @@ from spc.moments import Moments
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
+from spc.sem.scaled import ratio
 from spc.sem.start import start_values
 from spc.sem.twolevel import SizeClasses, UnitMoments, require_replies
-from spc.sem.twolevel_between import FreeWithin, Structured, begin, mean_shares, structured
-from spc.sem.twolevel_inference import Errors, free_moments, inverse_information, log_constant, scaling
+from spc.sem.twolevel_between import FreeWithin, Structured, begin, moment_start, structured
+from spc.sem.twolevel_inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel_maps import Spot
 from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
 from spc.spec import model as read_model
@@ -168,7 +169,7 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     order = _order(units, model.observed)
     units = _ordered(units, order)
     present, centre = units.present, np.nanmean(units.means, axis=0)
-    first = _moment_start(units)
+    first = moment_start(units)
     problem = prepare(model, Moments(units.names, max(int(present.sum(axis=0).min()), 0), None, first), "normal")
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
@@ -190,22 +191,6 @@ def _ordered(units: UnitMoments, order: IntArray) -> UnitMoments:
         tuple(units.names[i] for i in order), units.sides, units.side[order], units.counts, units.means[:, order],
         units.scatter[:, order[:, None], order],
     )  # fmt: skip
-
-
-def _moment_start(units: UnitMoments) -> FloatArray:
-    """Covariances of units by moments: of the means, pairwise, less what sampling of respondents adds."""
-    here = units.present.astype(float)
-    apart = np.where(units.present, units.means - np.nanmean(units.means, axis=0), 0.0)
-    total = (apart.T @ apart) / np.maximum(here.T @ here, 1.0)
-    between = total - np.where(units.own, units.within, 0.0) * mean_shares(units)
-    variance = np.maximum(between.diagonal(), 0.15 * total.diagonal())
-    root = np.sqrt(np.where(variance > 0.0, variance, 1.0))
-    correlation = np.clip(between / np.outer(root, root), -0.9, 0.9)
-    np.fill_diagonal(correlation, 1.0)
-    values, vectors = np.linalg.eigh(correlation)
-    correlation = vectors * np.maximum(values, 0.05) @ vectors.T
-    again = np.sqrt(variance / correlation.diagonal())
-    return np.asarray(correlation * np.outer(again, again))
 
 
 def _converged(ready: _Ready) -> Search:
@@ -279,10 +264,15 @@ def _result(
         free_sigma_b=_free_sigma(saturated, spread),
         npar=int(found.x.size),
         df=df,
-        scaling=1.0 if meat is None or saturated is None else scaling(saturated[0], saturated[1].x, bread, meat, df),
+        scaling=1.0 if meat is None or saturated is None else _scaling(saturated, float(np.sum(bread * meat)), df),
         errors=errors,
         problem=problem,
     )
+
+
+def _scaling(saturated: tuple[Objective, Search], trace: float, df: int) -> float:
+    """Scaling factor of the chi-square by Yuan & Bentler, in Mplus's form: traces of free and structured model."""
+    return ratio(trace_of(saturated[0], saturated[1].x) - trace, df) if df else 1.0
 
 
 def _free_sigma(saturated: tuple[Objective, Search] | None, spread: FloatArray) -> FloatArray:

@@ -14,7 +14,7 @@ from spc.sem.twolevel import SizeClasses, UnitMoments
 from spc.sem.twolevel_between import Free, FreeWithin, positive_definite
 from spc.sem.twolevel_search import Objective, Search, State, search
 
-__all__ = ["Errors", "free_moments", "inverse_information", "log_constant", "scaling"]
+__all__ = ["Errors", "free_moments", "inverse_information", "log_constant", "trace_of"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -107,35 +107,16 @@ def _flat(direction: FloatArray, to_theta: FloatArray | None, names: Sequence[st
     )
 
 
-def scaling(objective: Objective, x: FloatArray, bread: FloatArray, meat: FloatArray, df: int) -> float:
-    """Scaling factor of the chi-square by Yuan & Bentler, in Mplus's form: traces of free and structured model.
-
-    Parameters
-    ----------
-    objective : Objective
-        Of the free moments.
-    x : (m,) array
-        Where they are best.
-    bread, meat : (k, k) arrays
-        Of the structured model; see :func:`inverse_information`.
-    df : int
-
-    Returns
-    -------
-    float
-        NaN where the factor makes no sense.
-    """
-    if df == 0:
-        return 1.0
+def trace_of(objective: Objective, x: FloatArray) -> float:
+    """Trace of the inverse observed information times the cross-products of the units' scores; NaN where it is flat."""
     state = objective.at(x)
     assert state is not None
     try:
-        free_bread, free_meat = inverse_information(objective, x, np.zeros(x.size, dtype=bool), state, "robust")
+        bread, meat = inverse_information(objective, x, np.zeros(x.size, dtype=bool), state, "robust")
     except SingularInformationError:
         return float("nan")
-    assert free_meat is not None
-    scale = (float(np.sum(free_bread * free_meat)) - float(np.sum(bread * meat))) / df
-    return scale if scale > 0.0 else float("nan")
+    assert meat is not None
+    return float(np.sum(bread * meat))
 
 
 def log_constant(units: UnitMoments, scale: FloatArray) -> float:

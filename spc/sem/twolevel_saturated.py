@@ -1,0 +1,165 @@
+"""What a two-level model is compared with: free moments of both levels, and variables that are independent on both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.errors import NonConvergenceError
+from spc.linalg import FloatArray
+from spc.sem.ram import IntArray
+from spc.sem.twolevel import SizeClasses, UnitMoments
+from spc.sem.twolevel_between import mean_shares, moment_start
+from spc.sem.twolevel_data import Clusters
+from spc.sem.twolevel_inference import free_moments, trace_of
+from spc.sem.twolevel_maps import Linear
+from spc.sem.twolevel_search import Objective, search
+
+__all__ = ["Covariates", "Saturated", "independence", "saturated"]
+
+BoolArray = npt.NDArray[np.bool_]
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Saturated:
+    """The best free moments, in the units of the likelihood.
+
+    Attributes
+    ----------
+    units : UnitMoments
+    classes : SizeClasses
+    mu, sigma_b, sigma_w : (p,), (p, p), (p, p) arrays
+    value : float
+        Minus the log-likelihood, up to the constant.
+    """
+
+    units: UnitMoments
+    classes: SizeClasses
+    mu: FloatArray
+    sigma_b: FloatArray
+    sigma_w: FloatArray
+    value: float
+
+    @cached_property
+    def proper_b(self) -> FloatArray:
+        """``sigma_b`` with every variance a little above zero and no correlation of one."""
+        noise = np.where(self.units.side >= 0, self.sigma_w.diagonal() * mean_shares(self.units), 1.0)
+        variance = np.maximum(self.sigma_b.diagonal(), FLOOR * np.where(noise > 0.0, noise, 1.0))
+        matrix = self.sigma_b.copy()
+        np.fill_diagonal(matrix, variance)
+        root = np.sqrt(variance)
+        values, vectors = np.linalg.eigh(matrix / np.outer(root, root))
+        if values[0] < FLOOR:
+            matrix = vectors * np.maximum(values, FLOOR) @ vectors.T * np.outer(root, root)
+        return np.asarray(0.5 * (matrix + matrix.T))
+
+
+def saturated(clusters: Clusters, units: UnitMoments) -> Saturated:
+    """Free moments of both levels; variables of rows alone do not differ among clusters but by chance.
+
+    Parameters
+    ----------
+    clusters : Clusters
+    units : UnitMoments
+        The same in the units of the likelihood.
+
+    Raises
+    ------
+    NonConvergenceError
+        The search did not end.
+    """
+    classes = SizeClasses.find(units)
+    members = np.sort(clusters.between)
+    found = free_moments(units, classes, members, _means(units), moment_start(units), units.within)
+    if found is None:
+        raise NonConvergenceError(
+            "The likelihood of free means and covariances on both levels did not come to an end. Name fewer variables, "
+            "or give more clusters."
+        )
+    objective, end = found
+    state = objective.at(end.x)
+    assert state is not None
+    return Saturated(units, classes, state.spot.mu, state.spot.sigma_b, state.spot.sigma_w, end.value)
+
+
+def _means(units: UnitMoments) -> FloatArray:
+    return np.asarray(np.nanmean(units.means, axis=0))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Covariates:
+    """Places of covariates on each level, and whether their moments are held at the saturated ones."""
+
+    within: IntArray
+    between: IntArray
+    held: bool
+
+    def held_in(self, clusters: Clusters) -> tuple[BoolArray, BoolArray, BoolArray]:
+        """Means (p,), covariances among clusters and within them (p, p) that are held."""
+        p = len(clusters.units.names)
+        w, b = np.zeros(p, dtype=bool), np.zeros(p, dtype=bool)
+        if self.held:
+            w[self.within], b[self.between] = True, True
+        of_rows = np.ones(p, dtype=bool)
+        of_rows[clusters.between] = False
+        return b | (w & of_rows), np.outer(b, b), np.outer(w, w)
+
+
+def _pairs(p: int, members: IntArray) -> BoolArray:
+    mask = np.zeros((p, p), dtype=bool)
+    mask[np.ix_(members, members)] = True
+    return mask
+
+
+def free_map(clusters: Clusters, best: Saturated, covariates: Covariates) -> tuple[Linear, FloatArray]:
+    """Free moments as coordinates, those of held covariates fixed; and where they are best."""
+    p = len(best.mu)
+    means, b, w = covariates.held_in(clusters)
+    return Linear.of(
+        best.mu, best.sigma_b, best.sigma_w, ~means, _pairs(p, clusters.between) & ~b, _pairs(p, clusters.within) & ~w
+    )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Independence:
+    """The model in which nothing covaries on either level but the covariates.
+
+    Attributes
+    ----------
+    value : float
+        Minus the log-likelihood, up to the constant.
+    npar : int
+    trace : float
+        Of its inverse information times the cross-products of scores.
+    """
+
+    value: float
+    npar: int
+    trace: float
+
+
+def independence(clusters: Clusters, best: Saturated, covariates: Covariates, *, robust: bool) -> Independence:
+    """Fit the independence model, the baseline of incremental fit measures.
+
+    Raises
+    ------
+    NonConvergenceError
+        The search did not end.
+    """
+    p = len(best.mu)
+    means, held_b, held_w = covariates.held_in(clusters)
+    own = np.eye(p, dtype=bool)
+    b, w = own | _pairs(p, covariates.between), own | _pairs(p, covariates.within)
+    fixed_b, fixed_w = np.where(b, best.proper_b, 0.0), np.where(w, best.sigma_w, 0.0)
+    members = _pairs(p, clusters.between), _pairs(p, clusters.within)
+    fixed_b[~members[0]] = 0.0
+    line, x = Linear.of(best.mu, fixed_b, fixed_w, ~means, b & members[0] & ~held_b, w & members[1] & ~held_w)
+    objective = Objective(best.units, best.classes, line)
+    end = search(objective, x)
+    if end is None or not end.converged:
+        raise NonConvergenceError("The independence model of both levels did not come to an end: give more clusters.")
+    return Independence(end.value, x.size, trace_of(objective, end.x) if robust else float("nan"))
