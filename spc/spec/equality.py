@@ -70,8 +70,8 @@ def _kind(row: Parameter, latents: Collection[str]) -> str:
 
 def group_ties(
     rows: Sequence[Parameter], equal: frozenset[str], partial: Sequence[str], roles: Mapping[tuple[int, int], Roles]
-) -> dict[Key, str]:
-    """Names of the first group's parameters that those of other groups equal, labels of the text going before.
+) -> dict[str, str]:
+    """Names of parameters to those of the first group that they equal, labels of the text going before.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def group_ties(
     for row in rows:
         name = first.get((row.level, 1, *row_key(row)))
         if row.group > 1 and name is not None and not row.label:
-            ties[full_key(row)] = name
+            ties[row.own_name] = name
     return ties
 
 
@@ -168,7 +168,7 @@ def _no_target(target: Parameter | None, asked: str, seen: Collection[Key], know
 
 
 def tied(
-    rows: Sequence[Parameter], ties: Mapping[Key, str], places: Mapping[Key, Token], syntax: Syntax
+    rows: Sequence[Parameter], ties: Mapping[str, str], places: Mapping[Key, Token], syntax: Syntax
 ) -> tuple[Parameter, ...]:
     """Rows with one number for one parameter; where one of those equal is fixed, all are.
 
@@ -177,7 +177,7 @@ def tied(
     SpecError
         Equal parameters that are fixed at different values.
     """
-    names = [ties.get(full_key(row), row.name) for row in rows] if ties else [row.name for row in rows]
+    names = [ties.get(row.name, row.name) for row in rows]
     values: dict[str, float] = {}
     for name, row in zip(names, rows, strict=True):
         if row.free or row.given_by == "sample":

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spc.errors import SpecError
+from spc.errors import SpcError, SpecError
 from spc.spec import Model, model, write_model
 
 CASES = json.loads((Path(__file__).parents[1] / "reference" / "spec_partable.json").read_text(encoding="utf-8"))
+BLOCKS = json.loads((Path(__file__).parents[1] / "reference" / "spec_partable_blocks.json").read_text(encoding="utf-8"))
 REFUSED = {"started_marker", "std_lv_started_variance"}
 WRITTEN = [case for case in CASES if case["name"] not in REFUSED]
 
@@ -121,3 +123,130 @@ def test_every_modifier_is_written():
 def test_definitions_and_constraints_are_written():
     text = "y ~ a*x + b*z\nd := (a - b)/2\na == b\nd2 := -d^2"
     assert write_model(model(text)).splitlines()[1:] == ["d := (a - b)/2", "d2 := -d^2", "a == b"]
+
+
+PLAIN = ("groups", "group_equal", "group_partial", "std_lv", "orthogonal", "fixed_x", "growth")
+
+
+def quietly(text: str, **options) -> Model:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model(text, **options)
+
+
+def in_blocks(case: dict) -> Model:
+    return quietly(case["text"], ordered=dict(case["ordered"]), **{name: case[name] for name in PLAIN})
+
+
+@pytest.mark.parametrize("case", BLOCKS, ids=lambda case: case["name"])
+def test_models_in_blocks_read_back_the_same_without_a_warning(case):
+    found = in_blocks(case)
+    assert same(model(write_model(found), **found.options), found)
+
+
+def plainly(found: Model) -> dict:
+    """Each parameter without what only the way of writing decides; equal ones have one name."""
+    names = found.parameters.names
+    shared = [names[row.free - 1] for row in found.parameters if row.free]
+    rows = {}
+    for row in found.parameters:
+        many = row.free > 0 and shared.count(names[row.free - 1]) > 1
+        tie = "" if not many else names[row.free - 1]
+        rows[row.own_name] = (row.free > 0, tie, repr(row.fixed), repr(row.start), row.lower, row.upper,
+                              row.given_by == "sample", "" if many else row.label)  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("case", BLOCKS, ids=lambda case: case["name"])
+def test_complete_text_of_blocks_needs_no_options_but_groups(case):
+    found = in_blocks(case)
+    again = quietly(write_model(found, complete=True), groups=found.groups, fixed_x=case["fixed_x"])
+    assert plainly(again) == plainly(found)
+    assert again.parameters.n_free == found.parameters.n_free
+
+
+def test_groups_with_different_parameters_are_written_in_blocks():
+    text = 'group: "Grant-White"\nf =~ 1*x1 + x2 + x3\ngroup: Pasteur\nf =~ 1*x1 + x2 + x3\nx1 ~~ x2'
+    found = model(text)
+    assert found.groups == ("Grant-White", "Pasteur")
+    assert write_model(found) == text
+
+
+def test_groups_side_by_side_have_their_values_in_c():
+    text = 'f =~ 1*x1 + c(a, b)*x2 + c(1, NA)*x3 + label(c("k", NA))*x4 + start(c(0.5, NA))*x4'
+    assert write_model(model(text, groups=("u", "v"))) == text
+
+
+def test_levels_thresholds_and_scales_are_written():
+    text = "level: 1\nfw =~ 1*y1 + y2 + y3\nlevel: 2\nfb =~ 1*y1 + y2 + y3\ny1 ~~ 0*y1"
+    assert write_model(model(text)) == text
+    text = "f =~ 1*u1 + u2 + u3\nu1 | a*t1 + 0.5*t2\nu2 ~*~ NA*u2"
+    found = model(text, ordered={"u1": 3, "u2": 3, "u3": 2})
+    assert write_model(found) == text.replace("NA*u2", "u2")
+
+
+PER_GROUP = st.sampled_from(["a", "b", "NA", "1", "0.3", '"two words"'])
+ACROSS = st.one_of(
+    st.just(""),
+    st.sampled_from(["a*", "0.7*", "NA*", "start(0.2)*", "lower(c(0, NA))*", "start(c(NA, 0.1))*", 'equal("f=~x2")*']),
+    st.sampled_from(['label(c("a", NA))*', 'equal(c(NA, "f=~x2"))*', 'equal("f=~x2.g2")*', "c(NA, NA)*"]),
+    st.tuples(PER_GROUP, PER_GROUP).map(lambda pair: f"c({pair[0]}, {pair[1]})*"),
+)
+WORDS = ["loadings", "intercepts", "means", "regressions", "residuals", "residual_covariances", "lv_variances",
+         "lv_covariances", "thresholds"]  # fmt: skip
+
+
+def across(left: str, op: str, names: str) -> st.SearchStrategy[str]:
+    pairs = st.tuples(*(ACROSS for _ in names.split()))
+    return pairs.map(
+        lambda found: f"{left} {op} {' + '.join(m + n for m, n in zip(found, names.split(), strict=True))}"
+    )
+
+
+ALWAYS = st.tuples(across("f", "=~", "x1 x2 x3"), st.just("g =~ x4 + x5\nu ~ f"))
+OTHERS = st.lists(
+    st.one_of(
+        across("g", "~", "f z"), across("x1", "~", "1"), across("f", "~", "1"), across("f", "~~", "f"),
+        across("x1", "~~", "x2"), across("u", "|", "t1 t2"), across("u", "~*~", "u"), across("x4", "~", "z"),
+    ),
+    max_size=5, unique_by=lambda line: line[:6],
+)  # fmt: skip
+GROUP_LINES = st.tuples(ALWAYS, OTHERS).map(lambda parts: "\n".join([*parts[0], *parts[1]]))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    GROUP_LINES,
+    st.lists(st.sampled_from(WORDS), unique=True),
+    st.booleans(),
+    st.sampled_from([{}, {"u": 3}, {"u": 4, "x5": 2}]),
+    st.booleans(),
+)
+def test_any_model_of_groups_reads_back_the_same(text, equal, std_lv, ordered, blocks):
+    if blocks:
+        text = f"group: u\n{text}\ngroup: v\n{text}\nx1 ~~ x3"
+    try:
+        found = quietly(text, groups=("u", "v"), group_equal=equal, std_lv=std_lv, ordered=ordered)
+    except SpcError:
+        return
+    written = write_model(found)
+    again = quietly(written, **found.options)
+    assert same(again, found)
+    assert write_model(again) == written
+    complete = quietly(write_model(found, complete=True), groups=found.groups)
+    assert plainly(complete) == plainly(found)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(GROUP_LINES, GROUP_LINES, st.booleans(), st.booleans())
+def test_any_model_of_levels_reads_back_the_same(within, between, std_lv, grouped):
+    text = f"level: 1\n{within}\nlevel: 2\n{between}"
+    groups = ("u", "v") if grouped else ()
+    try:
+        found = quietly(text, groups=groups, std_lv=std_lv)
+    except SpcError:
+        return
+    written = write_model(found)
+    assert same(quietly(written, **found.options), found)
+    assert write_model(quietly(written, **found.options)) == written
+    assert plainly(quietly(write_model(found, complete=True), groups=groups)) == plainly(found)
