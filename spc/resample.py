@@ -14,9 +14,10 @@ from spc.errors import EstimationError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.results import Replicates
 
-__all__ = ["bootstrap", "progress", "replicate_rng"]
+__all__ = ["bootstrap", "in_order", "progress", "replicate_rng"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 Rows = npt.NDArray[np.intp]
 
 
@@ -41,6 +42,34 @@ def progress(steps: Sequence[T] | Iterable[T], what: str, total: int | None = No
             disable=not console.is_terminal,
         )
     )
+
+
+def in_order(work: Callable[[T], R], items: Sequence[T], what: str, *, workers: int = 1) -> Iterator[R]:
+    """Work through items under a progress bar, in their order whatever the number of workers.
+
+    Parameters
+    ----------
+    work : callable
+        Of one item; sent to other processes when there are several workers.
+    items : sequence
+    what : str
+        Words beside the progress bar.
+    workers : int
+        Processes; -1 for one a processor.
+
+    Examples
+    --------
+    >>> list(in_order(abs, [-2, 1], "Taking sizes"))
+    [2, 1]
+    """
+    if workers == 1:
+        for item in progress(items, what, len(items)):
+            yield work(item)
+        return
+    from joblib import Parallel, delayed
+
+    found = Parallel(n_jobs=workers, return_as="generator")(delayed(work)(item) for item in items)
+    yield from progress(found, what, len(items))
 
 
 def bootstrap(

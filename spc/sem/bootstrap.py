@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -13,20 +12,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.errors import DataError, EstimationError, UnsupportedError, UsageError
+from spc.errors import EstimationError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.moments import Moments
 from spc.results import Note, Provenance, Replicates
+from spc.sem.answer_draws import AnswerDraws
+from spc.sem.boot_rows import Rows, rows_of
 from spc.sem.defined import defined_values, label_rows
-from spc.sem.draws import fit_draws
+from spc.sem.draws import Found, fit_draws, refit_draws
 from spc.sem.fit import SemFit
 from spc.sem.influence import accelerations
 from spc.sem.intervals import bca_interval, percentile_interval, two_sided
-from spc.sem.ml import curvature, score_and_information
+from spc.sem.joint import State, problems_of
+from spc.sem.lean import information_of
+from spc.sem.moment_draws import HigherDraws, MomentDraws
+from spc.sem.optimise import derivatives, observed_information
+from spc.sem.options import ORDINAL
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
-from spc.sem.scope import require_complete_ml
+from spc.sem.restrictions import restrictions
 from spc.sem.standardize import standardised_values
 
 __all__ = ["Bootstrap", "bootstrap"]
@@ -63,6 +67,8 @@ class Bootstrap:
     units : int
         What was drawn from: rows, or clusters.
     provenance : Provenance
+    done : int
+        Draws that were made: fewer than asked for where the user stopped the work.
     """
 
     fit: SemFit = field(repr=False)
@@ -77,6 +83,7 @@ class Bootstrap:
     level: float
     units: int
     provenance: Provenance = field(repr=False)
+    done: int = 0
     kind: str = "bootstrap"
 
     def __post_init__(self) -> None:
@@ -87,8 +94,7 @@ class Bootstrap:
     @cached_property
     def _rows(self) -> FloatArray:
         """Draws of all rows of ``tidy()``: those of the table, then the defined parameters."""
-        rows = self.fit.problem.row_values(self.replicates.values)
-        return np.concatenate([rows, self.defined.values], axis=1)
+        return np.concatenate([_row_values(self.fit, self.replicates.values), self.defined.values], axis=1)
 
     @cached_property
     def p_value(self) -> float:
@@ -102,7 +108,7 @@ class Bootstrap:
 
     @property
     def _statistic(self) -> float:
-        return max(self.fit.problem.divisor * self.fit.point.value, 0.0)
+        return self.fit.chisq
 
     def tidy(self) -> pd.DataFrame:
         """Rows as in ``SemFit.tidy()``, with errors, p values and intervals from the replicates."""
@@ -119,24 +125,18 @@ class Bootstrap:
         level = self.level if level is None else level
         _check_interval(interval, level, self.method)
         table = self.fit.tidy()
-        place = self.fit.problem.place
-        number = np.concatenate([place.free, np.arange(len(self.defined.names)) + len(place.names)])
+        free = [problem.place.free for problem in problems_of(self.fit.system)]
+        number = np.concatenate([*free, np.arange(len(self.defined.names)) + len(self.replicates.names)])
         acceleration = np.where(number >= 0, self.acceleration[number], np.nan)
         return _summarised(table, self._rows, acceleration, interval, level)
 
     def standardized(self) -> pd.DataFrame:
         """The rows of ``tidy()`` completely standardised, with percentile intervals."""
-        fit, place = self.fit, self.fit.problem.place
+        fit = self.fit
         table = fit.tidy()
         table["estimate"] = table["std_all"]
-        values = fit.problem.row_values(self.replicates.values) * fit.problem.multiplier
         with np.errstate(all="ignore"):
-            std = np.concatenate(
-                [
-                    standardised_values(place, part, implied(place, part))
-                    for part in np.array_split(values, len(values) // _STD_BLOCK + 1)
-                ]
-            )
+            std = np.concatenate([_standardised(part.problem, self.replicates.values) for part in fit.parts], axis=1)
             labels = {name: std[:, i] for name, i in label_rows(fit.model).items()}
             std = np.concatenate([std, _defined_draws(fit, labels, len(std))], axis=1)
         return _summarised(table, std, np.zeros(std.shape[1]), "percentile", self.level)
@@ -147,19 +147,19 @@ class Bootstrap:
             "method": self.method,
             "draws": self.draws,
             "kept": len(self.numbers),
-            "failed": self.draws - len(self.numbers),
+            "failed": self.done - len(self.numbers),
             "units": self.units,
-            "nobs": self.fit.problem.n,
+            "nobs": self.fit.system.n,
             "seed": self.replicates.seed,
             "level": self.level,
             "interval": self.interval,
             "chisq": self._statistic,
-            "mean_chisq": float(self.chisq.mean()),
+            "mean_chisq": float(self.chisq.mean()) if len(self.chisq) else float("nan"),
             "pvalue": self.p_value,
         }])  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:
-        """Draws that failed, draws with negative variances, too few draws or clusters."""
+        """Draws that failed or were not made, draws with negative variances, too few draws or clusters."""
         return tuple(_notes(self))
 
 
@@ -173,28 +173,34 @@ def bootstrap(
     kind: Method = "case",
     interval: Interval = "percentile",
     level: float = 0.95,
+    workers: int = 1,
 ) -> Bootstrap:
     """Refit a model to resampled data.
 
-    All draws of a block are fitted at once, see :mod:`spc.sem.batch`; a draw that does not end there is searched on its
-    own. Draws that fail in the end, most of them because their estimates run off to infinity, are left out and counted.
+    Under maximum likelihood for complete rows all draws of a block are fitted at once, see :mod:`spc.sem.batch`; with
+    missing answers and under least squares one after the other, from where the fit ended. A draw that does not end
+    there is searched on its own. Draws that fail in the end, most of them because their estimates run off to infinity,
+    are left out and counted. An interrupt (Ctrl-C) hands back the draws made so far, with a note.
 
     Parameters
     ----------
     fit : SemFit
     data : DataFrame, optional
-        The rows of the fit; not needed for ``kind="parametric"``.
+        The rows of the fit, with its column of groups; not needed for ``kind="parametric"``.
     draws : int
     seed : int
         Draw i depends on ``(seed, i)`` alone.
     cluster : str or (n,) array-like, optional
-        Column of the data, or one value a row: clusters are then drawn whole.
+        Column of the data, or one value a row: clusters are then drawn whole. Rows and clusters are drawn within
+        their group.
     kind : {"case", "bollen_stine", "parametric"}
         Rows as they are; rows turned so that the model holds exactly, for a test of it; or moments of normal samples
         from the fitted model, covariates included.
     interval : {"percentile", "bca"}
         What ``tidy()`` shows. BCa intervals take their acceleration from the influence of each row or cluster.
     level : float
+    workers : int
+        Processes to share the draws among, -1 for one a processor. The numbers are the same for any.
 
     Returns
     -------
@@ -205,7 +211,7 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        A fit by another method than maximum likelihood for complete rows.
+        Ordered items; or draws of another kind than cases with missing answers.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -228,20 +234,22 @@ def bootstrap(
     >>> drawn.tidy().loc[0, ["estimate", "conf_low", "conf_high"]].astype(float).round(2).tolist()
     [0.54, 0.42, 0.66]
     """
-    require_complete_ml(fit, "Bootstraps")
     _check_options(draws, kind, interval, level, cluster)
-    rows, codes = (None, None) if kind == "parametric" else _rows_of(fit, data, cluster)
-    units = fit.problem.n if codes is None else int(codes.max()) + 1
+    _check_fit(fit, kind)
+    rows = None if kind == "parametric" else rows_of(fit, data, cluster)
     with one_blas_thread():
-        redraw, metric = _plan(fit, kind, rows, codes, seed)
-        found = fit_draws(fit, redraw, metric, draws, units)
+        metric = _metric(fit, observed=kind == "case")
+        found = _drawn(fit, kind, rows, metric, draws, seed, workers)
         acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
         if kind == "case" and rows is not None:
-            acceleration = accelerations(fit, rows, codes, metric)
-    kept = np.flatnonzero(np.isfinite(found.chisq))
-    _check_enough(len(kept), draws, found.failures)
+            acceleration = accelerations(fit, rows.balanced, rows.units.codes, metric)
+    done, kept = len(found.theta), found.kept
+    if found.interrupted and len(kept) < 2:
+        raise KeyboardInterrupt
+    _check_enough(len(kept), done, found.failures)
     theta = found.theta[kept]
-    labels = {name: fit.problem.row_values(theta)[:, i] for name, i in label_rows(fit.model).items()}
+    drawn = _row_values(fit, theta)
+    labels = {name: drawn[:, i] for name, i in label_rows(fit.model).items()}
     with np.errstate(all="ignore"):
         defined = _defined_draws(fit, labels, len(theta))
     failures = MappingProxyType(dict(found.failures))
@@ -257,8 +265,9 @@ def bootstrap(
         kind,
         interval,
         level,
-        units,
+        fit.system.n if rows is None else rows.units.count,
         Provenance.record(options, fit.provenance.data_fingerprint, seed),
+        done,
     )
 
 
@@ -284,75 +293,79 @@ def _check_interval(interval: str, level: float, kind: str) -> None:
         raise UsageError(f"BCa intervals need draws of cases, not kind={kind!r}. Use interval='percentile'.")
 
 
-def _rows_of(
-    fit: SemFit, data: pd.DataFrame | None, cluster: str | npt.ArrayLike | None
-) -> tuple[FloatArray, IntArray | None]:
-    """Complete rows in balanced units, and the cluster of each."""
-    if not isinstance(data, pd.DataFrame):
-        raise DataError.of(
-            "data", None, "not_a_table", f"a {type(data).__name__}", "the DataFrame that the model was fitted to",
-            "Give the rows, or kind='parametric', which needs none.",
-        )  # fmt: skip
-    names = list(fit.model.observed)
-    moments = Moments.from_frame(data, names)
-    root = np.sqrt(fit.observed.cov.diagonal())
-    gap = np.abs(moments.cov - fit.observed.cov) / np.outer(root, root)
-    if moments.n != fit.observed.n or float(gap.max()) > 1e-8:
-        raise DataError.of(
-            "data", None, "other_data", f"{moments.n} complete rows with other covariances",
-            f"the {fit.observed.n} rows that the model was fitted to", "Give the same rows as to fit().",
-        )  # fmt: skip
-    values = data[names].to_numpy(dtype=np.float64, na_value=np.nan)
-    complete = ~np.isnan(values).any(axis=1)
-    codes = None if cluster is None else _cluster_codes(data, cluster, complete)
-    return values[complete] / fit.problem.scale[: len(names)], codes
+def _check_fit(fit: SemFit, kind: str) -> None:
+    if fit.options.estimator in ORDINAL or fit.options.ordered:
+        raise UnsupportedError("A bootstrap of ordered items has no method here; their errors are robust already.")
+    if fit.options.missing == "fiml" and kind != "case":
+        raise UnsupportedError(f"kind={kind!r} has no method with missing answers. Use kind='case'.")
+    if fit.options.estimator == "WLS" and kind != "case":
+        raise UnsupportedError(f"kind={kind!r} has no method under WLS, whose weights come from rows. Use kind='case'.")
 
 
-def _cluster_codes(data: pd.DataFrame, cluster: str | npt.ArrayLike, complete: npt.NDArray[np.bool_]) -> IntArray:
-    if isinstance(cluster, str):
-        if cluster not in data.columns:
-            raise DataError.of(
-                "data", cluster, "missing_column", "no such column", f"a column {cluster!r}",
-                f"There are: {', '.join(map(str, data.columns))}.",
-            )  # fmt: skip
-        cluster = data[cluster]
-    labels = pd.Series(np.asarray(cluster))
-    if len(labels) != len(data):
-        raise UsageError(f"cluster has {len(labels)} values for {len(data)} rows; give one a row.")
-    labels = labels[complete]
-    if labels.isna().any():
-        raise UsageError(f"{int(labels.isna().sum())} rows have no cluster. Fill these in, or leave the rows out.")
-    codes = np.unique(labels.to_numpy(), return_inverse=True)[1]
-    if codes.max() < 1:
-        raise UsageError("All rows are of one cluster, so there is nothing to draw from. Leave cluster out.")
-    return np.asarray(codes, dtype=np.intp)
+def _drawn(
+    fit: SemFit, kind: Method, rows: Rows | None, metric: FloatArray, draws: int, seed: int, workers: int
+) -> Found:
+    """Estimates of all draws, by the fastest way the fit allows."""
+    q = len(fit.model.parameters.names)
+    if rows is not None and fit.options.missing == "fiml":
+        inverse = np.asarray(np.linalg.inv(metric))
+        return refit_draws(AnswerDraws(fit, rows.values, inverse, rows.units, seed), q, draws, workers=workers)
+    if rows is not None and fit.options.estimator == "WLS":
+        return refit_draws(HigherDraws(fit, rows.values, rows.units, seed), q, draws, workers=workers)
+    redraw = _redraw(fit, kind, rows, seed)
+    if fit.parts[0].weight is not None or restrictions(fit.model) is not None:
+        return refit_draws(MomentDraws(fit, redraw), q, draws, workers=workers)
+    start = fit.system.coordinates(fit.solution.theta)
+    units = max(1, fit.system.n if rows is None else rows.units.count)
+    return fit_draws(fit.system, start, redraw, metric, draws, units, workers=workers)
 
 
-def _plan(
-    fit: SemFit, kind: Method, rows: FloatArray | None, codes: IntArray | None, seed: int
-) -> tuple[Redraw, FloatArray]:
-    """Where draws come from, and the curvature of the discrepancy of what they are drawn from."""
-    problem, point = fit.problem, fit.point
-    place, p = problem.place, problem.place.n_observed
-    information = score_and_information(place, point, problem.sample, problem.active)[1]
-    cov = point.at.covariance[:p, :p]
-    mean = point.at.mean[:p] if place.meanstructure else None
-    if kind == "parametric" or rows is None:
-        return from_normal(problem, cov, mean, seed), _mapped(problem, information)
+def _redraw(fit: SemFit, kind: Method, rows: Rows | None, seed: int) -> Redraw:
+    """Where the moments of draws come from."""
+    problems = problems_of(fit.system)
+    sizes = [problem.place.n_observed for problem in problems]
+    covs = [part.point.at.covariance[:p, :p] for part, p in zip(fit.parts, sizes, strict=True)]
+    means = [
+        part.point.at.mean[:p] if part.problem.place.meanstructure else None
+        for part, p in zip(fit.parts, sizes, strict=True)
+    ]
+    if rows is None:
+        return from_normal(problems, covs, means, seed)
+    values = rows.balanced
     if kind == "bollen_stine":
-        turned = like_model(rows, cov * (problem.divisor / problem.n), mean)
-        return by_rows(turned, problem, seed, codes), _mapped(problem, information)
-    observed = _mapped(problem, information + curvature(place, point, problem.sample, problem.active))
-    bent = np.linalg.eigvalsh(observed)
-    steady = not bent.size or bent[0] > 1e-10 * bent[-1]
-    return by_rows(rows, problem, seed, codes), observed if steady else _mapped(problem, information)
+        parts = zip(values, covs, means, problems, strict=True)
+        values = tuple(like_model(own, cov * (p.divisor / p.n), mean) for own, cov, mean, p in parts)
+    return by_rows(values, problems, seed, rows.units)
 
 
-def _mapped(problem: Problem, information: FloatArray) -> FloatArray:
-    return information if problem.plain else np.asarray(problem.map.T @ information @ problem.map)
+def _metric(fit: SemFit, *, observed: bool) -> FloatArray:
+    """Curvature of the discrepancy at the fit, or its expectation: of what the draws are drawn from."""
+    part = fit.parts[0]
+    if part.answers is not None or part.weight is not None:
+        return information_of(fit)
+    state = State(fit.solution.value, tuple(one.point for one in fit.parts))
+    expected = derivatives(fit.system, state)[1]
+    if not observed:
+        return expected
+    bent = observed_information(fit.system, state)
+    values = np.linalg.eigvalsh(bent)
+    return bent if not values.size or values[0] > 1e-10 * values[-1] else expected
 
 
-def _check_enough(kept: int, draws: int, failures: Counter[str]) -> None:
+def _row_values(fit: SemFit, theta: FloatArray) -> FloatArray:
+    """Draws of all rows of the table, of all groups."""
+    return np.concatenate([problem.row_values(theta) for problem in problems_of(fit.system)], axis=1)
+
+
+def _standardised(problem: Problem, theta: FloatArray) -> FloatArray:
+    values = problem.row_values(theta) * problem.multiplier
+    parts = np.array_split(values, len(values) // _STD_BLOCK + 1)
+    return np.concatenate([
+        standardised_values(problem.place, part, implied(problem.place, part)) for part in parts
+    ])  # fmt: skip
+
+
+def _check_enough(kept: int, draws: int, failures: Mapping[str, int]) -> None:
     if 2 * kept < draws:
         reasons = ", ".join(f"{count} {reason}" for reason, count in failures.items())
         raise EstimationError(
@@ -392,15 +405,20 @@ def _summarised(
 
 def _notes(result: Bootstrap) -> Sequence[Note]:
     notes = []
-    lost = result.draws - len(result.numbers)
+    if result.done < result.draws:
+        notes.append(Note(
+            "interrupted", "warning", "bootstrap",
+            f"The bootstrap was stopped after {result.done} of {result.draws} draws; everything rests on these.",
+        ))  # fmt: skip
+    lost = result.done - len(result.numbers)
     if lost:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in result.replicates.failures.items())
         notes.append(Note(
-            "failed_draws", "warning" if lost > 0.01 * result.draws else "info", "bootstrap",
-            f"{lost} of {result.draws} draws failed and are left out ({reasons}).",
+            "failed_draws", "warning" if lost > 0.01 * result.done else "info", "bootstrap",
+            f"{lost} of {result.done} draws failed and are left out ({reasons}).",
         ))  # fmt: skip
-    place = result.fit.problem.place
-    variances = place.free[place.diagonal & (place.free >= 0)]
+    places = [problem.place for problem in problems_of(result.fit.system)]
+    variances = np.unique(np.concatenate([place.free[place.diagonal & (place.free >= 0)] for place in places]))
     improper = float((result.replicates.values[:, variances] < 0.0).any(axis=1).mean())
     if improper:
         notes.append(Note(
@@ -408,13 +426,13 @@ def _notes(result: Bootstrap) -> Sequence[Note]:
             f"In {improper:.1%} of the draws a variance is negative. These draws are kept, since leaving them out "
             "would shift every interval.",
         ))  # fmt: skip
-    if result.draws < 1000:
+    if len(result.numbers) < 1000:
         notes.append(Note(
             "few_draws", "info", "bootstrap",
             f"The ends of the intervals rest on {len(result.numbers)} draws and move visibly with the seed; "
             "1,000 draws steady them, 5,000 serve for publication.",
         ))  # fmt: skip
-    if result.units < min(result.fit.problem.n, 30):
+    if result.units < min(result.fit.system.n, 30):
         notes.append(Note(
             "few_clusters", "warning", "bootstrap",
             f"There are only {result.units} clusters. Bootstrap errors are too small with so few.",

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from spc.linalg import FloatArray
 from spc.sem.defined import defined_slopes, label_rows
-from spc.sem.fit import SemFit
+from spc.sem.fiml import evaluate, jacobian_of
+from spc.sem.fiml_robust import rows_apart
+from spc.sem.incomplete import lay_out, likelihood, scores_in_moments
 from spc.sem.problem import label_slopes
 from spc.sem.ram import IntArray, directions
+from spc.sem.weighted import moments_of, slopes
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+    from spc.sem.result import Part
 
 __all__ = ["accelerations"]
 
 _ROWS = 4096
+Scores = Iterator[tuple[IntArray, FloatArray]]
 
 
-def accelerations(fit: SemFit, rows: FloatArray, codes: IntArray | None, metric: FloatArray) -> FloatArray:
+def accelerations(
+    fit: SemFit, rows: Sequence[FloatArray], codes: Sequence[IntArray] | None, metric: FloatArray
+) -> FloatArray:
     """Skewness of the influence of each row or cluster on the free and defined parameters, over six.
 
     Parameters
     ----------
     fit : SemFit
-    rows : (n, p) array
-        In balanced units.
-    codes : (n,) int array or None
-        Cluster of each row, numbered from 0.
+    rows : sequence of (n, p) arrays
+        Of each group, in balanced units; NaN where missing.
+    codes : sequence of (n,) int arrays, or None
+        Cluster of each row, numbered from 0 over all groups.
     metric : (k, k) array
-        Observed information at the fit, for one row of data.
+        Information at the fit, for one row of data.
 
     Returns
     -------
@@ -37,32 +50,80 @@ def accelerations(fit: SemFit, rows: FloatArray, codes: IntArray | None, metric:
     ----------
     Efron (1987), Journal of the American Statistical Association 82, 171-185, section 7.
     """
-    problem, point = fit.problem, fit.point
-    place, p = problem.place, problem.place.n_observed
-    way = directions(place, point.at, problem.active, p)
+    onto = _onto(fit, metric)
+    square, cube = np.zeros(onto.shape[1]), np.zeros(onto.shape[1])
+    total = None if codes is None else np.zeros((int(max(one.max() for one in codes)) + 1, onto.shape[1]))
+    x = fit.system.coordinates(fit.solution.theta)
+    for g, (part, own) in enumerate(zip(fit.parts, rows, strict=True)):
+        for chosen, scores in _scores(part, own, x):
+            influence = scores @ onto
+            if total is not None and codes is not None:
+                np.add.at(total, codes[g][chosen], influence)
+                continue
+            square, cube = square + (influence**2).sum(axis=0), cube + (influence**3).sum(axis=0)
+    if total is not None:
+        square, cube = (total**2).sum(axis=0), (total**3).sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(cube / (6.0 * square**1.5), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _onto(fit: SemFit, metric: FloatArray) -> FloatArray:
+    """From scores in coordinates (k,) to influences on free and defined parameters (q + d,)."""
+    to_theta = fit.parts[0].problem.to_theta @ np.linalg.inv(metric)
+    labels = {name: fit.values[i] for name, i in label_rows(fit.model).items()}
+    found = defined_slopes(fit.model.defined, labels, label_slopes(fit.model))
+    jacobian = np.array([found[item.name] for item in fit.model.defined]).reshape(-1, len(to_theta))
+    return np.vstack([to_theta, jacobian @ to_theta]).T
+
+
+def _scores(part: Part, rows: FloatArray, x: FloatArray) -> Scores:
+    """Scores of single rows in coordinates, a block of them at a time."""
+    if part.answers is not None:
+        return _of_answers(part, rows, x)
+    return _of_rows(part, rows) if part.weight is None else _of_moments(part, rows)
+
+
+def _of_rows(part: Part, rows: FloatArray) -> Scores:
+    problem, point, p = part.problem, part.point, part.problem.place.n_observed
+    way = directions(problem.place, point.at, problem.active, p)
     w = point.inverse
     expected = np.einsum("ij,ij->j", way.p, w @ way.q)
-    centre = point.at.mean[:p] if place.meanstructure else rows.mean(axis=0)
-    to_theta = problem.to_theta @ np.linalg.inv(metric) @ problem.map.T
-    labels = {name: fit.values[i] for name, i in label_rows(fit.model).items()}
-    slopes = defined_slopes(fit.model.defined, labels, label_slopes(fit.model))
-    jacobian = np.array([slopes[item.name] for item in fit.model.defined]).reshape(-1, len(place.names))
-    onto = np.vstack([to_theta, jacobian @ to_theta]).T
-    units = len(rows) if codes is None else int(codes.max()) + 1
-    by_cluster = np.zeros((units if codes is not None else 0, len(onto)))
-    square, cube = np.zeros(onto.shape[1]), np.zeros(onto.shape[1])
-    for start in range(0, len(rows), _ROWS):
-        off = (rows[start : start + _ROWS] - centre) @ w
+    centre = point.at.mean[:p] if problem.place.meanstructure else rows.mean(axis=0)
+    for chosen in _chunks(len(rows)):
+        off = (rows[chosen] - centre) @ w
         score = (off @ way.p) * (off @ way.q) - expected
         if way.mu is not None:
             score += off @ way.mu
-        if codes is not None:
-            np.add.at(by_cluster, codes[start : start + _ROWS], score)
-            continue
-        influence = score @ onto
-        square, cube = square + (influence**2).sum(axis=0), cube + (influence**3).sum(axis=0)
-    if codes is not None:
-        influence = by_cluster @ onto
-        square, cube = (influence**2).sum(axis=0), (influence**3).sum(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.nan_to_num(cube / (6.0 * square**1.5), nan=0.0, posinf=0.0, neginf=0.0)
+        yield chosen, score @ problem.map
+
+
+def _of_answers(part: Part, rows: FloatArray, x: FloatArray) -> Scores:
+    problem, answers, p = part.problem, part.answers, part.problem.place.n_observed
+    assert answers is not None
+    spot = evaluate(problem, lay_out(answers.patterns, problem.scale[:p]), x)
+    assert spot is not None
+    single = lay_out(rows_apart(part.model.observed, rows), np.ones(p))
+    each = likelihood(single, spot.at.mean[:p], spot.at.covariance[:p, :p])
+    assert each is not None
+    jacobian = jacobian_of(problem, spot)
+    return ((chosen, scores @ jacobian) for chosen, scores in scores_in_moments(single, each))
+
+
+def _of_moments(part: Part, rows: FloatArray) -> Scores:
+    """Under least squares, the weights held as they are."""
+    problem, weight = part.problem, part.weight
+    assert weight is not None
+    means = problem.place.meanstructure
+    pulled = weight.apply(slopes(problem, part.point.at))
+    first, second = np.triu_indices(rows.shape[1])
+    centre = rows.mean(axis=0)
+    whole = moments_of((rows - centre).T @ (rows - centre) / len(rows), centre if means else None)
+    for chosen in _chunks(len(rows)):
+        off = rows[chosen] - centre
+        own = off[:, first] * off[:, second]
+        own = np.concatenate([rows[chosen], own], axis=1) if means else own
+        yield chosen, (pulled.T @ weight.apply((own - whole).T)).T
+
+
+def _chunks(n: int) -> Iterator[IntArray]:
+    return (np.arange(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))

@@ -6,19 +6,23 @@ matrices (:mod:`spc.sem.ml`); with missing answers and under least squares throu
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from spc.linalg import FloatArray
-from spc.sem.fiml import Answers, evaluate
+from spc.sem.fiml import Answers, evaluate, observed_information
 from spc.sem.incomplete import information_in_moments, lay_out
+from spc.sem.joint import shares_of
 from spc.sem.ml import Point, score_and_information
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, Structure, directions
 from spc.sem.weighted import Weight, residual_moments
 
-__all__ = ["Fitted", "lean"]
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = ["Fitted", "information_of", "lean"]
 
 
 class Fitted(Protocol):
@@ -92,3 +96,19 @@ def _of_weights(
     jacobian = weight.apply(products if way.mu is None else np.concatenate([way.mu, products]))
     residual = weight.apply(residual_moments(problem, point.at)[:, None])[:, 0]
     return weight.constant * (jacobian.T @ residual), weight.constant * np.asarray(jacobian.T @ jacobian)
+
+
+def information_of(fit: SemFit) -> FloatArray:
+    """Information in coordinates (k, k), for one row of data: observed with missing answers, else expected."""
+    x = fit.system.coordinates(fit.solution.theta)
+    total = np.zeros((x.size, x.size))
+    for share, part in zip(shares_of(fit.system), fit.parts, strict=True):
+        problem = part.problem
+        if part.answers is not None:
+            data = lay_out(part.answers.patterns, problem.scale[: problem.place.n_observed])
+            spot = evaluate(problem, data, x)
+            assert spot is not None
+            total += share * observed_information(problem, data, spot)
+        else:
+            total += share * problem.map.T @ lean(part, x, problem.place, problem.active)[1] @ problem.map
+    return total

@@ -24,10 +24,11 @@ from spc.errors import (
     UsageError,
 )
 from spc.linalg import one_blas_thread
-from spc.moments import Moments
+from spc.moments import Moments, Patterns
 from spc.results import TIDY_COLUMNS, Replicates, Result
 from spc.sem import Bootstrap, SemFit, bootstrap, effects, fit, implied_moments, refit
 from spc.sem.batch import Ends
+from spc.sem.boot_rows import rows_of
 from spc.spec import model
 
 # The package's function of this name hides the module.
@@ -191,7 +192,7 @@ def test_standardised_intervals_agree_with_those_of_the_effects() -> None:
 
 def test_bollen_stine_rows_fit_exactly_and_the_test_is_near_lavaans() -> None:
     drawn = bootstrap(three(), HS, draws=300, seed=6, kind="bollen_stine")
-    rows, _ = MODULE._rows_of(three(), HS, None)
+    (rows,) = rows_of(three(), HS, None).balanced
     place, scale = three().problem.place, three().problem.scale[:9]
     turned = MODULE.like_model(rows, three().point.at.covariance[:9, :9], None) * scale
     transformed = pd.DataFrame(turned, columns=list(place.observed))
@@ -289,16 +290,152 @@ def test_few_clusters_are_noted() -> None:
     assert any(note.code == "few_clusters" for note in drawn.notes())
 
 
-def test_an_interrupt_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_hands_back_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(steps: Any, what: str, total: int | None = None) -> Any:
         yield steps[0]
+        yield steps[1]
         raise KeyboardInterrupt
 
+    whole = bootstrap(three(), HS, draws=200)
     with monkeypatch.context() as patch:
-        patch.setattr(DRAWS, "progress", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            bootstrap(three(), HS, draws=200)
-    assert len(bootstrap(three(), HS, draws=3).replicates.values) == 3
+        patch.setattr(resample, "progress", interrupted)
+        part = bootstrap(three(), HS, draws=200)
+    assert part.done == len(part.numbers) == 64
+    assert np.array_equal(part.replicates.values, whole.replicates.values[:64])
+    note = next(note for note in part.notes() if note.code == "interrupted")
+    assert "64 of 200" in note.text
+    assert part.glance()[["draws", "kept", "failed"]].iloc[0].tolist() == [200, 64, 0]
+
+
+def test_an_interrupt_before_the_first_draw_passes_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(steps: Any, what: str, total: int | None = None) -> Any:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(resample, "progress", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap(three(), HS, draws=200)
+
+
+# -- missing answers, least squares, groups, workers
+
+
+@cache
+def holed() -> pd.DataFrame:
+    rng = np.random.default_rng(8)
+    frame = HS.mask(rng.random(HS.shape) < 0.1)
+    frame["school"] = np.where(np.arange(len(frame)) % 3 == 0, "north", "south")
+    frame["class"] = np.arange(len(frame)) // 5
+    return frame
+
+
+TWO = "visual =~ x1 + x2 + x3\nspeed =~ x7 + x8 + x9\nspeed ~ b*visual\ntwice := 2*b"
+
+
+def quietly(*args: Any, **options: Any) -> SemFit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        return fit(*args, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"group": "school", "group_equal": ("loadings",)}], ids=["one", "groups"])
+def test_draws_with_missing_answers_are_refits(options: dict[str, Any]) -> None:
+    text = TWO.replace("b*", "c(b, b2)*") if options else TWO
+    fitted = quietly(text, holed(), missing="fiml", **options)
+    drawn = bootstrap(fitted, holed(), draws=6, seed=3, cluster="class", interval="bca")
+    rows = rows_of(fitted, holed(), "class")
+    for at, i in enumerate(drawn.numbers):
+        counts = rows.units.of_rows(3, int(i))
+        copied = [
+            Patterns.from_frame(pd.DataFrame(np.repeat(own, times.astype(int), axis=0), columns=part.model.observed))
+            for own, times, part in zip(rows.values, counts, fitted.parts, strict=True)
+        ]
+        again = refit(fitted, copied)
+        assert np.allclose(drawn.replicates.values[at], again.theta, atol=3e-7, rtol=1e-6)
+    assert np.isfinite(drawn.acceleration).all()
+    assert np.isnan(drawn.chisq).all()
+    twice = drawn.replicates.values[:, drawn.replicates.names.index("b")]
+    assert np.allclose(drawn.defined.values[:, 0], 2 * twice)
+
+
+def test_covariates_are_held_at_the_moments_of_each_draw() -> None:
+    frame = holed().assign(x1=HS["x1"])
+    fitted = quietly("speed =~ x7 + x8 + x9\nspeed ~ x1\nx4 ~ x1", frame, missing="fiml")
+    assert fitted.model.exogenous == ("x1",)
+    drawn = bootstrap(fitted, frame, draws=4, seed=9)
+    rows = rows_of(fitted, frame, None)
+    for at, i in enumerate(drawn.numbers):
+        times = rows.units.of_rows(9, int(i))[0].astype(int)
+        copied = pd.DataFrame(np.repeat(rows.values[0], times, axis=0), columns=fitted.model.observed)
+        assert np.allclose(drawn.replicates.values[at], refit(fitted, Patterns.from_frame(copied)).theta, atol=3e-7)
+
+
+@pytest.mark.parametrize("estimator", ["GLS", "ULS", "WLS"])
+def test_least_squares_draws_are_refits(estimator: Any) -> None:
+    fitted = quietly(TWO, HS, estimator=estimator)
+    drawn = bootstrap(fitted, HS, draws=4, seed=3, interval="bca")
+    values = HS[list(fitted.model.observed)]
+    for at, i in enumerate(drawn.numbers):
+        rows = resample.replicate_rng(3, int(i)).integers(len(HS), size=len(HS))
+        again = quietly(TWO, values.iloc[rows], estimator=estimator)
+        assert np.allclose(drawn.replicates.values[at], again.solution.theta, atol=1e-6)
+        assert drawn.chisq[at] == pytest.approx(float(again.glance()["chisq"].iloc[0]), rel=1e-6)
+    assert (np.abs(drawn.acceleration) < 0.3).all()
+
+
+def test_acceleration_with_missing_answers_is_that_of_the_jackknife() -> None:
+    frame = holed().iloc[:150]
+    text = "x4 ~ a*x1\nx7 ~ b*x4\nx1 ~~ x1"
+    fitted = quietly(text, frame, missing="fiml")
+    drawn = bootstrap(fitted, frame, draws=2)
+    (rows,) = rows_of(fitted, frame, None).values
+    kept = [pd.DataFrame(np.delete(rows, i, axis=0), columns=fitted.model.observed) for i in range(len(rows))]
+    theta = np.array([refit(fitted, Patterns.from_frame(one)).theta for one in kept])
+    gap = theta.mean(axis=0) - theta
+    jackknife = (gap**3).sum(axis=0) / (6 * (gap**2).sum(axis=0) ** 1.5)
+    assert np.allclose(drawn.acceleration, jackknife, atol=1e-2)
+    assert np.abs(jackknife).max() > 2e-2
+
+
+def test_groups_are_fitted_together_as_by_refits() -> None:
+    frame = HS.assign(school=holed()["school"])
+    fitted = quietly(TWO.replace("b*", "c(b, b)*"), frame, group="school", group_equal=("loadings", "intercepts"))
+    drawn = bootstrap(fitted, frame, draws=40, seed=2)
+    rows = rows_of(fitted, frame, None)
+    for at, i in enumerate(drawn.numbers[:6]):
+        counts = rows.units.of_rows(2, int(i))
+        copied = [
+            Moments.from_frame(pd.DataFrame(np.repeat(own, times.astype(int), axis=0), columns=part.model.observed))
+            for own, times, part in zip(rows.values, counts, fitted.parts, strict=True)
+        ]
+        again = refit(fitted, copied)
+        assert np.allclose(drawn.replicates.values[at], again.theta, atol=1e-6, rtol=1e-6)
+        assert drawn.chisq[at] == pytest.approx(fitted.system.divisor * again.value, rel=1e-6)
+    table = drawn.tidy()
+    assert len(table) == len(fitted.tidy())
+    free = table["label"] == "b"
+    assert table.loc[free, "conf_low"].notna().all()
+    assert drawn.standardized()["conf_low"].notna().any()
+    tested = bootstrap(fitted, frame, draws=40, kind="bollen_stine")
+    assert 0.0 < tested.p_value <= 1.0
+    errors = np.sqrt(fitted.vcov.diagonal())
+    plain = bootstrap(fitted, draws=300, kind="parametric")
+    assert np.allclose(plain.replicates.values.std(axis=0) / errors, 1.0, atol=0.3)
+
+
+def test_the_same_numbers_for_any_number_of_workers() -> None:
+    alone, two = (bootstrap(three(), HS, draws=70, workers=workers) for workers in (1, 2))
+    assert np.array_equal(alone.replicates.values, two.replicates.values)
+    fitted = quietly(TWO, holed(), missing="fiml")
+    alone, two = (bootstrap(fitted, holed(), draws=6, workers=workers) for workers in (1, 2))
+    assert np.array_equal(alone.replicates.values, two.replicates.values)
+
+
+def test_kinds_without_a_method_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="missing answers"):
+        bootstrap(quietly(TWO, holed(), missing="fiml"), holed(), kind="bollen_stine")
+    with pytest.raises(UnsupportedError, match="WLS"):
+        bootstrap(quietly(TWO, HS, estimator="WLS"), HS, kind="parametric")
 
 
 # -- what is refused, and the shape of the result

@@ -9,7 +9,7 @@ from spc.moments import Moments
 from spc.resample import replicate_rng
 from spc.sem import redraw as module
 from spc.sem.problem import Problem, prepare
-from spc.sem.redraw import by_rows, from_normal, like_model
+from spc.sem.redraw import Units, by_rows, from_normal, like_model
 from spc.spec import model
 
 N, SEED = 60, 11
@@ -31,7 +31,7 @@ def test_rows(likelihood: str, chunked: bool, monkeypatch: pytest.MonkeyPatch) -
     if chunked:
         monkeypatch.setattr(module, "_KEPT", 0)
         monkeypatch.setattr(module, "_CHUNK", 7)
-    draws = by_rows(ROWS, problem(likelihood), SEED)([0, 3, 4])
+    draws = by_rows([ROWS], [problem(likelihood)], SEED, Units((N,)))([0, 3, 4])[0]
     assert draws.mean is not None
     for at, i in enumerate([0, 3, 4]):
         copied = ROWS[replicate_rng(SEED, i).integers(N, size=N)]
@@ -46,7 +46,7 @@ def test_clusters(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     codes = np.sort(RNG.integers(9, size=N))
     codes = np.unique(codes, return_inverse=True)[1]
     k = codes.max() + 1
-    draws = by_rows(ROWS, problem(means=False), SEED, codes)([2, 5])
+    draws = by_rows([ROWS], [problem(means=False)], SEED, Units((N,), (codes,)))([2, 5])[0]
     assert draws.mean is None
     for at, i in enumerate([2, 5]):
         picked = replicate_rng(SEED, i).integers(k, size=k)
@@ -56,14 +56,14 @@ def test_clusters(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_digits_are_lost_far_from_zero() -> None:
-    near = by_rows(ROWS - ROWS.mean(axis=0), problem(), SEED)([0])
-    far = by_rows(ROWS - ROWS.mean(axis=0) + 1e7, problem(), SEED)([0])
+    near = by_rows([ROWS - ROWS.mean(axis=0)], [problem()], SEED, Units((N,)))([0])[0]
+    far = by_rows([ROWS - ROWS.mean(axis=0) + 1e7], [problem()], SEED, Units((N,)))([0])[0]
     assert np.allclose(near.cov, far.cov, rtol=1e-7, atol=1e-8)
 
 
 def test_normal_draws_have_the_population_as_their_mean() -> None:
     cov = np.array([[1.0, 0.5, 0.1], [0.5, 2.0, 0.3], [0.1, 0.3, 1.5]])
-    draws = from_normal(problem(), cov, np.array([1.0, 2.0, 3.0]), 1)(range(4000))
+    draws = from_normal([problem()], [cov], [np.array([1.0, 2.0, 3.0])], 1)(range(4000))[0]
     assert draws.mean is not None
     assert np.allclose(draws.cov.mean(axis=0), cov * (N - 1) / N, atol=0.03)
     assert np.allclose(draws.mean.mean(axis=0), [1.0, 2.0, 3.0], atol=0.02)
@@ -79,3 +79,27 @@ def test_turned_rows_have_the_model_exactly() -> None:
     turned = like_model(ROWS, cov, np.array([4.0, 5.0, 6.0]))
     assert np.allclose(np.cov(turned.T, bias=True), cov, rtol=1e-13, atol=1e-13)
     assert np.allclose(turned.mean(axis=0), [4.0, 5.0, 6.0], rtol=1e-13)
+
+
+def test_groups_are_drawn_apart_and_the_first_as_if_alone() -> None:
+    both = [ROWS, ROWS[:40] * 2.0]
+    units = Units((N, 40))
+    first, second = by_rows(both, [problem(), problem()], SEED, units)([3])
+    alone = by_rows([ROWS], [problem()], SEED, Units((N,)))([3])[0]
+    assert np.array_equal(first.cov, alone.cov)
+    assert list(first.n) == [N]
+    assert list(second.n) == [40]
+
+
+def test_clusters_stay_in_their_group_unless_they_span_groups() -> None:
+    apart = Units((4, 3), (np.array([0, 0, 1, 1]), np.array([2, 3, 3])))
+    for i in range(20):
+        first, second = apart.of_rows(SEED, i)
+        assert first[[0, 2]].sum() == 2
+        assert second[[0, 1]].sum() == 2
+        assert first[0] == first[1]
+    spanning = Units((4, 3), (np.array([0, 0, 1, 1]), np.array([1, 2, 2])))
+    for i in range(20):
+        first, second = spanning.of_rows(SEED, i)
+        assert first[2] == second[0]
+        assert first[0] + first[2] + second[1] == 3
