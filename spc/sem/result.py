@@ -70,6 +70,11 @@ class Part:
     answers: Answers | None = field(default=None, repr=False)
     weight: Weight | None = field(default=None, repr=False)
 
+    @property
+    def key(self) -> str:
+        """Label of the group; the level where there are no groups."""
+        return self.group or str(self.level)
+
 
 @dataclass(frozen=True, eq=False)
 class SemFit:
