@@ -10,9 +10,13 @@ import numpy as np
 from spc.errors import SpecError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.spec.expressions import Expression, parse_expression
-from spc.spec.table import Constraint, Defined, Model
+from spc.spec.table import Constraint, Defined, Model, remembered
+from spc.spec.tree import Binary, Call, Name, Negative
 
-__all__ = ["defined_slopes", "defined_values", "label_rows", "linear_constraints"]
+__all__ = [
+    "defined_slopes", "defined_values", "is_linear", "label_rows", "linear_constraints", "linear_equalities",
+    "substituted",
+]  # fmt: skip
 
 _parse = lru_cache(maxsize=1024)(parse_expression)
 
@@ -135,10 +139,13 @@ def linear_constraints(
     Raises
     ------
     UnsupportedError
-        An inequality, or an equality that is not linear in the parameters.
+        An inequality, or an equality that is not linear in the parameters: see :mod:`spc.sem.restrictions`.
     SpecError
         An unknown label.
     """
+    if not constraints:
+        width = len(next(iter(slopes.values()))) if slopes else 0
+        return np.empty((0, width)), np.empty(0)
     rows = [_linear(item, labels, slopes) for item in constraints]
     return np.array([slope for slope, _ in rows]), np.array([target for _, target in rows])
 
@@ -148,8 +155,8 @@ def _linear(
 ) -> tuple[FloatArray, float]:
     said = f"{item.left.strip()} {item.op} {item.right.strip()}"
     if item.op != "==":
-        raise UnsupportedError(f"{said}: inequality constraints have no method yet; linear equalities (==) do.")
-    text = f"({item.left}) - ({item.right})"
+        raise UnsupportedError(f"{said}: expected an equality here, such as a == b.")
+    text = _gap(item)
     _check_known(text, set(labels))
     gap = [Defined("gap", text)]
     rng = np.random.default_rng(0)
@@ -158,8 +165,67 @@ def _linear(
     at = [{name: np.asarray(labels[name] + slopes[name] @ point) for name in labels} for point in points]
     found = np.array([defined_slopes(gap, values, slopes)["gap"] for values in at])
     if not np.all(np.isfinite(found)) or not np.allclose(found, found[0], rtol=1e-9, atol=1e-12):
-        raise UnsupportedError(
-            f"{said}: this constraint is not linear in the parameters, which has no method yet. "
-            "Linear ones such as a == b or a + b == 1 do; a product can be reported with := instead."
-        )
+        raise UnsupportedError(f"{said}: expected an equality that is linear in the parameters, such as a + b == 1.")
     return found[0], float(found[0] @ points[0] - defined_values(gap, at[0])["gap"])
+
+
+def substituted(model: Model, text: str) -> Expression:
+    r"""An expression in labels and defined parameters, written in labels alone.
+
+    Raises
+    ------
+    SpecError
+        It uses a name that no label or defined parameter bears, or one that is defined in circles.
+
+    Examples
+    --------
+    >>> from spc.spec import model
+    >>> str(substituted(model("y ~ b*m\nm ~ a*x\nab := a*b"), "log(ab) - a"))
+    'log(a*b) - a'
+    """
+    rows = label_rows(model)
+    written: dict[str, Expression] = {}
+    for item in _in_order(model.defined, rows):
+        written[item.name] = _replaced(_parse(item.expression), written)
+    _check_known(text, {*rows, *written})
+    return _replaced(_parse(text), written)
+
+
+def _replaced(expression: Expression, written: Mapping[str, Expression]) -> Expression:
+    """The tree with some names replaced by trees."""
+    if isinstance(expression, Name):
+        return written.get(expression.name, expression)
+    if isinstance(expression, Negative):
+        return Negative(_replaced(expression.inner, written))
+    if isinstance(expression, Binary):
+        return Binary(expression.op, _replaced(expression.left, written), _replaced(expression.right, written))
+    if isinstance(expression, Call):
+        return Call(expression.function, _replaced(expression.inner, written))
+    return expression
+
+
+@remembered
+def linear_equalities(model: Model) -> tuple[Constraint, ...]:
+    """The constraints of a model that its coordinates can carry, written in labels alone."""
+    linear = [item for item in model.constraints if item.op == "==" and is_linear(model, item)]
+    return tuple(Constraint(str(substituted(model, _gap(item))), "==", "0") for item in linear)
+
+
+def is_linear(model: Model, item: Constraint) -> bool:
+    """Whether left less right side has the same derivatives everywhere."""
+    gap = substituted(model, _gap(item))
+    rows, table = label_rows(model), model.parameters.rows
+    labels = [name for name in gap.names if table[rows[name]].free]
+    known = {name: table[rows[name]].fixed for name in gap.names}
+    rng = np.random.default_rng(0)
+    points = [{**known, **dict(zip(labels, rng.standard_normal(len(labels)), strict=True))} for _ in range(6)]
+    for name in labels:
+        slope = gap.derivative(name)
+        found = np.array([float(slope.evaluate(point)) for point in points])
+        if not np.isfinite(found).all() or not np.allclose(found, found[0], rtol=1e-9, atol=1e-12):
+            return False
+    return True
+
+
+def _gap(item: Constraint) -> str:
+    return f"({item.left}) - ({item.right})"

@@ -26,15 +26,19 @@ from spc.moments import Moments, Patterns
 from spc.results import Note, Provenance, fingerprint
 from spc.sem import diagnose
 from spc.sem.casewise import Evidence
+from spc.sem.constrained import Objective
+from spc.sem.feasible import best_within, original
 from spc.sem.fiml import Answered, Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
 from spc.sem.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
 from spc.sem.groups import Data, Given, Group, in_group, split
 from spc.sem.incomplete import lay_out
 from spc.sem.joint import System, join, joint_with_moments, look, problems_of
 from spc.sem.measures import Baseline, baseline, covariates_of
+from spc.sem.objective import answers_objective, normal_objective, squares_objective
 from spc.sem.optimise import Search, Solution, along_valley, derivatives, observed_information, search
-from spc.sem.options import WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
+from spc.sem.options import ORDINAL, WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
 from spc.sem.problem import Problem
+from spc.sem.restrictions import Restrictions, restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind, state_of
 from spc.sem.saturated import logl
@@ -74,7 +78,7 @@ def fit(
     data: Given,
     *,
     estimator: Estimator | None = None,
-    missing: Missing | Literal["ml"] = "listwise",
+    missing: Missing | Literal["ml"] | None = None,
     likelihood: Likelihood = "normal",
     engine: Engine = "spc",
     level: float = 0.95,
@@ -155,7 +159,7 @@ def fit(
     """
     ordinal = bool(ordered) or (isinstance(model, Model) and bool(model.ordinal))
     options = Options(
-        estimator or ("WLSMV" if ordinal else "ML"), "fiml" if missing == "ml" else missing, likelihood, engine, level,
+        estimator or ("WLSMV" if ordinal else "ML"), _missing(missing, ordinal=ordinal), likelihood, engine, level,
         cluster, group, _words(group_equal), _words(group_partial), _words(ordered), information,
     )  # fmt: skip
     result = _dispatched(model, data, options, ordinal=ordinal)
@@ -169,6 +173,13 @@ def fit(
     return result
 
 
+def _missing(given: Missing | Literal["ml"] | None, *, ordinal: bool) -> Missing:
+    """What is done about missing answers: pairwise with ordered items and listwise else, unless something is said."""
+    if given is None:
+        return "pairwise" if ordinal else "listwise"
+    return "fiml" if given == "ml" else given
+
+
 def _words(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -179,7 +190,7 @@ def _dispatched(model: Model | str, data: Given, options: Options, *, ordinal: b
         from spc.sem.ordinal_fit import fit_ordinal
 
         return fit_ordinal(model, data, options)
-    if options.estimator in ("DWLS", "WLSMV"):
+    if options.estimator in ORDINAL:
         raise UnsupportedError(
             f"estimator={options.estimator!r} is for ordered items: name them, ordered=['item', ...]."
         )
@@ -267,16 +278,26 @@ def _sorted(wanted: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
 def _fit_moments(model: Model, pieces: Sequence[_Piece], options: Options) -> SemFit:
     """Complete data: from moments to a fitted model, and from rows to robust errors."""
     weighted = options.estimator in WEIGHTED
-    found = [_of_piece(piece, options) for piece in pieces]
-    moments, given = [one for one, _ in found], sum(count for _, count in found)
+    read = [_of_piece(piece, options) for piece in pieces]
+    moments, given = [one for one, _ in read], sum(count for _, count in read)
     system = _joined(model, pieces, moments, "wishart" if weighted else options.likelihood)
-    diagnose.check_count(system)
+    _check_count(system, model)
     if weighted:
         return _weighted(model, pieces, moments, system, options, given)
     plain = options.estimator == "ML" and options.cluster is None
     known = None if plain else _known(pieces, system, options)
-    result = _finish(model, pieces, moments, system, options, _solve(system, model, moments, options), given)
+    system, notes, found = _solve(system, model, moments, options)
+    result = _noted(_finish(model, pieces, moments, system, options, found, given), notes)
     return result if known is None else _robust(result, *known)
+
+
+def _check_count(system: System, model: Model) -> None:
+    rules = restrictions(model)
+    diagnose.check_count(system, 0 if rules is None else len(rules.equal))
+
+
+def _noted(result: SemFit, notes: tuple[Note, ...]) -> SemFit:
+    return replace(result, found=(*result.found, *notes)) if notes else result
 
 
 def _of_piece(piece: _Piece, options: Options) -> tuple[Moments, int]:
@@ -315,11 +336,15 @@ def _weighted(
     model: Model, pieces: Sequence[_Piece], moments: Sequence[Moments], system: System, options: Options, given: int
 ) -> SemFit:
     """Fit by least squares on the moments."""
-    weights = _weights(system, moments, options)
-    end = weighted_solve(system, weights)
+    weights, rules = _weights(system, moments, options), restrictions(model)
+    notes: tuple[Note, ...] = ()
+    if rules is None:
+        end = weighted_solve(system, weights)
+    else:
+        system, end, notes = _within(system, rules, squares_objective(system, weights))
     if not end.converged:
         raise _not_converged(system, end)
-    result = _finish(model, pieces, moments, system, options, (end, "converged"), given)
+    result = _noted(_finish(model, pieces, moments, system, options, (end, "converged"), given), notes)
     problems = problems_of(system)
     blocks = [independent_blocks(*part) for part in zip(problems, map(covariates_of, _models(pieces)), strict=True)]
     each = [
@@ -361,8 +386,14 @@ def _fit_answers(model: Model, pieces: Sequence[_Piece], options: Options) -> Se
         notes += diagnose.of_group((*said, *doubt), piece.label)
     moments = [one.without.moments for one in answered]
     system = _joined(model, pieces, moments, options.likelihood)
-    diagnose.check_count(system)
-    end = climb(system, answered, _search(system).x)
+    _check_count(system, model)
+    rules = restrictions(model)
+    held: tuple[Note, ...] = ()
+    if rules is None:
+        end = climb(system, answered, _search(system).x)
+    else:
+        begin = best_within(system, rules, normal_objective(system)).x
+        system, end, held = _within(system, rules, answers_objective(system, answered), begin, observed=True)
     if not end.converged:
         nearby = diagnose.unidentified_nearby(system, end.x)
         if nearby is not None:
@@ -373,7 +404,7 @@ def _fit_answers(model: Model, pieces: Sequence[_Piece], options: Options) -> Se
     result = replace(
         result,
         baseline=Baseline(_independence(pieces, answered), result.baseline.df),
-        found=(*result.found, *notes),
+        found=(*result.found, *held, *notes),
         parts=tuple(replace(part, answers=_answers(part.problem, one, end)) for part, one in parts),
     )
     plain = options.estimator == "ML" and options.cluster is None
@@ -480,9 +511,11 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     if fitted.parts[0].answers is not None or any(isinstance(one, Patterns) for one in given):
         return _refit_answers(fitted, given)
     complete = [_restricted(one, part) for one, part in zip(given, fitted.parts, strict=True)]
-    system = joint_with_moments(fitted.system, complete)
+    system = joint_with_moments(original(fitted.system), complete)
     if fitted.parts[0].weight is not None:
         return _refit_weighted(fitted, system, complete)
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, normal_objective(system))
     end = search(system, system.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
         end = _search(system)
@@ -505,7 +538,9 @@ def _refit_answers(fitted: SemFit, given: Sequence[Moments | Patterns]) -> Solut
         names = part.model.observed
         patterns = (one if one.names == names else one.restrict(names)).answering(part.model.exogenous)
         answered.append(Answered(patterns, unrestricted(patterns)[0]))
-    system = joint_with_moments(fitted.system, [one.without.moments for one in answered])
+    system = joint_with_moments(original(fitted.system), [one.without.moments for one in answered])
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, answers_objective(system, answered))
     end = climb(system, answered, system.coordinates(fitted.solution.theta), errors=False)
     if not end.converged:
         end = climb(system, answered, _search(system).x, errors=False)
@@ -516,12 +551,28 @@ def _refit_answers(fitted: SemFit, given: Sequence[Moments | Patterns]) -> Solut
 
 def _refit_weighted(fitted: SemFit, system: System, moments: Sequence[Moments]) -> Solution:
     weights = _weights(system, moments, fitted.options)
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, squares_objective(system, weights))
     end = weighted_search(system, system.coordinates(fitted.solution.theta), weights)
     if end is None or not end.converged:
         end = weighted_solve(system, weights)
     if not end.converged:
         raise _not_converged(system, end)
     return _solution(system, end)
+
+
+def _refit_within(fitted: SemFit, system: System, rules: Restrictions, objective: Objective) -> Solution:
+    moved, end, _ = _within(system, rules, objective, system.coordinates(fitted.solution.theta))
+    return _solution(moved, end)
+
+
+def _within(
+    system: System, rules: Restrictions, objective: Objective, start: FloatArray | None = None,
+    *, observed: bool = False,
+) -> tuple[System, Search, tuple[Note, ...]]:
+    """Search under constraints that are not linear; the system along them, its end, and what to say."""
+    found = best_within(system, rules, objective, start, observed=observed)
+    return found.system, found.end, found.notes
 
 
 def _moments(data: Data, model: Model, *, higher: bool = False) -> tuple[Moments, int]:
@@ -537,21 +588,27 @@ def _moments(data: Data, model: Model, *, higher: bool = False) -> tuple[Moments
     return Moments.from_frame(data, names, higher=higher), len(data)
 
 
-def _solve(system: System, model: Model, moments: Sequence[Moments], options: Options) -> tuple[Search, str]:
+def _solve(
+    system: System, model: Model, moments: Sequence[Moments], options: Options
+) -> tuple[System, tuple[Note, ...], tuple[Search, str]]:
+    """The system in the coordinates of the end, what to say of its constraints, the end and who found it."""
     if options.engine == "semopy":
         from spc.sem.semopy_engine import solve
 
         if len(moments) > 1:
             raise UnsupportedError("engine='semopy' fits groups one by one, without what they share; use engine='spc'.")
         theta = solve(model, moments[0], options.likelihood)
-        return _evaluate(system, theta), "semopy"
+        return system, (), (_evaluate(system, theta), "semopy")
+    if (rules := restrictions(model)) is not None:
+        moved, end, notes = _within(system, rules, normal_objective(system))
+        return moved, notes, (end, "converged")
     end = _search(system)
     if not end.converged:
         nearby = diagnose.unidentified_nearby(system, end.x)
         if nearby is not None:
             raise diagnose.not_identified(diagnose.null_parameters(system, nearby))
         raise _not_converged(system, end)
-    return end, "converged"
+    return system, (), (end, "converged")
 
 
 def _search(system: System) -> Search:

@@ -268,9 +268,6 @@ def _check_scope(model: Model) -> None:
     odd = next((row for row in model.parameters if row.op in ("|", "~*~")), None)
     if odd is not None:
         raise UnsupportedError(f"{odd.name}: the operator {odd.op!r} is of ordered items; name them in ordered=.")
-    bounded = [row.name for row in model.parameters if row.lower > -np.inf or row.upper < np.inf]
-    if bounded:
-        raise UnsupportedError(f"Bounds on {', '.join(bounded)}: bounds have no method yet; leave them out.")
     if not len(model.parameters):
         raise SpecError("The model has no parameters: write at least one formula.")
 

@@ -55,7 +55,7 @@ def test_linear_constraints_become_a_matrix() -> None:
     np.testing.assert_allclose(target, [0, 3], atol=1e-12)
 
 
-@pytest.mark.parametrize(("op", "left", "word"), [(">", "a", "inequality"), ("==", "a*b", "not linear")])
+@pytest.mark.parametrize(("op", "left", "word"), [(">", "a", "an equality"), ("==", "a*b", "linear in the")])
 def test_other_constraints_are_refused(op: str, left: str, word: str) -> None:
     with pytest.raises(UnsupportedError, match=word):
         linear_constraints([Constraint(left, op, "0.5")], dict.fromkeys(VALUES, 0.0), SLOPES)

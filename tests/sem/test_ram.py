@@ -112,7 +112,6 @@ def test_arrays_are_read_only() -> None:
         (replace(model("y ~ x"), groups=("a", "b")), "2 groups"),
         (replace(model("y ~ x"), levels=(1, 2)), "2 levels"),
         (replace(model("y ~ x"), ordinal=("y",)), "Ordered items: y"),
-        (altered((Parameter("y", "~", "x", free=1, lower=0.0),)), "Bounds on y~x"),
         (altered((Parameter("y", "|", "t1", free=1),)), r"operator '\|'"),
     ],
 )
