@@ -14,7 +14,9 @@ from spc.linalg import FloatArray
 from spc.results import GLANCE_COLUMNS
 from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
-from spc.sem.options import WEIGHTED
+from spc.sem.options import LEAST_SQUARES
+from spc.sem.ordinal_measures import ordinal_residual_measures, ordinal_squares, ordinal_wrmr
+from spc.sem.ordinal_problem import OrdinalProblem
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, Structure
 from spc.sem.scaled import complete_measures, scaled_measures
@@ -82,7 +84,7 @@ def _test(fit: SemFit) -> dict[str, float]:
         "npar": system.npar,
         "fmin": fit.levels.fmin
         if fit.levels is not None
-        else 0.5 * chisq / (system.n if fit.options.estimator in WEIGHTED else system.divisor),
+        else 0.5 * chisq / (system.n if fit.options.estimator in LEAST_SQUARES else system.divisor),
         "chisq": chisq,
         "df": df,
         "pvalue": measure.chisq_pvalue(chisq, df) if known else math.nan,
@@ -102,6 +104,10 @@ def _known(fit: SemFit, numbers: dict[str, Any]) -> dict[str, Any]:
     if not any(part.answers is not None and math.isnan(part.answers.unrestricted_logl) for part in fit.parts):
         return numbers
     return {name: value if name in _UNTESTED else math.nan for name, value in numbers.items()}
+
+
+def _is_ordinal(fit: SemFit) -> bool:
+    return any(isinstance(part.problem, OrdinalProblem) for part in fit.parts)
 
 
 def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
@@ -131,7 +137,7 @@ def _incremental(test: dict[str, float]) -> dict[str, float]:
 
 def _likelihood(fit: SemFit) -> dict[str, float]:
     """Log-likelihoods of the rows given the covariates, in the user's units; none under least squares."""
-    if fit.options.estimator in WEIGHTED:
+    if fit.options.estimator in LEAST_SQUARES:
         return {"ntotal": fit.system.n}
     if fit.levels is not None:
         both = [(fit.levels.logl, fit.levels.unrestricted_logl)]
@@ -198,7 +204,7 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
     if fit.levels is not None:
         within, between = level_srmr(fit.parts, fit.levels)
         return {"srmr": within + between, "srmr_within": within, "srmr_between": between}
-    each = [_residual_measures_of(part) for part in fit.parts]
+    each = [_residual_measures_of(part, fit.solution.theta) for part in fit.parts]
     if len(each) == 1:
         return each[0]
     weights = np.array([part.problem.n for part in fit.parts]) / fit.system.n
@@ -208,11 +214,15 @@ def _residual_measures(fit: SemFit) -> dict[str, float]:
 def _srmr(fit: SemFit) -> float:
     if fit.levels is not None:
         return sum(level_srmr(fit.parts, fit.levels))
+    if _is_ordinal(fit):
+        return _residual_measures(fit)["srmr"]
     each = [measure.srmr(_residuals(part, user_units=False)) for part in fit.parts]
     return each[0] if len(each) == 1 else float(np.average(each, weights=[part.problem.n for part in fit.parts]))
 
 
-def _residual_measures_of(part: Part) -> dict[str, float]:
+def _residual_measures_of(part: Part, theta: FloatArray) -> dict[str, float]:
+    if isinstance(part.problem, OrdinalProblem):
+        return ordinal_residual_measures(part.problem, part.point, theta)
     raw, balanced = _residuals(part, user_units=True), _residuals(part, user_units=False)
     return {
         "rmr": measure.rmr(raw),
@@ -231,12 +241,14 @@ def _gfi(fit: SemFit) -> float:
     if fit.levels is not None:
         return math.nan
     shares = [part.problem.n / fit.system.n for part in fit.parts]
-    lost, whole = np.array(shares) @ [_squares(part) for part in fit.parts]
+    lost, whole = np.array(shares) @ [_squares(part, fit.solution.theta) for part in fit.parts]
     return 1.0 - float(lost / whole)
 
 
-def _squares(part: Part) -> tuple[float, float]:
+def _squares(part: Part, theta: FloatArray) -> tuple[float, float]:
     """What is not explained of the sample moments, and all of it, under the weights of the estimator."""
+    if isinstance(part.problem, OrdinalProblem):
+        return ordinal_squares(part.problem, part.point, theta)
     if part.weight is not None:
         return weighted_squares(part.problem, part.point, part.weight)
     problem, point = part.problem, part.point
@@ -290,10 +302,15 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
         "mfi": measure.mfi(chisq, df, n),
         "ecvi": measure.ecvi(chisq, npar, n),
     }
+    if _is_ordinal(fit):
+        numbers.pop("ecvi")
+        return {**numbers, **ordinal_wrmr(fit.parts, fit.solution.theta)}
     return _known(fit, numbers)
 
 
 def _all_moments(place: Structure) -> int:
+    if place.ordered.size:
+        return n_moments(place)
     p = place.n_observed
     return p * (p + 1) // 2 + (p if place.meanstructure else 0)
 

@@ -7,16 +7,19 @@ from typing import Literal, get_args
 
 from spc.errors import UnsupportedError, UsageError
 
-__all__ = ["ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options"]
+__all__ = [
+    "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options",
+]  # fmt: skip
 
-Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSMV"]
-Missing = Literal["listwise", "fiml"]
+Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"]
+Missing = Literal["listwise", "pairwise", "fiml"]
 Likelihood = Literal["normal", "wishart"]
 Engine = Literal["spc", "semopy"]
 Information = Literal["expected", "observed"]
 
 WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
-ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSMV")
+ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV")
+LEAST_SQUARES = (*WEIGHTED, *ORDINAL)
 _WORDS: dict[str, str] = {
     "MLM": "maximum likelihood, sandwich errors about the sample moments (expected information)",
     "MLR": "maximum likelihood, sandwich errors (observed information)",
@@ -24,6 +27,9 @@ _WORDS: dict[str, str] = {
     "ULS": "unweighted least squares, sandwich errors",
     "WLS": "weighted least squares, free of assumptions on the distribution",
     "DWLS": "diagonally weighted least squares on thresholds and polychoric correlations",
+    "WLSM": "diagonally weighted least squares on polychoric correlations, sandwich errors, scaled test",
+    "WLSMVS": "diagonally weighted least squares on polychoric correlations, sandwich errors, adjusted test",
+    "ULSMV": "unweighted least squares on polychoric correlations, sandwich errors, scaled and shifted test",
     "WLSMV": "diagonally weighted least squares on polychoric correlations, sandwich errors, scaled and shifted test",
 }
 
@@ -34,16 +40,18 @@ class Options:
 
     Attributes
     ----------
-    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSMV"}
+    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"}
         Maximum likelihood for normal data; the same with errors and tests that hold for other data, by Satorra &
         Bentler (MLM) or by Huber, White, Yuan & Bentler (MLR), see :mod:`spc.sem.robust`; or generalised,
         unweighted or weighted least squares, see :mod:`spc.sem.weighted`. The latter three use covariances with
         divisor n - 1 and estimate the moments of covariates, as in lavaan. Unlike there, the errors of ULS are those
         of a sandwich and its test is scaled (lavaan's ULSM): without, they change with the units of the data. DWLS
         and WLSMV are for ordered items, see :mod:`spc.sem.ordinal_fit`.
-    missing : {"listwise", "fiml"}
+    missing : {"listwise", "pairwise", "fiml"}
         Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
-        full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well).
+        full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well);
+        or, with ordered items and by default there, each threshold and each correlation rests on the rows that
+        answer its items.
     likelihood : {"normal", "wishart"}
         Divisor n, lavaan's default, or n - 1 of the covariances.
     engine : {"spc", "semopy"}
@@ -116,6 +124,8 @@ class Options:
                 f"estimator={self.estimator!r} has a method with missing='listwise' only; missing='fiml' goes with "
                 "'ML' and 'MLR'."
             )
+        if self.missing == "pairwise" and not (self.ordered or self.estimator in ORDINAL):
+            raise UnsupportedError("missing='pairwise' has a method with ordered items only; use 'fiml' or 'listwise'.")
         if self.estimator != "ML" and not plain:
             raise UnsupportedError(
                 f"estimator={self.estimator!r} has a method with likelihood='normal' and engine='spc' only; other "

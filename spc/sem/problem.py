@@ -19,7 +19,7 @@ from spc.linalg import FloatArray, cholesky
 from spc.moments import Moments
 from spc.sem.defined import label_rows, linear_constraints, linear_equalities
 from spc.sem.ml import Sample
-from spc.sem.ram import INTERCEPT, IntArray, Structure, structure
+from spc.sem.ram import INTERCEPT, Implied, IntArray, Structure, structure
 from spc.spec.table import Model
 
 __all__ = [
@@ -95,6 +95,24 @@ class Problem:
         values = self.base.copy()
         values[self.active] = x if self.plain else self.offset + self.map @ x
         return values
+
+    def seen(self, at: Implied) -> tuple[FloatArray, FloatArray]:
+        """Implied covariances (p, p) and means (p,) of the observed variables as the sample has them, balanced."""
+        p = self.place.n_observed
+        return at.covariance[:p, :p], at.mean[:p]
+
+    def moving(self, values: FloatArray, at: Implied) -> tuple[IntArray, FloatArray]:
+        """Rows that move with the free parameters, and their derivatives (r, q) on these, in balanced values.
+
+        Parameters
+        ----------
+        values : (R,) array
+            Balanced values of all rows.
+        at : Implied
+        """
+        linear = np.zeros((self.active.size, len(self.place.names)))
+        linear[np.arange(self.active.size), self.place.free[self.active]] = self.multiplier[self.active]
+        return self.active, linear
 
     def theta(self, x: FloatArray) -> FloatArray:
         """Free parameters in the user's units."""

@@ -32,7 +32,9 @@ __all__ = [
 ]
 
 _NUMBERS = pd.Index(TIDY_COLUMNS[7:])
-_KIND = {"=~": "loading", "~": "regression", "~1": "intercept", ":=": "defined"}
+_KIND = {
+    "=~": "loading", "~": "regression", "~1": "intercept", "|": "threshold", "~*~": "scale", ":=": "defined",
+}  # fmt: skip
 
 
 @remembered
@@ -161,12 +163,11 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
 def _standardised_part(fit: SemFit, kind: Kind) -> tuple[FloatArray, FloatArray]:
     """Standardised values of one part's rows, and their derivatives on the free parameters."""
     problem, at = fit.problem, fit.point.at
-    place, active = problem.place, problem.active
+    place = problem.place
     values = fit.values * problem.multiplier
     std = standardised_values(place, values, at, kind)
-    slopes = standardised_slopes(place, values, at, active, kind)
-    to_theta = np.zeros((active.size, len(place.names)))
-    to_theta[np.arange(active.size), place.free[active]] = problem.multiplier[active]
+    rows, to_theta = problem.moving(values, at)
+    slopes = standardised_slopes(place, values, at, rows, kind)
     scale = _observed_units(fit) if kind == "lv" else np.ones(len(values))
     return std * scale, (slopes @ to_theta) * scale[:, None]
 
@@ -185,7 +186,7 @@ def r_square(fit: SemFit) -> pd.Series:
     Returns
     -------
     Series
-        Indexed by variable; by group and variable where there are several groups.
+        Indexed by variable; by group, or level, and variable where there are several.
 
     Examples
     --------
@@ -194,11 +195,16 @@ def r_square(fit: SemFit) -> pd.Series:
     >>> r_square(chain).round(4).to_dict()
     {'y': 0.1111}
     """
-    parts = {view.parts[0].group: _r_square(view) for view in fit.views}
+    parts = {view.parts[0].key: _r_square(view) for view in fit.views}
     if len(parts) == 1:
         return next(iter(parts.values()))
-    both: pd.Series = pd.concat(parts, names=["group", "variable"])
+    both: pd.Series = pd.concat(parts, names=[_parted(fit), "variable"])
     return both.rename("r_square")
+
+
+def _parted(fit: SemFit) -> str:
+    """What tells the parts of a fit apart."""
+    return "group" if fit.groups else "level"
 
 
 def _r_square(fit: SemFit) -> pd.Series:
@@ -224,7 +230,7 @@ def implied_moments(fit: SemFit) -> Moments | dict[str, Moments]:
     [[9.0, 2.0], [2.0, 4.0]]
     """
     if len(fit.parts) > 1:
-        return {view.parts[0].group: moments_implied(view) for view in fit.views}
+        return {view.parts[0].key: moments_implied(view) for view in fit.views}
     return moments_implied(fit)
 
 
@@ -234,8 +240,9 @@ def moments_implied(fit: SemFit) -> Moments:
     problem, point = part.problem, part.point
     p = problem.place.n_observed
     scale = problem.scale[:p]
-    cov = point.at.covariance[:p, :p] * np.outer(scale, scale) * (problem.divisor / (problem.n - 1))
-    mean = point.at.mean[:p] * scale if problem.place.meanstructure else part.observed.mean
+    seen, middle = problem.seen(point.at)
+    cov = seen * np.outer(scale, scale) * (problem.divisor / (problem.n - 1))
+    mean = middle * scale if problem.place.meanstructure else part.observed.mean
     return Moments(problem.place.observed, problem.n, mean, 0.5 * (cov + cov.T), group=part.group or None)
 
 
@@ -260,10 +267,10 @@ def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:
     if type not in ("raw", "cor"):
         raise UsageError(f"type={type!r}: expected 'raw' or 'cor'.")
     if len(fit.parts) > 1:
-        return pd.concat({view.parts[0].group: residuals(view, type) for view in fit.views}, names=["group", None])
+        return pd.concat({view.parts[0].key: residuals(view, type) for view in fit.views}, names=[_parted(fit), None])
     names, problem = list(fit.problem.place.observed), fit.problem
     p = len(names)
-    sample, sigma = problem.sample.cov, fit.point.at.covariance[:p, :p]
+    sample, sigma = problem.sample.cov, problem.seen(fit.point.at)[0]
     if type == "cor":
         sample, sigma = _correlation(sample), _correlation(sigma)
         return pd.DataFrame(sample - sigma, index=names, columns=names)

@@ -1,0 +1,288 @@
+"""A model of ordered items made ready to fit: implied thresholds and correlations, and their derivatives.
+
+Every ordered item is a response variable cut at thresholds. In the delta parameterisation its scale D is one over its
+standard deviation, 1 unless groups share thresholds, so that
+
+    threshold = D_i (tau_i - mu_i),    correlation = D_i D_j sigma_ij,
+
+and its residual variance is no parameter but whatever makes ``sigma_ii = 1 / D_i^2``. With ``B = (I - A)^-1`` the
+variances are linear in these residual variances s: ``(B_ij^2) s = 1 / D^2 - rest``, one small linear system, whose
+derivatives carry the rank-two directions of the model over to the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import numpy as np
+
+from spc.errors import DataError, SpecError
+from spc.linalg import FloatArray, cholesky
+from spc.sem.joint import Joint, System
+from spc.sem.ml import Sample
+from spc.sem.ordinal_moments import OrdinalMoments
+from spc.sem.problem import Balanced, Problem, in_units, lay
+from spc.sem.ram import COVARIANCE, SCALE, Implied, IntArray, Structure, directions, implied, placed
+from spc.spec.table import Model
+
+__all__ = ["OrdinalProblem", "implied_statistics", "ordinal_structure", "ordinal_system", "slopes"]
+
+Weighting = Literal["DWLS", "ULS", "WLS"]
+SMALLEST_EIGENVALUE = 1e-10
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OrdinalProblem(Problem):
+    """One block of ordered, and perhaps continuous, items.
+
+    Attributes
+    ----------
+    sampled : OrdinalMoments
+        In the user's units.
+    unit : (m,) array
+        Units of the statistics: balanced = statistic / unit.
+    root : (m,) or (m, m) array
+        ``root @ root.T``, or its square where it is a vector, is the weight of the balanced statistics.
+    computed : (c,) int array
+        Rows of the residual variances that follow from the rest.
+    scales : (k,) int array
+        Rows of the scales of the ordered items.
+    """
+
+    sampled: OrdinalMoments
+    unit: FloatArray
+    root: FloatArray
+    computed: IntArray
+    scales: IntArray
+
+    def values(self, x: FloatArray) -> FloatArray:
+        """Balanced values of all R rows at coordinates ``x``."""
+        return self.completed(super().values(x))
+
+    def row_values(self, theta: FloatArray) -> FloatArray:
+        """Values of all rows in the user's units, for (..., q) free parameters: (..., R)."""
+        return np.asarray(self.completed(super().row_values(theta) * self.multiplier) / self.multiplier)
+
+    def completed(self, values: FloatArray) -> FloatArray:
+        """Put in the residual variances of the ordered items; (..., R) balanced values."""
+        if not self.computed.size:
+            return values
+        own = self.place.row[self.computed]
+        values[..., self.computed] = 0.0
+        at = implied(self.place, values)
+        target = self._targets(values)[..., self._position(own)]
+        rest = np.diagonal(at.covariance, axis1=-2, axis2=-1)[..., own]
+        reach = at.total[..., own[:, None], own] ** 2
+        values[..., self.computed] = np.linalg.solve(reach, (target - rest)[..., None])[..., 0]
+        return values
+
+    def seen(self, at: Implied) -> tuple[FloatArray, FloatArray]:
+        """Implied correlations and covariances (p, p), as the sample has them, and means of continuous items."""
+        sigma, mean = super().seen(at)
+        shrink = np.ones(len(sigma))
+        shrink[self.place.ordered] = 1.0 / np.sqrt(sigma.diagonal()[self.place.ordered])
+        kept = np.zeros(len(sigma))
+        kept[self.sampled.continuous] = 1.0
+        return sigma * np.outer(shrink, shrink), mean * kept
+
+    def moving(self, values: FloatArray, at: Implied) -> tuple[IntArray, FloatArray]:
+        """Rows that move with the free parameters, residual variances of ordered items among them."""
+        _, linear = super().moving(values, at)
+        rows = np.concatenate([self.active, self.computed])
+        return rows, np.concatenate([linear, self.computed_slopes(values, at) @ linear])
+
+    def _targets(self, values: FloatArray) -> FloatArray:
+        """Variances of the responses (..., k)."""
+        return np.asarray(1.0 / values[..., self.scales] ** 2)
+
+    def _position(self, variables: IntArray) -> IntArray:
+        return np.searchsorted(self.place.ordered, variables)
+
+    def computed_slopes(self, values: FloatArray, at: Implied) -> FloatArray:
+        """Derivatives (c, r) of the computed residual variances on the free rows, all in balanced values."""
+        own = self.place.row[self.computed]
+        if not own.size:
+            return np.zeros((0, self.active.size))
+        way = directions(self.place, at, self.active, self.place.n_observed)
+        change = -2.0 * way.p[own] * way.q[own]
+        scale = self.scales[self._position(own)]
+        moved = scale[:, None] == self.active
+        change += np.where(moved, (-2.0 / values[scale] ** 3)[:, None], 0.0)
+        return np.asarray(np.linalg.solve(at.total[own[:, None], own] ** 2, change))
+
+    @property
+    def statistics(self) -> FloatArray:
+        """Sample statistics (m,) in balanced units."""
+        return np.asarray(self.sampled.statistics / self.unit)
+
+    @property
+    def gamma(self) -> FloatArray:
+        """``n`` times the covariances of the balanced statistics (m, m)."""
+        return np.asarray(self.sampled.gamma / np.outer(self.unit, self.unit))
+
+    @property
+    def alone(self) -> IntArray:
+        """Positions of the statistics that the independence model puts at zero: the covariances."""
+        p = len(self.sampled.names)
+        return np.arange(self.unit.size - p * (p - 1) // 2, self.unit.size)
+
+    def weigh(self, moments: FloatArray) -> FloatArray:
+        """Root of the weight times statistics (m, r)."""
+        return np.asarray(self.root[:, None] * moments if self.root.ndim == 1 else self.root.T @ moments)
+
+
+def ordinal_structure(model: Model) -> Structure:
+    """Place the rows of a model of ordered items, with means."""
+    return placed(model if model.meanstructure else replace(model, meanstructure=True))
+
+
+def ordinal_system(
+    model: Model, blocks: Sequence[Model], sampled: Sequence[OrdinalMoments], weighting: Weighting
+) -> System:
+    """Lay out the blocks of a model over its joint coordinates.
+
+    Parameters
+    ----------
+    model : Model
+        The whole model, whose constraints hold across blocks.
+    blocks : sequence of Model
+        The rows of each block, with the joint numbers of free parameters.
+    sampled : sequence of OrdinalMoments
+        Of the observed variables of each block, in its order.
+    weighting : {"DWLS", "ULS", "WLS"}
+
+    Raises
+    ------
+    DataError, NotPositiveDefiniteError
+        Too few rows for WLS, or a singular covariance matrix of the statistics.
+    SpecError
+        An ordered item lacks thresholds or has some that the data do not.
+    """
+    balanced = [_balanced(block, one) for block, one in zip(blocks, sampled, strict=True)]
+    laid = lay(model, balanced)
+    made = [_ordinal(problem, one, weighting) for problem, one in zip(laid, sampled, strict=True)]
+    return made[0] if len(made) == 1 else Joint(tuple(made))
+
+
+def _balanced(block: Model, sampled: OrdinalMoments) -> Balanced:
+    place = _started(_checked(ordinal_structure(block), sampled), sampled)
+    deviations = np.sqrt(sampled.cov.diagonal())
+    return in_units(place, sampled.n, sampled.n - 1, deviations)
+
+
+def _checked(place: Structure, sampled: OrdinalMoments) -> Structure:
+    """The same structure, where the thresholds of the table are those of the data."""
+    given = place.row[place.threshold_rows]
+    if not np.array_equal(given, sampled.owner):
+        for i, name in enumerate(place.observed):
+            wanted, found = int((sampled.owner == i).sum()), int((given == i).sum())
+            if wanted != found:
+                raise SpecError(
+                    f"{name} has {found} thresholds in the model, and {wanted + 1 if wanted else 'no'} categories in "
+                    f"the data, which make {wanted}. Name the ordered items in ordered=, and leave out thresholds "
+                    "that the data do not have."
+                )
+    return place
+
+
+def _started(place: Structure, sampled: OrdinalMoments) -> Structure:
+    """Start thresholds at those of the sample and scales at one, unless the user said otherwise."""
+    start = place.start.copy()
+    cuts, scale = place.threshold_rows, place.part == SCALE
+    start[cuts] = np.where(np.isnan(start[cuts]), sampled.threshold, start[cuts])
+    start[scale] = np.where(np.isnan(start[scale]), 1.0, start[scale])
+    fixed = place.fixed.copy()
+    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.free < 0)
+    fixed[own & np.isin(place.row, place.ordered)] = 0.0
+    return replace(place, start=start, fixed=fixed)
+
+
+def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting) -> OrdinalProblem:
+    place, p = problem.place, problem.place.n_observed
+    scale = problem.scale[:p]
+    base = np.where(place.free >= 0, 0.0, place.fixed * problem.multiplier)
+    sample = Sample(sampled.cov / np.outer(scale, scale), sampled.mean / scale, np.nan)
+    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.free < 0)
+    computed = np.flatnonzero(own & np.isin(place.row, place.ordered))
+    scales = np.flatnonzero(place.part == SCALE)
+    scales = scales[np.argsort(place.row[scales])]
+    if not np.array_equal(place.row[scales], place.ordered):
+        raise SpecError("Every ordered item needs one row of its scale (~*~), and no other variable has one.")
+    first, second = np.triu_indices(p, 1)
+    q = sampled.continuous
+    unit = np.concatenate([np.ones(sampled.threshold.size), scale[q], scale[q] ** 2, scale[first] * scale[second]])
+    given = {field.name: getattr(problem, field.name) for field in fields(Problem)}
+    given.update(base=base, sample=sample)
+    made = OrdinalProblem(**given, sampled=sampled, unit=unit, root=np.ones(1), computed=computed, scales=scales)
+    return replace(made, root=_root(made, weighting))
+
+
+def _root(problem: OrdinalProblem, weighting: Weighting) -> FloatArray:
+    if weighting == "ULS":
+        return problem.unit
+    gamma = problem.gamma
+    if weighting == "DWLS":
+        return np.asarray(1.0 / np.sqrt(gamma.diagonal()))
+    names = problem.sampled.statistic_names
+    if problem.n < len(names):
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{problem.n} rows for {len(names)} statistics under WLS",
+            f"at least {len(names)} rows, and many times that for results worth reading",
+            "Use estimator='WLSMV', which needs only their variances, or name fewer items.",
+        )  # fmt: skip
+    deviation = np.sqrt(gamma.diagonal())
+    scaled = gamma / np.outer(deviation, deviation)
+    cholesky(scaled - SMALLEST_EIGENVALUE * np.eye(len(scaled)), "The covariance matrix of the statistics", names)
+    lower = np.linalg.cholesky(scaled) * deviation[:, None]
+    return np.asarray(np.linalg.inv(lower).T)
+
+
+def implied_statistics(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArray:
+    """Thresholds, means and variances of continuous items, and covariances (m,) that the model implies."""
+    place, p = problem.place, problem.place.n_observed
+    shrink = _shrink(problem, values)
+    first, second = np.triu_indices(p, 1)
+    owner, q = problem.sampled.owner, problem.sampled.continuous
+    sigma = at.covariance[:p, :p]
+    cut = shrink[owner] * (values[place.threshold_rows] - at.mean[owner])
+    rest = sigma[first, second] * shrink[first] * shrink[second]
+    return np.concatenate([cut, at.mean[q], sigma[q, q], rest])
+
+
+def _shrink(problem: OrdinalProblem, values: FloatArray) -> FloatArray:
+    """Scale of each observed variable: 1 for continuous ones."""
+    shrink = np.ones(problem.place.n_observed)
+    shrink[problem.place.ordered] = values[problem.scales]
+    return shrink
+
+
+def slopes(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArray:
+    """Derivatives (m, k) of the implied statistics on the coordinates."""
+    place, p, active = problem.place, problem.place.n_observed, problem.active
+    first, second = np.triu_indices(p, 1)
+    owner, q = problem.sampled.owner, problem.sampled.continuous
+    way = directions(place, at, np.concatenate([active, problem.computed]), p)
+    follows = problem.computed_slopes(values, at)
+    free = active.size
+
+    def carried(change: FloatArray) -> FloatArray:
+        return change[:, :free] + change[:, free:] @ follows if problem.computed.size else change
+
+    shrink, sigma = _shrink(problem, values), at.covariance[:p, :p]
+    stretch = np.zeros((p, free))
+    own = np.flatnonzero(place.part[active] == SCALE)
+    stretch[place.row[active[own]], own] = 1.0
+    assert way.mu is not None
+    mean = way.mu[:, :free]
+    moved = (place.threshold_rows[:, None] == active).astype(np.float64)
+    excess = values[place.threshold_rows] - at.mean[owner]
+    cut = shrink[owner][:, None] * (moved - mean[owner]) + excess[:, None] * stretch[owner]
+    covariance = carried(way.p[first] * way.q[second] + way.p[second] * way.q[first])
+    covariance *= (shrink[first] * shrink[second])[:, None]
+    if stretch.any():
+        both = shrink[second][:, None] * stretch[first] + shrink[first][:, None] * stretch[second]
+        covariance += sigma[first, second][:, None] * both
+    whole = np.concatenate([cut, mean[q], carried(2.0 * way.p[q] * way.q[q]), covariance])
+    return whole if problem.plain else np.asarray(whole @ problem.map)
