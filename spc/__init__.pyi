@@ -3,6 +3,8 @@ from .chain import TwoSidedFit as TwoSidedFit
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
+from .chain import published_links as published_links
+from .chain import published_standing as published_standing
 from .contracts import load_schema as load_schema
 from .contracts import schema_names as schema_names
 from .contracts import schema_text as schema_text
@@ -37,6 +39,7 @@ from .results import Note as Note
 from .results import Provenance as Provenance
 from .results import Replicates as Replicates
 from .results import Result as Result
+from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
 from .sem import compare as compare
 from .sem import effects as effects
@@ -46,6 +49,8 @@ from .sem import fit as fit
 from .sem import htmt as htmt
 from .sem import misfit as misfit
 from .sem import modification_indices as modification_indices
+from .sem import pool_correlations as pool_correlations
+from .sem import pooled_paths as pooled_paths
 from .sem import predict as predict
 from .sem import release_test as release_test
 from .sem import reliability as reliability

@@ -1,10 +1,21 @@
 """The service-profit chain itself: its constructs, links and effects, fitted on a study."""
 
 from spc.chain.fit import fit_chain
+from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
 from spc.chain.run import fit_study
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 
-__all__ = ["ChainFit", "TwoSidedFit", "fit_chain", "fit_study", "fit_two_sided", "recovery"]
+__all__ = [
+    "ChainFit",
+    "PublishedLinks",
+    "TwoSidedFit",
+    "fit_chain",
+    "fit_study",
+    "fit_two_sided",
+    "published_links",
+    "published_standing",
+    "recovery",
+]

@@ -10,6 +10,7 @@ from spc.sem.measures import Baseline, fit_measures
 from spc.sem.misfit import Misfit, misfit
 from spc.sem.modification import modification_indices
 from spc.sem.optimise import Solution
+from spc.sem.pooling import PooledCorrelations, PooledPaths, StudyCorrelations, pool_correlations, pooled_paths
 from spc.sem.predict import predict
 from spc.sem.release import ReleaseTest, release_test
 from spc.sem.scores import factor_scores
@@ -28,11 +29,14 @@ __all__ = [
     "LatentReliability",
     "Misfit",
     "Options",
+    "PooledCorrelations",
+    "PooledPaths",
     "ReleaseTest",
     "SemFit",
     "SmallSampleTest",
     "Solution",
     "StructuralFit",
+    "StudyCorrelations",
     "WaldTest",
     "bootstrap",
     "compare",
@@ -45,6 +49,8 @@ __all__ = [
     "implied_moments",
     "misfit",
     "modification_indices",
+    "pool_correlations",
+    "pooled_paths",
     "predict",
     "r_square",
     "refit",
