@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
@@ -11,10 +11,12 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.sem.fit import SemFit
+from spc.sem.joint import shares_of
 from spc.sem.lean import lean
-from spc.sem.problem import prepare
-from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure
-from spc.spec.table import Model, Parameter, ParameterTable
+from spc.sem.problem import Balanced, balance
+from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure, structure
+from spc.sem.result import Part
+from spc.spec.table import Model, Parameter
 
 __all__ = ["modification_indices"]
 
@@ -41,7 +43,7 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     DataFrame
         ``lhs, op, rhs``; ``mi``, chi-square with one degree of freedom; ``epc``, the expected change of the parameter;
         ``sepc_lv``, ``sepc_all``, ``sepc_nox``, that change standardised by the latent variables alone, by all
-        variables, by all but the covariates.
+        variables, by all but the covariates. With groups also ``group``, the label of the one whose parameter it is.
 
     Raises
     ------
@@ -72,56 +74,86 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     """
     if not minimum >= 0.0:
         raise UsageError(f"minimum={minimum!r}: expected zero or more, such as 3.84.")
-    wider = replace(fit.model, parameters=ParameterTable((*fit.model.parameters.rows, *_absent(fit.model))))
-    problem = prepare(wider, fit.observed, fit.options.likelihood if fit.weight is None else "wishart")
-    place = problem.place
-    tested = np.flatnonzero((place.free < 0) & ~place.sample)
-    score, spread = _tests(fit, place, tested)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        change = score / spread
-        index = (problem.n if fit.weight is None else problem.divisor) * score * change
-        epc = change / problem.multiplier[tested]
-        standardised = _standardised(fit, place, tested, epc)
-    rows = [wider.parameters.rows[i] for i in tested]
-    table = pd.DataFrame({
-        "lhs": [row.lhs for row in rows], "op": [row.op for row in rows], "rhs": [row.rhs for row in rows],
-        "mi": index, "epc": epc, **standardised,
-    })  # fmt: skip
-    table = table[np.isfinite(spread) & (index >= minimum)]
+    x = fit.system.coordinates(fit.solution.theta)
+    wider = [_wider(part, fit.options.likelihood) for part in fit.parts]
+    leans = [_Lean.of(part, x, *one) for part, one in zip(fit.parts, wider, strict=True)]
+    shares = shares_of(fit.system)
+    within = sum(share * one.within for share, one in zip(shares, leans, strict=True))
+    n = fit.system.n if fit.parts[0].weight is None else fit.system.divisor
+    parts = zip(fit.parts, wider, leans, shares, strict=True)
+    table = pd.concat([_table(part, *one, share * n, share, within, own) for part, one, own, share in parts])
+    if len(fit.parts) == 1:
+        table = table.drop(columns="group")
+    table = table[np.isfinite(table["mi"]) & (table["mi"] >= minimum)]
     if sort:
         table = table.sort_values("mi", ascending=False, kind="stable")
-    return table.reset_index(drop=True)
+    found: pd.DataFrame = table.reset_index(drop=True)
+    return found
 
 
-def _tests(fit: SemFit, place: Structure, tested: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Score of each tested row, and its variance given that the free parameters adapt; NaN where they can take over."""
-    problem = fit.problem
-    active, free = problem.active, problem.active.size
-    x = problem.coordinates(fit.solution.theta)
-    score, information = lean(fit, x, place, np.concatenate([active, tested]))
-    between = information[free:, :free] @ problem.map
-    own = information.diagonal()[free:]
-    if problem.size:
+def _wider(part: Part, likelihood: str) -> tuple[Model, Balanced]:
+    """The part's model with everything that it leaves out fixed at zero, in the units of the fit."""
+    table = part.model.parameters
+    model = replace(part.model, parameters=replace(table, rows=(*table.rows, *_absent(part.model))))
+    return model, balance(structure(model), part.observed, likelihood if part.weight is None else "wishart")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Lean:
+    """Score and information of one part, for one row of its data.
+
+    ``score`` and ``own`` are those of the tested rows, ``between`` their information with the coordinates, ``within``
+    that of the coordinates among themselves.
+    """
+
+    tested: IntArray
+    score: FloatArray
+    own: FloatArray
+    between: FloatArray
+    within: FloatArray
+
+    @classmethod
+    def of(cls, part: Part, x: FloatArray, model: Model, balanced: Balanced) -> _Lean:
+        place, problem = balanced.place, part.problem
+        tested = np.flatnonzero((place.free < 0) & ~place.sample)
+        active, free = problem.active, problem.active.size
+        score, information = lean(part, x, place, np.concatenate([active, tested]))
+        between = information[free:, :free] @ problem.map
         within = problem.map.T @ information[:free, :free] @ problem.map
-        left = own - np.einsum("ij,ij->i", between, np.linalg.solve(within, between.T).T)
-    else:
-        left = own.copy()
-    left[left < _UNTESTABLE * np.maximum(own, 1e-300)] = np.nan
-    return score[free:], left
+        return cls(tested, score[free:], information.diagonal()[free:], between, within)
 
 
-def _standardised(fit: SemFit, place: Structure, rows: IntArray, change: FloatArray) -> dict[str, FloatArray]:
-    scale, at, p = fit.problem.scale, fit.point.at, place.n_observed
-    held = [place.variables.index(name) for name in _covariates(fit.model)]
+def _table(
+    part: Part, model: Model, balanced: Balanced, n: float, share: float, within: FloatArray, own: _Lean
+) -> pd.DataFrame:
+    """Tests of one part: scores, and their variances given that the free parameters of all parts adapt."""
+    taken = share * np.einsum("ij,ij->i", own.between, np.linalg.solve(within, own.between.T).T)
+    left = own.own - taken
+    left[left < _UNTESTABLE * np.maximum(own.own, 1e-300)] = np.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change = own.score / left
+        index = n * own.score * change
+        epc = change / balanced.multiplier[own.tested]
+        standardised = _standardised(part, balanced.place, own.tested, epc)
+    rows = [model.parameters.rows[i] for i in own.tested]
+    return pd.DataFrame({
+        "lhs": [row.lhs for row in rows], "op": [row.op for row in rows], "rhs": [row.rhs for row in rows],
+        "group": part.group, "mi": index, "epc": epc, **standardised,
+    })  # fmt: skip
+
+
+def _standardised(part: Part, place: Structure, rows: IntArray, change: FloatArray) -> dict[str, FloatArray]:
+    scale, at, p = part.problem.scale, part.point.at, place.n_observed
+    held = [place.variables.index(name) for name in _covariates(part.model)]
     total, residual = (np.sqrt(matrix.diagonal()) * scale for matrix in (at.covariance, at.residual))
-    part, i, j = place.part[rows], place.row[rows], place.column[rows]
-    apart = (part == COVARIANCE) & (i != j)
+    kind, i, j = place.part[rows], place.row[rows], place.column[rows]
+    apart = (kind == COVARIANCE) & (i != j)
     found = {}
     for name, plain, sources in (("sepc_lv", range(p), range(p)), ("sepc_all", (), ()), ("sepc_nox", (), held)):
         whole, cause, own = total.copy(), total.copy(), residual.copy()
         whole[list(plain)] = cause[list(sources)] = own[list(sources)] = 1.0
         factor = np.select(
-            [part == DIRECTED, apart, part == COVARIANCE],
+            [kind == DIRECTED, apart, kind == COVARIANCE],
             [cause[j] / whole[i], 1.0 / (own[i] * own[j]), 1.0 / whole[i] ** 2],
             1.0 / whole[i],
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import block_diag
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
@@ -13,6 +14,7 @@ from spc.results import Note, Provenance, tidy_frame
 from spc.sem.defined import label_rows, linear_constraints
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
+from spc.sem.joint import shares_of
 from spc.sem.lean import lean
 from spc.sem.problem import label_slopes
 
@@ -85,17 +87,18 @@ def release_test(fit: SemFit) -> ReleaseTest:
         lhs   rhs  statistic
     0  y~x1  y~x2      3.409
     """
-    problem = fit.problem
     names, matrix = _equalities(fit)
     if not names:
         raise UsageError("The model holds no parameters equal, so there is nothing to release.")
-    rows = problem.active
-    score, information = lean(fit, problem.coordinates(fit.solution.theta), problem.place, rows)
-    matrix = matrix / problem.multiplier[rows]
+    x, shares = fit.system.coordinates(fit.solution.theta), shares_of(fit.system)
+    found = [lean(part, x, part.problem.place, part.problem.active) for part in fit.parts]
+    score = np.concatenate([share * own for share, (own, _) in zip(shares, found, strict=True)])
+    information = block_diag(*(share * own for share, (_, own) in zip(shares, found, strict=True)))
+    matrix = matrix / np.concatenate([part.problem.multiplier[part.problem.active] for part in fit.parts])
     matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
     alone = [_gain(score, information, np.delete(matrix, i, axis=0)) for i in range(len(names))]
     held = int(np.linalg.matrix_rank(matrix))
-    n = problem.n if fit.weight is None else problem.divisor
+    n = fit.system.n if fit.parts[0].weight is None else fit.system.divisor
     together = n * _gain(score, information, matrix[:0])
     table = tidy_frame([
         {
@@ -110,26 +113,26 @@ def release_test(fit: SemFit) -> ReleaseTest:
 
 def _equalities(fit: SemFit) -> tuple[list[tuple[str, str]], FloatArray]:
     """What is held equal, in words and as rows of a matrix on the free rows of the table that is zero there."""
-    model, place, active = fit.model, fit.problem.place, fit.problem.active
-    table = model.parameters.rows
-    words = [f"{table[i].lhs}{table[i].op}{table[i].rhs}" for i in active]
-    unit = np.eye(active.size)
+    model = fit.model
+    active = [part.model.parameters.rows[i] for part in fit.parts for i in part.problem.active]
+    words = [row.own_name for row in active]
+    unit = np.eye(len(active))
     names: list[tuple[str, str]] = []
     lines: list[FloatArray] = []
     first: dict[int, int] = {}
-    for at, number in enumerate(place.free[active].tolist()):
-        start = first.setdefault(number, at)
+    for at, row in enumerate(active):
+        start = first.setdefault(row.free, at)
         if start != at:
             names.append((words[start], words[at]))
             lines.append(unit[start] - unit[at])
     if model.constraints:
-        zero = np.where(place.free >= 0, 0.0, place.fixed)
-        labels = {name: float(zero[i]) for name, i in label_rows(model).items()}
-        onto = unit[[first[number] for number in range(len(place.names))]]
+        rows = model.parameters.rows
+        labels = {name: 0.0 if rows[i].free else rows[i].fixed for name, i in label_rows(model).items()}
+        onto = unit[[first[number] for number in range(1, model.parameters.n_free + 1)]]
         given = linear_constraints(model.constraints, labels, label_slopes(model))[0]
         lines += list(given @ onto)
         names += [(item.left.strip(), item.right.strip()) for item in model.constraints]
-    return names, np.array(lines).reshape(len(names), active.size)
+    return names, np.array(lines).reshape(len(names), len(active))
 
 
 def _gain(score: FloatArray, information: FloatArray, matrix: FloatArray) -> float:
