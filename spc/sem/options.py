@@ -125,7 +125,7 @@ class Options:
                 "'ML' and 'MLR'."
             )
         if self.missing == "pairwise" and not (self.ordered or self.estimator in ORDINAL):
-            raise UnsupportedError("missing='pairwise' has a method with ordered items only; use 'fiml' or 'listwise'.")
+            raise UnsupportedError("missing='pairwise' has a method with ordered items only. Use 'fiml' or 'listwise'.")
         if self.estimator != "ML" and not plain:
             raise UnsupportedError(
                 f"estimator={self.estimator!r} has a method with likelihood='normal' and engine='spc' only; other "
