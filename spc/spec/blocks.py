@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spc.errors import UnsupportedError, UsageError
@@ -146,9 +146,14 @@ def group_labels(groups: Sequence[object]) -> tuple[str, ...]:
     Raises
     ------
     UsageError
-        Labels given twice, or text in place of a sequence.
+        Labels given twice, or no sequence.
+
+    Examples
+    --------
+    >>> group_labels([1, "b"])
+    ('1', 'b')
     """
-    if isinstance(groups, str):
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
         raise UsageError(f"groups={groups!r}: expected several labels, such as groups=('a', 'b')")
     labels = tuple(str(label) for label in groups)
     if len(set(labels)) < len(labels):

@@ -50,7 +50,7 @@ def equal_words(words: Sequence[str]) -> frozenset[str]:
     >>> sorted(equal_words(["loadings", "lv.variances"]))
     ['loadings', 'lv_variances']
     """
-    found = [word.replace(".", "_") for word in ([words] if isinstance(words, str) else words)]
+    found = [str(word).replace(".", "_") for word in ([words] if isinstance(words, str) else words)]
     for word in found:
         if word not in GROUP_EQUAL:
             raise SpecError(f"group_equal: found '{word}'; {nearest(word, GROUP_EQUAL)}")

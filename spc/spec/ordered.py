@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 
 from spc.errors import UnsupportedError, UsageError
 from spc.spec.blocks import Plan
@@ -33,7 +34,7 @@ def categories(ordered: Ordered) -> dict[str, int | None]:
     >>> categories({"x1": 4}), categories(["x1"])
     ({'x1': 4}, {'x1': None})
     """
-    if isinstance(ordered, str):
+    if isinstance(ordered, str) or not isinstance(ordered, Iterable):
         raise UsageError(f"ordered={ordered!r}: expected several names, or {{name: number of categories}}")
     given: Iterable[object] = ordered.items() if isinstance(ordered, Mapping) else ordered
     found = dict(_item(one) for one in given)
@@ -46,7 +47,7 @@ def categories(ordered: Ordered) -> dict[str, int | None]:
 def _item(one: object) -> tuple[str, int | None]:
     if isinstance(one, str):
         return one, None
-    if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str):
+    if isinstance(one, tuple) and len(one) == 2 and isinstance(one[0], str) and isinstance(one[1], Integral):
         return one[0], int(one[1])
     raise UsageError(f"ordered: found {one!r}; expected names, or {{name: number of categories}}")
 

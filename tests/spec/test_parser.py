@@ -195,3 +195,25 @@ def test_options_are_recorded():
 
 def test_the_text_is_kept_as_given():
     assert model("y ~ x # note").text == "y ~ x # note"
+
+
+def test_constraints_may_name_what_is_defined():
+    found = model("m ~ a*x\ny ~ b*m + c*x\nab := a*b\ntotal := ab + c\ntotal > 0.1\nab == exp(c)")
+    assert [f"{item.left} {item.op} {item.right}" for item in found.constraints] == ["a*b + c > 0.1", "a*b == exp(c)"]
+
+
+def test_blocks_of_one_name_are_one():
+    text = "group: a\nf =~ x1 + x2\ngroup: b\nf =~ x1 + x2 + x3\ngroup: a\nf =~ x3"
+    assert model(text).parameters == model("f =~ x1 + x2 + x3", groups=("a", "b")).parameters
+
+
+@pytest.mark.parametrize("words", [("within", "between"), ("between", "within"), ("2", "1"), ("Person", "Firm")])
+def test_levels_by_number_or_name(words):
+    lines = {"within": "y ~ x", "between": "y ~ w", "1": "y ~ x", "2": "y ~ w", "Person": "y ~ x", "Firm": "y ~ w"}
+    found = model("\n".join(f"Level: {word}\n{lines[word]}" for word in words))
+    assert found.levels == (1, 2)
+    assert found.parameters == model("level: 1\ny ~ x\nlevel: 2\ny ~ w").parameters
+
+
+def test_group_names_of_several_words():
+    assert model('group: Grant - White\ny ~ x\ngroup: "b c"\ny ~ x').groups == ("Grant - White", "b c")
