@@ -11,8 +11,9 @@ from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import progress, replicate_rng
 from spc.results import Replicates
-from spc.sem.twolevel import SizeClasses, UnitMoments
+from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel_scores import given_means
 
 __all__ = ["parametric_bootstrap", "predict_units", "simulate_units", "theta_draws"]
 
@@ -136,13 +137,6 @@ def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:
     errors : (J, p) array
         Standard deviations around them, the fit taken as known.
     """
-    units, classes = fit.units, SizeClasses.find(fit.units)
-    here = classes.present
-    both = here[:, :, None] & here[:, None, :]
-    joint = np.where(both, fit.sigma_b + fit.sigma_w * classes.share[:, :, None], 0.0)
-    joint += np.where(np.eye(len(fit.mu)) > 0, (~here)[:, :, None], 0.0)
-    pull = fit.sigma_b @ np.where(both, np.linalg.inv(joint), 0.0)
-    left = fit.sigma_b.diagonal() - np.einsum("gij,ji->gi", pull, fit.sigma_b)
-    apart = np.where(units.present, units.means - fit.mu, 0.0)
-    values = fit.mu + np.matmul(pull[classes.of], apart[:, :, None])[:, :, 0]
-    return values, np.sqrt(np.maximum(left, 0.0))[classes.of]
+    variance = fit.sigma_b.diagonal()
+    apart, errors = given_means(fit.units, fit.mu, fit.sigma_b, fit.sigma_w, fit.sigma_b, variance)
+    return fit.mu + apart, errors

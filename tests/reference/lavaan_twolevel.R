@@ -126,7 +126,19 @@ run <- function(name) {
 
 results <- lapply(setNames(names(jobs), names(jobs)), run)
 path <- if (dir.exists("tests/reference")) "tests/reference/lavaan_twolevel.json" else "lavaan_twolevel.json"
-demo <- Demo.twolevel[c("cluster", "y1", "y2", "y3", "y4", "w1", "w2")]
+# lavaan's own data: rows a cluster, means and cross-products of deviations from them
+facts <- function(data, cluster, names, outcomes) {
+  group <- match(data[[cluster]], unique(data[[cluster]]))
+  size <- as.vector(table(group))
+  values <- as.matrix(data[names])
+  means <- rowsum(values, group) / size
+  apart <- values - means[group, ]
+  pairs <- which(lower.tri(diag(length(names)), diag = TRUE), arr.ind = TRUE)
+  list(names = names, outcomes = outcomes, sizes = size, means = unname(means),
+       scatter = unname(rowsum(apart[, pairs[, 1]] * apart[, pairs[, 2]], group)),
+       outcome_values = unname(rowsum(as.matrix(data[outcomes]), group) / size))
+}
+demo <- facts(Demo.twolevel, "cluster", c("y1", "y2", "y3", "y4"), c("w1", "w2"))
 write_json(
   list(lavaan = as.character(packageVersion("lavaan")), R = R.version.string,
        data = list(demo = demo, balanced = balanced, unbalanced = unbalanced), models = results),

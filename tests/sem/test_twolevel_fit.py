@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from spc.sem.ram import matrices
-from spc.sem.twolevel import unit_moments
+from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_fit import fit_two_level
 from spc.spec import model
 
@@ -30,11 +30,26 @@ def moments(frame, unit, inside, outcomes):
     return unit_moments([*inside, *outcomes], [("people", codes, frame[inside])], last)
 
 
+def moments_of_clusters(given, inside, outcomes):
+    """From sizes, means and cross-products of the clusters."""
+    names, p, side = [*inside, *outcomes], len(given["names"]), np.repeat([0, -1], [len(inside), len(outcomes)])
+    scatter = np.zeros((len(given["sizes"]), p + len(given["outcomes"]), p + len(given["outcomes"])))
+    columns, rows = np.triu_indices(p)
+    scatter[:, rows, columns] = scatter[:, columns, rows] = given["scatter"]
+    order = np.array([[*given["names"], *given["outcomes"]].index(name) for name in names])
+    means = np.hstack([given["means"], given["outcome_values"]])[:, order]
+    counts = np.array(given["sizes"], dtype=float)[:, None]
+    return UnitMoments(tuple(names), ("people",), side, counts, means, scatter[:, order[:, None], order])
+
+
 @cache
 def ours(name, errors):
     case = FIXTURE["models"][name]
-    frame = pd.DataFrame(FIXTURE["data"][DATA[name]])
-    units = moments(frame, case["cluster"], case["inside"], case["outcomes"])
+    given, variables = FIXTURE["data"][DATA[name]], (case["inside"], case["outcomes"])
+    if DATA[name] == "demo":
+        units = moments_of_clusters(given, *variables)
+    else:
+        units = moments(pd.DataFrame(given), case["cluster"], *variables)
     return fit_two_level(model(case["text"], fixed_x=False, meanstructure=False), units, errors=errors)
 
 

@@ -1,0 +1,134 @@
+"""What a two-level fit says of clusters: shares of variance between them, and scores of their latent variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import UnsupportedError
+from spc.linalg import FloatArray
+from spc.sem.twolevel import SizeClasses, UnitMoments
+
+if TYPE_CHECKING:
+    from spc.sem.result import SemFit
+    from spc.sem.twolevel_model import TwoLevel
+
+__all__ = ["cluster_scores", "given_means", "icc"]
+
+
+def given_means(
+    units: UnitMoments,
+    mu: FloatArray,
+    sigma_b: FloatArray,
+    sigma_w: FloatArray,
+    cross: FloatArray,
+    variance: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Expectation of quantities of units, given all means and outcomes that a unit has: empirical Bayes estimates.
+
+    Parameters
+    ----------
+    units : UnitMoments
+    mu : (p,) array
+    sigma_b, sigma_w : (p, p) arrays
+    cross : (m, p) array
+        Covariances of the quantities with the units' values.
+    variance : (m,) array
+        Of the quantities.
+
+    Returns
+    -------
+    apart : (J, m) array
+        What is expected beyond the mean of all units.
+    errors : (J, m) array
+        Standard deviations around it, the moments taken as known.
+    """
+    classes = SizeClasses.find(units)
+    here = classes.present
+    both = here[:, :, None] & here[:, None, :]
+    joint = np.where(both, sigma_b + sigma_w * classes.share[:, :, None], 0.0)
+    joint += np.where(np.eye(len(mu)) > 0, (~here)[:, :, None], 0.0)
+    pull = cross @ np.where(both, np.linalg.inv(joint), 0.0)
+    left = variance - np.einsum("gij,ij->gi", pull, cross)
+    toward = np.where(units.present, units.means - mu, 0.0)
+    apart = np.matmul(pull[classes.of], toward[:, :, None])[:, :, 0]
+    return apart, np.sqrt(np.maximum(left, 0.0))[classes.of]
+
+
+def icc(fit: SemFit) -> pd.Series:
+    """Share of the variance of each variable of rows that lies between clusters, from the free moments.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Of a two-level model.
+
+    Returns
+    -------
+    Series
+        Indexed by variable; 0 for variables of rows alone, which the model lets differ within clusters only.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has one level.
+    """
+    levels = _levels(fit)
+    own, best = levels.clusters.within, levels.best
+    inside, between = best.sigma_w.diagonal()[own], best.sigma_b.diagonal()[own]
+    names = [levels.clusters.units.names[i] for i in own]
+    return pd.Series(between / (inside + between), index=pd.Index(names, name="variable"), name="icc")
+
+
+def cluster_scores(fit: SemFit) -> pd.DataFrame:
+    """Scores of the latent variables of clusters, by the regression method from all rows and variables of a cluster.
+
+    Small clusters are drawn towards what the model expects of them: an empirical Bayes estimate.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Of a two-level model.
+
+    Returns
+    -------
+    DataFrame
+        One row a cluster, named as in the data: each latent variable of level 2, then its standard error with
+        ``_error`` behind the name, the parameters taken as known.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has one level, or no latent variable between clusters.
+    """
+    levels = _levels(fit)
+    part = fit.parts[1]
+    place, at, n = part.problem.place, part.point.at, part.problem.place.n_observed
+    if not place.latents:
+        raise UnsupportedError("The model has no latent variable between clusters, so there is nothing to score.")
+    clusters = levels.clusters
+    unit, p = part.problem.scale, len(clusters.units.names)
+    cov = at.covariance * np.outer(unit, unit)
+    cross = np.zeros((len(place.latents), p))
+    cross[:, clusters.between] = cov[n:, :n]
+    moments = _implied(fit, levels)
+    apart, errors = given_means(clusters.units, *moments, cross, cov.diagonal()[n:])
+    index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=fit.options.cluster or "cluster")
+    scores = pd.DataFrame(apart + at.mean[n:] * unit[n:], index=index, columns=list(place.latents))
+    return scores.join(pd.DataFrame(errors, index=index, columns=[f"{name}_error" for name in place.latents]))
+
+
+def _implied(fit: SemFit, levels: TwoLevel) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Means and covariances of both levels as the model implies them, in the user's units."""
+    spot = levels.levels.at(fit.system.coordinates(fit.solution.theta))
+    assert spot is not None
+    square = np.outer(levels.scale, levels.scale)
+    return spot.mu * levels.scale, spot.sigma_b * square, spot.sigma_w * square
+
+
+def _levels(fit: SemFit) -> TwoLevel:
+    if fit.levels is None:
+        raise UnsupportedError("This is for models of two levels: write level: 1 and level: 2, and give cluster=.")
+    return fit.levels
