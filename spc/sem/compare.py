@@ -12,25 +12,30 @@ import numpy as np
 import pandas as pd
 
 from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError, UsageError
-from spc.linalg import one_blas_thread
+from spc.linalg import FloatArray, one_blas_thread
+from spc.moments import Moments
 from spc.results import Note, Provenance, tidy_frame
-from spc.sem.difference import Difference, plain_difference, satorra_bentler_2001
+from spc.sem.difference import Difference, MomentSpace, plain_difference, satorra_2000, satorra_bentler_2001
+from spc.sem.feasible import original
 from spc.sem.fit import SemFit
+from spc.sem.joint import joint_with_moments
 from spc.sem.optimise import search
-from spc.sem.problem import with_moments
+from spc.sem.ordinal_problem import OrdinalProblem, slopes
+from spc.sem.result import Part
 from spc.sem.robust import scaled_difference
 from spc.sem.start import WAYS, start_values
-from spc.sem.tables import implied_moments
+from spc.sem.tables import moments_implied
 
 __all__ = ["Comparison", "compare", "difference_of"]
 
-Method = Literal["default", "plain", "2001", "2010"]
+Method = Literal["default", "plain", "2000", "2001", "2010"]
 
 _REACHED = 1e-7
 _MEASURES = ("npar", "df", "chisq", "chisq_scaled", "cfi", "tli", "rmsea", "srmr", "aic", "bic")
 _ROBUST = ("cfi", "tli", "rmsea")
 _WORDS = {
     "plain": "chi-square difference",
+    "2000": "scaled and shifted chi-square difference (Satorra 2000)",
     "2001": "scaled chi-square difference (Satorra & Bentler 2001)",
     "2010": "scaled chi-square difference, strictly positive (Satorra & Bentler 2010)",
 }
@@ -45,7 +50,7 @@ class Comparison:
     table : DataFrame
         One row a model: ``model, npar, df, chisq, chisq_scaled, cfi, tli, rmsea, srmr, aic, bic`` and its changes
         against the row above, ``chisq_diff, df_diff, pvalue, scaling_factor, cfi_diff, rmsea_diff, aic_diff,
-        bic_diff``. ``chisq_diff`` is the statistic that is tested, scaled by ``scaling_factor`` where the test is;
+        bic_diff``. ``chisq_diff`` is the statistic that is tested, scaled where the test is;
         ``cfi``, ``tli`` and ``rmsea`` are the robust ones where all models have them.
     method : str
         The test behind ``pvalue``.
@@ -103,9 +108,10 @@ def compare(
         Two or more.
     names : tuple of str, optional
         What to call them; ``"model 1"`` and so on by default.
-    method : {"default", "plain", "2001", "2010"}
-        The difference test, see :mod:`spc.sem.difference`. By default that of 2001 for fits with a scaled test (MLM,
-        MLR, clusters, with missing answers or without), as in lavaan, and the plain one for all others.
+    method : {"default", "plain", "2000", "2001", "2010"}
+        The difference test, see :mod:`spc.sem.difference`. By default, as in lavaan, that of 2000 for ordered items
+        (WLSMV), that of 2001 for other fits with a scaled test (MLM, MLR, clusters, with missing answers or without),
+        and the plain one for all others.
     data : DataFrame, optional
         The rows of the fits, which ``method="2010"`` needs again.
 
@@ -158,8 +164,13 @@ def _method(fits: Sequence[SemFit], method: Method) -> Method:
     if method not in get_args(Method):
         raise UsageError(f"method={method!r}: expected one of {', '.join(map(repr, get_args(Method)))}.")
     scaled = all(fit.correction is not None for fit in fits)
+    ordered = all(isinstance(part.problem, OrdinalProblem) for fit in fits for part in fit.parts)
     if method == "default":
-        return "2001" if scaled else "plain"
+        return ("2000" if ordered else "2001") if scaled else "plain"
+    if method == "2000" and not ordered:
+        raise UsageError("The difference test of 2000 is for fits of ordered items; use method='2001'.")
+    if method in ("2001", "2010") and ordered:
+        raise UsageError("Fits of ordered items have the scaled and shifted difference test: use method='2000'.")
     if method != "plain" and not scaled:
         raise UsageError(
             "A scaled difference test needs fits with a scaled test: fit all with estimator='MLM' or 'MLR', or with "
@@ -180,33 +191,46 @@ def _table(names: Sequence[str], glances: Sequence[pd.Series]) -> pd.DataFrame:
 
 
 def _check_same(first: str, one: SemFit, second: str, other: SemFit) -> None:
-    a, b = one.observed, other.observed
-    if set(a.names) != set(b.names):
-        apart = sorted(set(a.names) ^ set(b.names))
+    if [part.key for part in one.parts] != [part.key for part in other.parts]:
         raise DataError.of(
-            "models", None, "other_variables", f"{first} and {second} differ in {', '.join(apart)}",
-            "models of the same variables", "Keep a variable in a model by giving it a variance: x ~~ x.",
+            "models", None, "other_groups", f"{first} and {second} have other groups or levels",
+            "fits to the same groups", "Fit both with the same group=.",
         )  # fmt: skip
-    matched = b if a.names == b.names else b.restrict(a.names)
-    root = np.sqrt(a.cov.diagonal())
-    if a.n != b.n or float((np.abs(a.cov - matched.cov) / np.outer(root, root)).max()) > 1e-8:
-        raise DataError.of(
-            "models", None, "other_data", f"{first} was fitted to {a.n} rows, {second} to {b.n} rows of other values",
-            "fits to the same rows", "Leave out rows with missing values before fitting, so that all use the same.",
-        )  # fmt: skip
-    for what, mine, theirs in (
+    for mine, theirs in zip(one.parts, other.parts, strict=True):
+        where = f" in group {mine.group}" if mine.group else ""
+        _check_moments(first, mine.observed, second, theirs.observed, where)
+    covariates = [[sorted(part.model.exogenous) for part in fit.parts] for fit in (one, other)]
+    means = [[part.problem.place.meanstructure for part in fit.parts] for fit in (one, other)]
+    for what, a, b in (
         ("likelihood", one.options.likelihood, other.options.likelihood),
         ("estimator", one.options.estimator, other.options.estimator),
         ("treatment of missing answers", one.options.missing, other.options.missing),
         ("clusters", one.options.cluster, other.options.cluster),
-        ("covariates", sorted(one.model.exogenous), sorted(other.model.exogenous)),
-        ("mean structure", one.problem.place.meanstructure, other.problem.place.meanstructure),
+        ("covariates", *covariates),
+        ("mean structure", *means),
     ):
-        if mine != theirs:
+        if a != b:
             raise UnsupportedError(
-                f"{first} and {second} differ in their {what} ({mine} and {theirs}), so that their chi-squares do not "
+                f"{first} and {second} differ in their {what} ({a} and {b}), so that their chi-squares do not "
                 "compare. Fit both alike; fixed_x=False keeps covariates in the likelihood."
             )
+
+
+def _check_moments(first: str, a: Moments, second: str, b: Moments, where: str) -> None:
+    if set(a.names) != set(b.names):
+        apart = sorted(set(a.names) ^ set(b.names))
+        raise DataError.of(
+            "models", None, "other_variables", f"{first} and {second} differ{where} in {', '.join(apart)}",
+            "models of the same variables", "Keep a variable in a model by giving it a variance: x ~~ x.",
+        )  # fmt: skip
+    matched = b if a.names == b.names else b.restrict(a.names)
+    root = np.sqrt(a.cov.diagonal())
+    if a.n != b.n or float((np.abs(a.cov - matched.cov) / np.outer(root, root)).max()) > 1e-7:
+        raise DataError.of(
+            "models", None, "other_data",
+            f"{first} was fitted to {a.n} rows{where}, {second} to {b.n} rows of other values",
+            "fits to the same rows", "Leave out rows with missing values before fitting, so that all use the same.",
+        )  # fmt: skip
 
 
 def _with_steps(
@@ -247,7 +271,11 @@ def difference_of(
     one, other = _statistic(strict), _statistic(free)
     if chosen == "plain":
         return plain_difference(one[:2], other[:2])
-    if chosen == "2001" or one[1] <= other[1]:
+    if one[1] <= other[1]:
+        return satorra_bentler_2001(one, other)
+    if chosen == "2000":
+        return satorra_2000(one[0] - other[0], one[1] - other[1], _spaces(free, strict))
+    if chosen == "2001":
         return satorra_bentler_2001(one, other)
     found = scaled_difference(strict, free, data, method="2010")
     return Difference(found["chisq_diff"], int(found["df_diff"]), found["scaling_factor"])
@@ -255,10 +283,28 @@ def difference_of(
 
 def _statistic(fit: SemFit) -> tuple[float, int, float]:
     """Plain chi-square, degrees of freedom, scaling factor."""
-    row = fit.glance().iloc[0]
-    df = int(row["df"])
-    factor = math.nan if fit.correction is None or not df else fit.correction.trace / df
-    return float(row["chisq"]), df, factor
+    df = fit.df
+    return fit.chisq, df, math.nan if fit.correction is None or not df else fit.correction.trace / df
+
+
+def _spaces(free: SemFit, strict: SemFit) -> list[MomentSpace]:
+    """Weights, covariances and derivatives of the thresholds and correlations of each group."""
+    found = []
+    shares = [part.problem.n / free.system.n for part in free.parts]
+    for share, mine, theirs in zip(shares, free.parts, strict.parts, strict=True):
+        problem, other = mine.problem, theirs.problem
+        assert isinstance(problem, OrdinalProblem)
+        assert isinstance(other, OrdinalProblem)
+        if problem.sampled.names != other.sampled.names:
+            raise UsageError("The models name their items in another order: write both in the same order.")
+        root = problem.weigh(np.eye(len(problem.unit)))
+        ways = _slopes(free, mine, problem), _slopes(strict, theirs, other)
+        found.append(MomentSpace(root.T @ root, problem.gamma, *ways, share=share))
+    return found
+
+
+def _slopes(fit: SemFit, part: Part, problem: OrdinalProblem) -> FloatArray:
+    return slopes(problem, problem.values(fit.system.coordinates(fit.solution.theta)), part.point.at)
 
 
 def _obstacle(free: SemFit, strict: SemFit) -> str:
@@ -268,6 +314,8 @@ def _obstacle(free: SemFit, strict: SemFit) -> str:
         return "Both have the same degrees of freedom, so neither is a special case of the other; compare AIC and BIC."
     if plain.chisq < -1e-6:
         return "The stricter model fits better, so it is no special case of the freer one; compare AIC and BIC."
+    if any(isinstance(part.problem, OrdinalProblem) for part in free.parts):
+        return ""
     gap = _distance(free, strict)
     if np.isnan(gap):
         return "Whether the models are nested could not be found out, so there is no test; compare AIC and BIC."
@@ -280,17 +328,18 @@ def _obstacle(free: SemFit, strict: SemFit) -> str:
 
 def _distance(free: SemFit, strict: SemFit) -> float:
     """Normal-theory discrepancy of the freer model at what the stricter one implies; NaN where it cannot be found."""
-    moments = implied_moments(strict)
-    if moments.names != free.model.observed:
-        moments = moments.restrict(free.model.observed)
+    moments = [
+        implied.restrict(part.model.observed) if implied.names != part.model.observed else implied
+        for implied, part in zip(map(moments_implied, strict.views), free.parts, strict=True)
+    ]
     with one_blas_thread():
         try:
-            problem = with_moments(free.problem, moments)
+            system = joint_with_moments(original(free.system), moments)
         except NotPositiveDefiniteError:
             return math.nan
-        starts = (problem.coordinates(free.solution.theta), *(start_values(problem, way) for way in WAYS))
+        starts = (system.coordinates(free.solution.theta), *(start_values(system, way) for way in WAYS))
         for start in starts:
-            end = search(problem, start)
+            end = search(system, start)
             if end is not None and end.converged:
-                return end.point.value
+                return end.value
     return math.nan
