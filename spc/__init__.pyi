@@ -59,6 +59,8 @@ from .sem import structural_fit as structural_fit
 from .sem import to_lavaan as to_lavaan
 from .sem import to_mplus as to_mplus
 from .sem import wald_test as wald_test
+from .sources import Source as Source
+from .sources import open_source as open_source
 from .sources import read_table as read_table
 from .spec import Model as Model
 from .spec import ParameterTable as ParameterTable

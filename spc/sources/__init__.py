@@ -1,5 +1,7 @@
-"""Where rows live: text files, workbooks, SPSS files, Parquet and DuckDB files, all read to one kind of table."""
+"""Where rows live: files read to tables, and tables that stay where they are while their moments are taken."""
 
+from spc.sources.open import Source, open_source
 from spc.sources.source import FORMATS, SourceTable, read_table
+from spc.sources.unit_sums import UnitSums
 
-__all__ = ["FORMATS", "SourceTable", "read_table"]
+__all__ = ["FORMATS", "Source", "SourceTable", "UnitSums", "open_source", "read_table"]

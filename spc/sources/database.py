@@ -17,7 +17,7 @@ from spc.sources.raw import Raw, Request
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["read_duckdb", "read_parquet"]
+__all__ = ["CLOSED", "OFFLINE", "chosen_table", "damaged", "quoted", "read_duckdb", "read_parquet", "unknown_table"]
 
 _AS_IS = {
     "BOOLEAN",
@@ -37,7 +37,10 @@ _AS_IS = {
 }
 _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "VARIANT", "GEOMETRY")
 _BIG = 2**53
-_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+"""Settings of a connection that fetches nothing."""
+CLOSED = {**OFFLINE, "enable_external_access": "false"}
+"""Settings of a connection that reads one database file and nothing beside it."""
 
 
 def read_parquet(request: Request) -> Raw:
@@ -51,11 +54,11 @@ def read_parquet(request: Request) -> Raw:
     import duckdb
 
     path = glob.escape(str(request.path))
-    with duckdb.connect(config=_OFFLINE) as connection:
+    with duckdb.connect(config=OFFLINE) as connection:
         try:
             return _read(connection, "read_parquet(?)", [path], request)
         except duckdb.Error as error:
-            raise _damaged(request, "a Parquet file", error) from None
+            raise damaged(request, "a Parquet file", error) from None
 
 
 def read_duckdb(request: Request) -> Raw:
@@ -68,15 +71,15 @@ def read_duckdb(request: Request) -> Raw:
     """
     import duckdb
 
-    closed = {**_OFFLINE, "enable_external_access": "false"}
     try:
-        with duckdb.connect(str(request.path), read_only=True, config=closed) as connection:
-            return _read(connection, _chosen(connection, request), [], request)
+        with duckdb.connect(str(request.path), read_only=True, config=CLOSED) as connection:
+            return _read(connection, chosen_table(connection, request), [], request)
     except duckdb.Error as error:
-        raise _damaged(request, "a DuckDB file", error) from None
+        raise damaged(request, "a DuckDB file", error) from None
 
 
-def _chosen(connection: duckdb.DuckDBPyConnection, request: Request) -> str:
+def chosen_table(connection: duckdb.DuckDBPyConnection, request: Request) -> str:
+    """Quoted name of the table that is asked for, or of the only one there is."""
     found = connection.execute(
         "SELECT table_schema, table_name FROM information_schema.tables ORDER BY table_schema, table_name"
     ).fetchall()
@@ -84,7 +87,7 @@ def _chosen(connection: duckdb.DuckDBPyConnection, request: Request) -> str:
     wanted = request.table if request.table is not None else next(iter(names)) if len(names) == 1 else None
     if wanted not in names:
         raise unknown_table(request, list(names), "table")
-    return ".".join(_quoted(part) for part in names[wanted])
+    return ".".join(quoted(part) for part in names[wanted])
 
 
 def unknown_table(request: Request, names: Sequence[str], kind: str) -> DataError:
@@ -97,7 +100,8 @@ def unknown_table(request: Request, names: Sequence[str], kind: str) -> DataErro
     return DataError.of(request.label, None, "unknown_table", found, expected, hint)
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Write a name so that SQL takes it as a name, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -111,7 +115,7 @@ def _read(connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any],
             findings.append(_nested(request, name, kind))
             continue
         types[name] = kind
-        picked.append(f"{_cast(_quoted(name), kind)} AS {_quoted(name)}")
+        picked.append(f"{_cast(quoted(name), kind)} AS {quoted(name)}")
     if not picked:
         return Raw({}, 1, tuple(findings))
     arrays = connection.execute(f"SELECT {', '.join(picked)} FROM {origin}", values).fetchnumpy()  # noqa: S608
@@ -166,7 +170,8 @@ def _nested(request: Request, name: str, kind: str) -> Finding:
     )
 
 
-def _damaged(request: Request, wanted: str, error: Exception) -> DataError:
+def damaged(request: Request, wanted: str, error: Exception) -> DataError:
+    """Error for a file that DuckDB cannot read, with the first line of what it said."""
     said = str(error).splitlines()[0][:200]
     found = f"{request.path.name} cannot be read ({said})"
     return DataError.of(request.label, None, "damaged_file", found, wanted, "Export it again.")

@@ -17,7 +17,7 @@ from spc.errors import DataError, Finding, UsageError
 from spc.sources.raw import Raw, Request
 from spc.sources.settle import settle
 
-__all__ = ["FORMATS", "SourceTable", "read_table"]
+__all__ = ["FORMATS", "SourceTable", "existing", "read_table", "unknown_format"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -138,11 +138,11 @@ def read_table(
     >>> [finding.rule for finding in source.findings]
     ['decimal_comma']
     """
-    place = _existing(path, name or Path(path).name)
+    place = existing(path, name or Path(path).name)
     kind = FORMATS.get(place.suffix.lower())
     label = name or place.name
     if kind is None:
-        raise _unknown_format(place, label)
+        raise unknown_format(place, label)
     request = Request(place, label, table, encoding, None if columns is None else frozenset(columns))
     try:
         raw = _reader(kind)(request)
@@ -228,7 +228,8 @@ def _reader(kind: str) -> Callable[[Request], Raw]:
     return reader
 
 
-def _existing(path: str | Path, label: str) -> Path:
+def existing(path: str | Path, label: str) -> Path:
+    """Path of a file that is there and not empty."""
     if "://" in str(path):
         raise UsageError(f"{path} is an address; download the file and give its path.")
     if "\0" in str(path):
@@ -248,7 +249,8 @@ def _existing(path: str | Path, label: str) -> Path:
     return place
 
 
-def _unknown_format(place: Path, label: str) -> DataError:
+def unknown_format(place: Path, label: str) -> DataError:
+    """Error for a suffix that is not in :data:`FORMATS`."""
     known = ", ".join(dict.fromkeys(FORMATS))
     found = f"{place.name} ends in {place.suffix!r}" if place.suffix else f"{place.name} has no suffix"
     return DataError.of(label, None, "unknown_format", found, f"one of {known}", "Export the table to one of these.")

@@ -1,0 +1,260 @@
+"""Centred sums of rows that are read a batch at a time, merged exactly.
+
+Values are measured from one origin near the first rows. Each slice of a table is summed up by one worker, block by
+block, each block about its own means; blocks and slices are then put together pairwise in the order of the rows. So
+neither the size of the values nor the number of workers changes a digit that matters, and no more than a batch of rows
+a worker is in memory.
+
+References
+----------
+Chan, Golub & LeVeque (1983), The American Statistician 37, 242-247.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.errors import DataError
+from spc.linalg import FloatArray, one_blas_thread, vech
+from spc.sources.origin import Key, Origin, Rows, Slice
+
+__all__ = ["Sums", "each_slice", "fourth_order", "rough_centre", "sum_up", "tables", "value_blocks", "without_holes"]
+
+IntArray = npt.NDArray[np.intp]
+Found = TypeVar("Found")
+
+_CELLS = 1 << 19
+_MOST_WORKERS = 8
+_NEAR = 16.0
+"""Squared distance of a block's means from the origin, in variances, up to which one pass loses no digit."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sums:
+    """Size, means and centred cross-products of some rows.
+
+    Attributes
+    ----------
+    n : int
+        Complete rows.
+    mean : (p,) array
+    cross : (p, p) array
+        Cross-products of deviations from the means.
+    """
+
+    n: int
+    mean: FloatArray
+    cross: FloatArray
+
+    @classmethod
+    def nothing(cls, p: int) -> Sums:
+        """No rows of p variables."""
+        return cls(0, np.zeros(p), np.zeros((p, p)))
+
+    @classmethod
+    def of(cls, values: FloatArray) -> Sums | None:
+        """Sums of (p, n) values, which may be changed; None, and nothing changed, where some are not finite."""
+        n = values.shape[1]
+        if n == 0:
+            return cls.nothing(len(values))
+        mean = values.sum(axis=1) / n
+        if not np.isfinite(mean).all():
+            return None
+        square, middle = values @ values.T, np.outer(mean, mean) * n
+        cross = square - middle
+        if np.any(middle.diagonal() > _NEAR * cross.diagonal()):
+            values -= mean[:, None]
+            cross = values @ values.T
+        return cls(n, mean, cross)
+
+    def merge(self, other: Sums) -> Sums:
+        """Sums of both sets of rows, as if computed in one pass.
+
+        Examples
+        --------
+        >>> one, other = Sums.of(np.array([[1e9]])), Sums.of(np.array([[1e9 + 1, 1e9 + 5]]))
+        >>> both = one.merge(other)
+        >>> both.n, both.mean.tolist(), both.cross.tolist()
+        (3, [1000000002.0], [[14.0]])
+        """
+        if not self.n or not other.n:
+            return other if other.n else self
+        n, shift = self.n + other.n, other.mean - self.mean
+        cross = self.cross + other.cross + np.outer(shift, shift) * (self.n * (other.n / n))
+        return Sums(n, self.mean + shift * (other.n / n), cross)
+
+
+def workers(asked: int | None) -> int:
+    """Threads that read at the same time: as asked, or one a processor of this process, eight at most."""
+    if asked is not None:
+        return asked
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(here, _MOST_WORKERS)
+
+
+def each_slice(origin: Origin, work: Callable[[Origin, Slice], Found], count: int | None) -> Iterator[Found]:
+    """Do the work on every slice and give what was found in the order of the rows."""
+    with one_blas_thread(), origin.opened() as here:
+        parts = here.slices()
+        many = min(workers(count), len(parts))
+        if many < 2:
+            yield from (work(here, part) for part in parts)
+            return
+        pool = ThreadPoolExecutor(many)
+        try:
+            yield from pool.map(lambda part: work(here, part), parts)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def value_blocks(
+    origin: Origin, part: Slice, names: Sequence[str], key: Key | None, centre: FloatArray, *, wide: int = 1
+) -> Iterator[tuple[FloatArray, IntArray]]:
+    """Rows of a slice that have a key, NaN where values are missing, in blocks that stay in the processor's cache.
+
+    Yields
+    ------
+    values : (p, m) array
+        Measured from ``centre``; to be used, and changed, before the next block is asked for.
+    codes : (m,) int array
+        Places of the rows' keys.
+    """
+    step = max(1024, _CELLS // max(len(names), wide, 1))
+    space = np.empty((len(names), step))
+    for rows in origin.read(part, names, key):
+        codes = rows.codes()
+        for first in range(0, rows.n, step):
+            last = min(first + step, rows.n)
+            values, own = space[:, : last - first], codes[first:last]
+            rows.fill(first, last, values)
+            values -= centre[:, None]
+            keyed = own >= 0
+            yield (values, own) if key is None or keyed.all() else (values[:, keyed], own[keyed])
+
+
+def without_holes(origin: Origin, names: Sequence[str], values: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which rows of (p, m) values lack none; an error where a value is infinite."""
+    infinite = np.isinf(values).any(axis=1)
+    if infinite.any():
+        raise DataError.of(
+            origin.label, names[int(infinite.argmax())], "infinite", "infinite values", "finite numbers",
+            "Set them to missing.",
+        )  # fmt: skip
+    return np.asarray(~np.isnan(values).any(axis=0))
+
+
+def rough_centre(origin: Origin, names: Sequence[str]) -> FloatArray:
+    """Means of the first values of each variable, so that sums are of numbers near zero."""
+    with origin.opened() as here:
+        for part in here.slices():
+            for rows in here.read(part, names, None):
+                values = np.empty((len(names), min(rows.n, 1024)))
+                rows.fill(0, values.shape[1], values)
+                known = np.isfinite(values)
+                return np.asarray(np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+    return np.zeros(len(names))
+
+
+def sum_up(
+    origin: Origin, names: Sequence[str], key: Key | None, centre: FloatArray, count: int | None
+) -> tuple[list[int], list[Sums]]:
+    """Sums of the complete rows of each key, measured from ``centre``; keys in the order of their first complete rows.
+
+    Returns
+    -------
+    list of int
+        Place of each key among the labels; ``[0]`` without a key.
+    list of Sums
+    """
+
+    def work(here: Origin, part: Slice) -> dict[int, Sums]:
+        found: dict[int, Sums] = {}
+        for values, codes in value_blocks(here, part, names, key, centre):
+            for code, own in _apart(values, codes, key):
+                block = _block(here, names, own)
+                found[code] = found[code].merge(block) if code in found else block
+        return found
+
+    total: dict[int, Sums] = {}
+    for found in each_slice(origin, work, count):
+        for code, sums in found.items():
+            total[code] = total[code].merge(sums) if code in total else sums
+    if key is None:
+        total = total or {0: Sums.nothing(len(names))}
+    return list(total), list(total.values())
+
+
+def _block(origin: Origin, names: Sequence[str], values: FloatArray) -> Sums:
+    """Sums of the complete rows of a block."""
+    sums = Sums.of(values)
+    if sums is None:
+        sums = Sums.of(values[:, without_holes(origin, names, values)])
+    if sums is None:
+        raise DataError.of(
+            origin.label, None, "infinite", "numbers whose sum is infinite", "finite sums", "Measure in larger units."
+        )
+    return sums
+
+
+def _apart(values: FloatArray, codes: IntArray, key: Key | None) -> Iterator[tuple[int, FloatArray]]:
+    """Values of each key, keys as they come."""
+    if key is None:
+        yield 0, values
+        return
+    present, first = np.unique(codes, return_index=True)
+    for code in present[np.argsort(first)]:
+        yield int(code), values[:, codes == code]
+
+
+def fourth_order(
+    origin: Origin,
+    names: Sequence[str],
+    key: Key | None,
+    centre: FloatArray,
+    codes: Sequence[int],
+    sums: Sequence[Sums],
+    count: int | None,
+) -> list[FloatArray]:
+    """Moments of order 2 to 4 of each key in a second reading, once means and covariances are known."""
+    place = {code: i for i, code in enumerate(codes)}
+    p = len(names)
+    first, second = np.triu_indices(p)
+    middles = [np.concatenate([np.zeros(p), vech(each.cross / each.n)]) for each in sums]
+
+    def work(here: Origin, part: Slice) -> list[FloatArray | None]:
+        found: list[FloatArray | None] = [None] * len(sums)
+        for values, owner in value_blocks(here, part, names, key, centre, wide=first.size):
+            for code, own in _apart(values, owner, key):
+                i = place[code]
+                apart = own[:, without_holes(here, names, own)] - sums[i].mean[:, None]
+                both = np.concatenate([apart, apart[first] * apart[second]]) - middles[i][:, None]
+                square = both @ both.T
+                found[i] = square if found[i] is None else found[i] + square
+        return found
+
+    total = [np.zeros((middle.size, middle.size)) for middle in middles]
+    for found in each_slice(origin, work, count):
+        for i, square in enumerate(found):
+            if square is not None:
+                total[i] += square
+    return [square / each.n for square, each in zip(total, sums, strict=True)]
+
+
+def tables(origin: Origin, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[tuple[FloatArray, IntArray]]:
+    """All rows of a slice with NaN where values are missing, (m, p), a batch at a time, and the codes of their keys."""
+    for rows in origin.read(part, names, key):
+        yield _table(origin, names, rows), rows.codes()
+
+
+def _table(origin: Origin, names: Sequence[str], rows: Rows) -> FloatArray:
+    values = np.empty((len(names), rows.n))
+    rows.fill(0, rows.n, values)
+    without_holes(origin, names, values)
+    return np.ascontiguousarray(values.T)
