@@ -31,6 +31,7 @@ from spc.sem.feasible import best_within, original
 from spc.sem.fiml import Answered, Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
 from spc.sem.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
 from spc.sem.groups import Data, Given, Group, in_group, split
+from spc.sem.in_place import groups_in_place, reduced, require_in_place, with_dropped_rows
 from spc.sem.incomplete import lay_out
 from spc.sem.joint import System, join, joint_with_moments, look, problems_of
 from spc.sem.measures import Baseline, baseline, covariates_of
@@ -52,6 +53,7 @@ from spc.sem.weighted import (
     weighted_search,
     weighted_solve,
 )
+from spc.sources import Source
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -75,7 +77,7 @@ class _Piece:
 
 def fit(
     model: Model | str,
-    data: Given,
+    data: Given | Source,
     *,
     estimator: Estimator | None = None,
     missing: Missing | Literal["ml"] | None = None,
@@ -98,8 +100,9 @@ def fit(
     ----------
     model : Model or str
         A model, or its text in lavaan's syntax.
-    data : DataFrame or Moments or Patterns; or a list or mapping of them, one a group
-        Rows of data; or published moments; or the patterns of rows with missing answers, for ``missing="fiml"``.
+    data : DataFrame or Source or Moments or Patterns; or a list or mapping of the last two or frames, one a group
+        Rows of data; or a table that stays where it is, see :func:`spc.open_source`; or published moments; or the
+        patterns of rows with missing answers, for ``missing="fiml"``.
     estimator, missing, likelihood, engine, level, cluster, information
         See :class:`Options`. Robust estimators, WLS and clusters need rows of data; all but clusters do as well with
         ``Moments.from_frame(..., higher=True)``. Without an estimator it is ML, or WLSMV where items are ordered.
@@ -184,8 +187,10 @@ def _words(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _dispatched(model: Model | str, data: Given, options: Options, *, ordinal: bool) -> SemFit:
+def _dispatched(model: Model | str, data: Given | Source, options: Options, *, ordinal: bool) -> SemFit:
     """Hand the model to its method: ordered items, levels, or one level of continuous variables."""
+    if isinstance(data, Source):
+        require_in_place(options, ordinal=ordinal, levels=_has_levels(model))
     if ordinal:
         from spc.sem.ordinal_fit import fit_ordinal
 
@@ -198,11 +203,15 @@ def _dispatched(model: Model | str, data: Given, options: Options, *, ordinal: b
         from spc.sem.twolevel_model import fit_levels
 
         return fit_levels(_read(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
-    pieces = split(data, options.group)
+    source = data if isinstance(data, Source) else None
+    pieces = split(data, options.group) if not isinstance(data, Source) else groups_in_place(data, options)
     made = _completed(model, pieces, options)
+    if source is not None:
+        pieces = reduced(source, pieces, made, options)
     with one_blas_thread():
         way = _fit_answers if options.missing == "fiml" else _fit_moments
-        return way(made, _pieces(made, pieces), options)
+        result = way(made, _pieces(made, pieces), options)
+    return result if source is None else with_dropped_rows(result, source)
 
 
 def _has_levels(model: Model | str) -> bool:
@@ -567,8 +576,12 @@ def _refit_within(fitted: SemFit, system: System, rules: Restrictions, objective
 
 
 def _within(
-    system: System, rules: Restrictions, objective: Objective, start: FloatArray | None = None,
-    *, observed: bool = False,
+    system: System,
+    rules: Restrictions,
+    objective: Objective,
+    start: FloatArray | None = None,
+    *,
+    observed: bool = False,
 ) -> tuple[System, Search, tuple[Note, ...]]:
     """Search under constraints that are not linear; the system along them, its end, and what to say."""
     found = best_within(system, rules, objective, start, observed=observed)
@@ -612,20 +625,34 @@ def _solve(
 
 
 def _search(system: System) -> Search:
-    """Search from one set of start values after another, then along the valley; the first end, else the best."""
+    """Search from one set of start values after another, then along the valley; the first end, else the best.
+
+    An end with a negative variance may be a false optimum: the other start values are tried too, and the lowest kept.
+    The user's own start values are left out where they lead nowhere.
+    """
     best: Search | None = None
-    for minimise, way in (*((search, way) for way in WAYS), (along_valley, WAYS[1]), (along_valley, WAYS[2])):
+    given = any(not np.isnan(problem.place.start).all() for problem in problems_of(system))
+    ways = (*WAYS, *(("unaided",) if given else ()))
+    for minimise, way in (*((search, way) for way in ways), (along_valley, ways[1]), (along_valley, ways[-1])):
+        if best is not None and best.converged and minimise is along_valley:
+            break
         end = minimise(system, start_values(system, way))
-        if end is not None and end.converged:
-            return end
-        if end is not None and (best is None or end.value < best.value):
+        if end is None:
+            continue
+        if best is None or (end.converged, -end.value) > (best.converged, -best.value):
             best = end
+        if best.converged and _no_negative_variance(system, best.x):
+            return best
     if best is None:
         raise NotPositiveDefiniteError(
             "The covariance matrix that the model implies at its start values is not positive definite. Check the "
             "fixed values and the start values of the model."
         )
     return best
+
+
+def _no_negative_variance(system: System, x: FloatArray) -> bool:
+    return all(bool(np.all(one.values(x)[one.place.diagonal] >= 0.0)) for one in problems_of(system))
 
 
 def _not_converged(system: System, end: Search) -> NonConvergenceError:

@@ -15,7 +15,7 @@ from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, BoolArray, IntArray, St
 
 __all__ = ["WAYS", "Way", "start_values"]
 
-Way = Literal["structure", "measurement", "plain"]
+Way = Literal["structure", "measurement", "plain", "unaided"]
 WAYS: tuple[Way, ...] = ("structure", "measurement", "plain")
 
 
@@ -71,9 +71,9 @@ def start_values(problem: System, way: Way = "structure") -> FloatArray:
     Parameters
     ----------
     problem : Problem or Joint
-    way : {"structure", "measurement", "plain"}
-        As above; with regressions at zero; or with all loadings alike and latent variances small: further tries
-        where the first search does not end.
+    way : {"structure", "measurement", "plain", "unaided"}
+        As above; with regressions at zero; with all loadings alike and latent variances small: further tries where
+        the first search does not end; or as above without the user's start values, where those lead nowhere.
 
     Returns
     -------
@@ -98,14 +98,15 @@ def _wanted(problem: Problem, way: Way) -> FloatArray:
     loadings, variances = _measurement(place, problem, axis, plain)
     intercept = place.part == INTERCEPT
     values[place.loading] = loadings[place.loading]
-    if place.recursive and way == "structure":
+    if place.recursive and way in ("structure", "unaided"):
         _regressions(place, problem.sample.cov, axis, values, variances)
     values[place.diagonal] = variances[place.row[place.diagonal]]
     _covariates(place, problem.sample.cov, values)
     if problem.sample.mean is not None:
         observed = intercept & (place.row < place.n_observed)
         values[observed] = problem.sample.mean[place.row[observed]]
-    values = np.where(np.isnan(place.start), values, place.start * problem.multiplier)
+    if way != "unaided":
+        values = np.where(np.isnan(place.start), values, place.start * problem.multiplier)
     return np.asarray(values[problem.active])
 
 
