@@ -3,7 +3,8 @@
 from spc.sem.bootstrap import Bootstrap, bootstrap
 from spc.sem.compare import Comparison, compare
 from spc.sem.effects import Effects, effects
-from spc.sem.export import export_names, to_lavaan, to_mplus
+from spc.sem.export import export_names, to_lavaan
+from spc.sem.export_mplus import to_mplus
 from spc.sem.fit import Options, SemFit, fit, refit
 from spc.sem.htmt import Htmt, htmt
 from spc.sem.measures import Baseline, fit_measures
@@ -12,6 +13,7 @@ from spc.sem.modification import modification_indices
 from spc.sem.optimise import Solution
 from spc.sem.pooling import PooledCorrelations, PooledPaths, StudyCorrelations, pool_correlations, pooled_paths
 from spc.sem.predict import predict
+from spc.sem.profile import ProfileIntervals, profile_likelihood
 from spc.sem.release import ReleaseTest, release_test
 from spc.sem.scores import factor_scores
 from spc.sem.small_sample import SmallSampleTest, small_sample_test
@@ -31,6 +33,7 @@ __all__ = [
     "Options",
     "PooledCorrelations",
     "PooledPaths",
+    "ProfileIntervals",
     "ReleaseTest",
     "SemFit",
     "SmallSampleTest",
@@ -52,6 +55,7 @@ __all__ = [
     "pool_correlations",
     "pooled_paths",
     "predict",
+    "profile_likelihood",
     "r_square",
     "refit",
     "release_test",

@@ -1,4 +1,4 @@
-"""A model as text for other programs: lavaan in R, and Mplus.
+"""A model as text for other programs: names that they can read, and lavaan in R; see :mod:`spc.sem.export_mplus`.
 
 Both texts name every parameter, so that neither program's defaults add or free anything. Names that a program cannot
 read are exchanged for names it can, listed in comments at the top; :func:`export_names` gives the same list for
@@ -7,23 +7,21 @@ renaming the columns of a file.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from textwrap import wrap
 from typing import Literal, get_args
 
-from spc.errors import UnsupportedError, UsageError
+from spc.errors import UsageError
 from spc.sem.fit import SemFit
 from spc.sem.options import Options
 from spc.spec.expressions import parse_expression
 from spc.spec.table import Constraint, Defined, Model, Parameter, ParameterTable
-from spc.spec.tree import Binary, Call, Expression, Name, Negative
+from spc.spec.tree import Name, substitute
 from spc.spec.write import write_model
 
-__all__ = ["export_names", "to_lavaan", "to_mplus"]
+__all__ = ["Program", "distinct", "export_names", "renamed", "taken_model", "to_lavaan"]
 
 Program = Literal["lavaan", "mplus"]
 
@@ -34,7 +32,6 @@ _R_WORDS = frozenset({
 _MPLUS_WORDS = frozenset({
     "all", "are", "at", "by", "is", "means", "model", "new", "on", "pon", "pwith", "rho", "then", "with", "xwith",
 })  # fmt: skip
-_WIDTH = 80
 
 
 def export_names(model: Model | SemFit, program: Program = "lavaan") -> dict[str, str]:
@@ -64,8 +61,8 @@ def export_names(model: Model | SemFit, program: Program = "lavaan") -> dict[str
     """
     if program not in get_args(Program):
         raise UsageError(f"program={program!r}: expected 'lavaan' or 'mplus'.")
-    made = _model(model)
-    return _names((*made.observed, *made.latents), program)
+    made = taken_model(model)
+    return distinct((*made.observed, *made.latents), program)
 
 
 def to_lavaan(model: Model | SemFit) -> str:
@@ -78,12 +75,8 @@ def to_lavaan(model: Model | SemFit) -> str:
     Returns
     -------
     str
-        With the call to fit it, and the columns to rename, as comments at the top.
-
-    Raises
-    ------
-    UnsupportedError
-        A model with several groups or levels, or with ordered items.
+        With the call to fit it, and the columns to rename, as comments at the top. Parameters that groups or levels
+        share have one label.
 
     Examples
     --------
@@ -97,134 +90,57 @@ def to_lavaan(model: Model | SemFit) -> str:
     c ~~ c
     f ~~ NA*f
     """
-    made = _checked(_model(model), "lavaan")
-    names = _names((*made.observed, *made.latents), "lavaan")
-    options = "".join(f', {key} = "{value}"' for key, value in _lavaan_options(model).items())
-    means = ", meanstructure = TRUE" if made.meanstructure else ""
-    head = [f"# lavaan::lavaan(model, data{means}{options})"]
-    for name in made.observed:
-        if names[name] != name:
-            quoted = name.replace("\\", "\\\\").replace('"', '\\"')
-            head.append(f'# names(data)[names(data) == "{quoted}"] <- "{names[name]}"')
-    return "\n".join([*head, write_model(_renamed(made, names, "lavaan"), complete=True)])
+    made = taken_model(model)
+    names = distinct((*made.observed, *made.latents), "lavaan")
+    options = "".join(f", {key} = {value}" for key, value in _lavaan_options(model, names).items())
+    head = [f"# lavaan::lavaan(model, data{options})"]
+    head += [
+        f"# names(data)[names(data) == {_r_text(name)}] <- {_r_text(names[name])}"
+        for name in made.observed
+        if names[name] != name
+    ]
+    numbered = replace(made, groups=tuple(str(number) for number in range(1, len(made.groups) + 1)))
+    text = write_model(renamed(numbered, names, "lavaan"), complete=True, blocks=len(made.levels) > 1)
+    return "\n".join([*head, text])
 
 
-def _lavaan_options(model: Model | SemFit) -> dict[str, str]:
-    """Options of the fit that are not lavaan's defaults."""
-    if not isinstance(model, SemFit):
-        return {}
-    used = model.options
+def _lavaan_options(model: Model | SemFit, names: Mapping[str, str]) -> dict[str, str]:
+    """Arguments of the call that are not lavaan's defaults."""
+    made = taken_model(model)
+    several = len(made.groups) > 1
+    used = model.options if isinstance(model, SemFit) else Options()
+    default = "WLSMV" if made.ordinal else "ML"
     given = {
-        "estimator": "" if used.estimator == "ML" else used.estimator,
-        "likelihood": "" if used.likelihood == "normal" else used.likelihood,
-        "missing": "ml" if used.missing == "fiml" else "",
-        "cluster": used.cluster or "",
+        "meanstructure": str(made.meanstructure).upper() if made.meanstructure or several else "",
+        "group": _r_text(used.group or "group") if several else "",
+        "group.label": _r_texts(made.groups) if several else "",
+        "ordered": _r_texts([names[name] for name in made.ordinal]),
+        "estimator": "" if used.estimator == default or not isinstance(model, SemFit) else _r_text(used.estimator),
+        "likelihood": "" if used.likelihood == "normal" else _r_text(used.likelihood),
+        "missing": {"fiml": '"ml"', "pairwise": '"pairwise"'}.get(used.missing, ""),
+        "information": "" if used.information is None else _r_text(used.information),
+        "cluster": _r_text(used.cluster or "cluster") if used.cluster or len(made.levels) > 1 else "",
     }
     return {key: value for key, value in given.items() if value}
 
 
-def to_mplus(model: Model | SemFit, names: Sequence[str] | None = None, *, file: str = "data.dat") -> str:
-    """Input of Mplus for the same model.
-
-    Parameters
-    ----------
-    model : Model or SemFit
-        The estimates of a fit are given as start values.
-    names : sequence of str, optional
-        Columns of the data file in order; the observed variables of the model by default.
-    file : str
-        Data file: numbers without a header; complete rows, or -9999 for missing answers where the fit used them.
-
-    Returns
-    -------
-    str
-        Lines of fewer than 90 characters, one parameter each.
-
-    Raises
-    ------
-    UnsupportedError
-        A model with several groups or levels, with ordered items, or with bounds; a fit with clusters.
-    UsageError
-        ``names`` lack a variable of the model.
-
-    Examples
-    --------
-    >>> from spc.spec import model
-    >>> print(to_mplus(model("mood =~ a + b + c")).partition("MODEL:")[2])
-    <BLANKLINE>
-      mood BY a@1;
-      mood BY b*;
-      mood BY c*;
-      a*;
-      b*;
-      c*;
-      mood*;
-    OUTPUT: STDYX;
-    """
-    made = _checked(_model(model), "Mplus")
-    if isinstance(model, SemFit) and model.options.cluster is not None:
-        raise UnsupportedError("A fit with clusters has no Mplus text in this version.")
-    columns = tuple(made.observed if names is None else names)
-    absent = [name for name in made.observed if name not in columns]
-    if absent:
-        raise UsageError(
-            f"names lack {', '.join(absent)}, which the model uses. Name all columns of the file in order."
-        )
-    known = _names((*columns, *made.latents), "mplus")
-    starts = model.values if isinstance(model, SemFit) else [row.start for row in made.parameters]
-    ours = _renamed(made, known, "mplus")
-    lines = [
-        *(f"! {new} is {old}"[:_WIDTH] for old, new in known.items() if old != new),
-        "TITLE: a model of " + ", ".join(known[name] for name in (made.latents or made.observed))[:60] + ";",
-        "DATA:", f'  FILE IS "{file}";' if len(file) < 70 else f'  FILE IS\n  "{file}";',
-        "VARIABLE:", *_list("NAMES ARE", [known[name] for name in columns]),
-        *_list("USEVARIABLES ARE", list(ours.observed)),
-        *_estimation(model), "  MODEL IS NOCOVARIANCES;",
-        *([] if made.meanstructure else ["  MODEL IS NOMEANSTRUCTURE;"]),
-        "MODEL:",
-        *(_statement(row, float(start)) for row, start in zip(ours.parameters, starts, strict=True)
-          if row.given_by != "sample"),
-        *_constraints(ours),
-        "OUTPUT: STDYX;",
-    ]  # fmt: skip
-    return "\n".join(lines)
+def _r_text(word: str) -> str:
+    quoted = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
 
 
-def _estimation(model: Model | SemFit) -> Iterator[str]:
-    """How Mplus is to estimate: missing answers, estimator, information."""
-    used = model.options if isinstance(model, SemFit) else Options()
-    if used.missing == "fiml":
-        yield "  MISSING ARE ALL (-9999);"
-    yield "ANALYSIS:"
-    yield f"  ESTIMATOR IS {used.estimator};"
-    if used.estimator == "ML" and used.missing == "listwise":
-        yield "  INFORMATION IS EXPECTED;"
+def _r_texts(words: Sequence[str]) -> str:
+    return f"c({', '.join(map(_r_text, words))})" if words else ""
 
 
-def _model(given: Model | SemFit) -> Model:
+def taken_model(given: Model | SemFit) -> Model:
+    """The model, or that of a fit."""
     return given.model if isinstance(given, SemFit) else given
 
 
-def _checked(model: Model, program: str) -> Model:
-    many = "groups" if len(model.groups) > 1 else "levels" if len(model.levels) > 1 else ""
-    if many or model.ordinal:
-        what = f"several {many}" if many else f"ordered items ({', '.join(model.ordinal)})"
-        raise UnsupportedError(f"A model with {what} has no {program} text in this version.")
-    if program == "Mplus":
-        bounded = [row.name for row in model.parameters if math.isfinite(row.lower) or math.isfinite(row.upper)]
-        if bounded:
-            raise UnsupportedError(
-                f"Bounds on {', '.join(bounded)}: give the parameters labels and write the bounds as constraints, "
-                "such as a > 0."
-            )
-    return model
-
-
-def _names(originals: Iterable[str], program: Program) -> dict[str, str]:
-    return _distinct(originals, program, set(), "v")
-
-
-def _distinct(originals: Iterable[str], program: Program, taken: set[str], letter: str) -> dict[str, str]:
+def distinct(
+    originals: Iterable[str], program: Program, taken: Collection[str] = (), letter: str = "v"
+) -> dict[str, str]:
     """A readable name for each, different from one another and from those taken."""
     rule = _RULES[program]
     found: dict[str, str] = {}
@@ -270,21 +186,24 @@ _RULES: Mapping[Program, _Rule] = {
 }
 
 
-def _renamed(model: Model, names: Mapping[str, str], program: Program) -> Model:
+def renamed(model: Model, names: Mapping[str, str], program: Program) -> Model:
     """The model under other names, with a label on every parameter that is equal to another."""
     rows = _labelled(model.parameters.rows)
     said = (*(row.label for row in rows if row.label), *(item.name for item in model.defined))
-    labels = _distinct(said, program, {*names.values()}, "p")
+    labels = distinct(said, program, {*names.values()}, "p")
     table = tuple(
-        replace(row, lhs=names[row.lhs], rhs=names.get(row.rhs, ""), label=labels.get(row.label, "")) for row in rows
+        replace(row, lhs=names[row.lhs], rhs=names.get(row.rhs, row.rhs), label=labels.get(row.label, ""))
+        for row in rows
     )
 
     def turned(text: str) -> str:
-        return str(_with_labels(parse_expression(text), labels))
+        return str(substitute(parse_expression(text), {old: Name(new) for old, new in labels.items()}))
 
     return replace(
         model, parameters=ParameterTable(table), latents=tuple(names[name] for name in model.latents),
         observed=tuple(names[name] for name in model.observed),
+        exogenous=tuple(names[name] for name in model.exogenous),
+        ordinal=tuple(names[name] for name in model.ordinal),
         defined=tuple(Defined(labels[item.name], turned(item.expression)) for item in model.defined),
         constraints=tuple(Constraint(turned(c.left), c.op, turned(c.right)) for c in model.constraints),
     )  # fmt: skip
@@ -296,72 +215,13 @@ def _labelled(rows: Sequence[Parameter]) -> list[Parameter]:
     for row in rows:
         if row.free:
             shared.setdefault(row.free, []).append(row)
-    written = {f"{row.lhs}{row.op}{row.rhs}" for row in rows}
+    written = {row.own_name for row in rows}
     said = {row.label for row in rows if row.label}
     new = {}
     for number, equal in shared.items():
         own = {row.label for row in equal}
-        if len(own) > 1:
+        if len(equal) > 1 and (len(own) > 1 or own <= {"", *written}):
             plain = [label for label in sorted(own - written) if label]
             new[number] = plain[0] if plain else next(f"equal{k}" for k in range(1, 10**6) if f"equal{k}" not in said)
             said.add(new[number])
     return [replace(row, label=new.get(row.free, row.label)) for row in rows]
-
-
-def _with_labels(expression: Expression, labels: Mapping[str, str]) -> Expression:
-    if isinstance(expression, Name):
-        return Name(labels.get(expression.name, expression.name))
-    if isinstance(expression, Binary):
-        return Binary(expression.op, _with_labels(expression.left, labels), _with_labels(expression.right, labels))
-    if isinstance(expression, Call):
-        return Call(expression.function, _with_labels(expression.inner, labels))
-    if isinstance(expression, Negative):
-        return Negative(_with_labels(expression.inner, labels))
-    return expression
-
-
-# -- Mplus
-
-
-def _list(head: str, names: Sequence[str]) -> Iterator[str]:
-    yield f"  {head}"
-    yield from wrap(" ".join(names) + ";", _WIDTH, initial_indent="    ", subsequent_indent="    ")
-
-
-_FORMS = {"=~": "{lhs} BY {rhs}{value}", "~": "{lhs} ON {rhs}{value}", "~1": "[{lhs}{value}]"}
-
-
-def _statement(row: Parameter, start: float) -> str:
-    number = row.fixed if not row.free else start
-    value = ("*" if row.free else "@") + (f"{number:.10g}" if math.isfinite(number) else "")
-    form = _FORMS.get(row.op, "{lhs}{value}" if row.lhs == row.rhs else "{lhs} WITH {rhs}{value}")
-    label = f" ({row.label})" if row.label and row.free else ""
-    return f"  {form.format(lhs=row.lhs, rhs=row.rhs, value=value)}{label};"
-
-
-def _constraints(model: Model) -> Iterator[str]:
-    if not model.defined and not model.constraints:
-        return
-    yield "MODEL CONSTRAINT:"
-    if model.defined:
-        yield from wrap(
-            f"NEW({' '.join(item.name for item in model.defined)});",
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="    ",
-        )
-    for item in model.defined:
-        yield from _wrapped(f"{item.name} = {_for_mplus_text(item.expression)};")
-    for constraint in model.constraints:
-        left, right = _for_mplus_text(constraint.left), _for_mplus_text(constraint.right)
-        yield from _wrapped(f"0 = {left} - ({right});" if constraint.op == "==" else f"{left} {constraint.op} {right};")
-
-
-def _for_mplus_text(expression: str) -> str:
-    plain = re.sub(r"\b[\d.]+e[+-]?\d+\b", lambda found: f"{float(found[0]):.20f}".rstrip("0"), expression)
-    spaced = re.sub(r"([*/])", r" \1 ", plain).replace("^", "**")
-    return re.sub(r"\b(exp|log|sqrt|abs)\(", lambda found: found[1].upper() + "(", spaced)
-
-
-def _wrapped(statement: str) -> list[str]:
-    return wrap(statement, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)

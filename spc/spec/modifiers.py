@@ -41,6 +41,7 @@ _NUMERIC: Mapping[str, Callable[[float], Modifiers]] = {
     "lower": lambda value: Modifiers(lower=value),
     "upper": lambda value: Modifiers(upper=value),
 }
+_OPEN = {"lower": "-Inf", "upper": "Inf"}
 _TEXTUAL: Mapping[str, Callable[[str], Modifiers]] = {
     "label": lambda word: Modifiers(label=word),
     "equal": lambda word: Modifiers(equal=word),
@@ -140,6 +141,8 @@ def _call(name: Token, inner: Sequence[Token], text: str) -> Said:
 def _argument(name: Token, part: Sequence[Token], several: bool, text: str) -> Modifiers:
     if several and len(part) == 1 and _is_missing(part[0]):
         return Modifiers(free=True) if name.text == "fixed" else _EMPTY
+    if name.text in _OPEN and "".join(token.text for token in part) == _OPEN[name.text]:
+        return _EMPTY
     if name.text in _NUMERIC:
         return _NUMERIC[name.text](_constant(part, text))
     if len(part) != 1 or part[0].kind not in {"string", "name"}:

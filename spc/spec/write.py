@@ -15,7 +15,7 @@ _Across = tuple[Parameter, ...]
 """One parameter in every group."""
 
 
-def write_model(model: Model, *, complete: bool = False) -> str:
+def write_model(model: Model, *, complete: bool = False, blocks: bool = False) -> str:
     """Model text of a model, in lavaan's syntax.
 
     Parameters
@@ -25,6 +25,8 @@ def write_model(model: Model, *, complete: bool = False) -> str:
         Also write the rows that defaults added, so that the text says everything and needs no options but ``groups``,
         and ``meanstructure`` where that is False; otherwise only what the original text said, to be read with
         ``model.options``.
+    blocks : bool
+        Each group in a block of its own, also where ``c(...)`` would do.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def write_model(model: Model, *, complete: bool = False) -> str:
     f =~ 1*x1 + c(1, NA)*x2 + x3
     """
     writer = _Writer(model, complete)
-    lines = [*writer.blocks()]
+    lines = [*writer.blocks(alone=blocks)]
     lines += [f"{_name(defined.name)} := {defined.expression}" for defined in model.defined]
     lines += [f"{constraint.left} {constraint.op} {constraint.right}" for constraint in model.constraints]
     return "\n".join(lines)
@@ -65,11 +67,12 @@ class _Writer:
         if complete:
             self.parts = {place: _ascending(rows) for place, rows in self.parts.items()}
 
-    def blocks(self) -> Iterator[str]:
+    def blocks(self, *, alone: bool) -> Iterator[str]:
         """Lines of all blocks, groups side by side where they have the same parameters."""
         groups = range(1, max(group for group, _ in self.parts) + 1)
         levels = self.model.levels
-        if all(len({_shape(self.parts[group, level]) for group in groups}) == 1 for level in levels):
+        alone = alone and len(groups) > 1
+        if not alone and all(len({_shape(self.parts[group, level]) for group in groups}) == 1 for level in levels):
             for level in levels:
                 yield from self.level(level, [self.parts[group, level] for group in groups])
             return
@@ -116,7 +119,7 @@ class _Writer:
             yield f"label(c({', '.join(_quoted(word) if word else 'NA' for word in labels)}))"
         for function, get in _NUMBERS.items():
             if any(math.isfinite(get(row)) for row in rows):
-                numbers = [_number(get(row)) if math.isfinite(get(row)) else "NA" for row in rows]
+                numbers = [_number(get(row)) if math.isfinite(get(row)) else _OPEN[function] for row in rows]
                 yield f"{function}({_joined(numbers)})"
 
     def equal(self, row: Parameter) -> str:
@@ -138,6 +141,7 @@ _NUMBERS: dict[str, Callable[[Parameter], float]] = {
     "lower": lambda row: row.lower,
     "upper": lambda row: row.upper,
 }
+_OPEN = {"start": "NA", "lower": "-Inf", "upper": "Inf"}
 
 
 def _scales(model: Model) -> set[tuple[int, int, str, str, str]]:

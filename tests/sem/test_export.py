@@ -16,7 +16,8 @@ import pytest
 from spc.errors import SpcWarning, UnsupportedError, UsageError
 from spc.moments import Moments
 from spc.sem import fit
-from spc.sem.export import export_names, to_lavaan, to_mplus
+from spc.sem.export import export_names, to_lavaan
+from spc.sem.export_mplus import to_mplus
 from spc.spec import model
 
 FOLDER = Path(__file__).parents[1] / "reference"
