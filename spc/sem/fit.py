@@ -191,6 +191,9 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
     """Hand the model to its method: ordered items, levels, or one level of continuous variables."""
     if isinstance(data, Source):
         require_in_place(options, ordinal=ordinal, levels=_has_levels(model))
+        groups = groups_in_place(data, options)
+        made = _completed(model, groups, options)
+        return with_dropped_rows(_fitted(made, reduced(data, groups, made, options), options), data)
     if ordinal:
         from spc.sem.ordinal_fit import fit_ordinal
 
@@ -203,15 +206,14 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
         from spc.sem.twolevel_model import fit_levels
 
         return fit_levels(_read(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
-    source = data if isinstance(data, Source) else None
-    pieces = split(data, options.group) if not isinstance(data, Source) else groups_in_place(data, options)
-    made = _completed(model, pieces, options)
-    if source is not None:
-        pieces = reduced(source, pieces, made, options)
+    groups = split(data, options.group)
+    return _fitted(_completed(model, groups, options), groups, options)
+
+
+def _fitted(model: Model, groups: Sequence[Group], options: Options) -> SemFit:
     with one_blas_thread():
         way = _fit_answers if options.missing == "fiml" else _fit_moments
-        result = way(made, _pieces(made, pieces), options)
-    return result if source is None else with_dropped_rows(result, source)
+        return way(model, _pieces(model, groups), options)
 
 
 def _has_levels(model: Model | str) -> bool:
@@ -248,9 +250,11 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
     if len(groups) > 1 and (made is None or set(made.groups) != set(labels)):
         _check_groups(made, labels)
         wanted["groups"] = labels
-        wanted |= {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}
-        if all(isinstance(group.data, pd.DataFrame) or group.data.mean is not None for group in groups):
+        wanted |= _equal_words(options)
+        if made is not None and _means_known(groups):
             wanted["meanstructure"] = True
+    elif made is not None and len(made.groups) > 1 and len(groups) > 1:
+        wanted |= _equal_words(options)
     elif options.group_equal or options.group_partial:
         raise UsageError(
             "group_equal and group_partial need groups: name their column, group=..., or give a list of data."
@@ -259,6 +263,12 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
         raise UsageError(f"The model has the groups {', '.join(made.groups)}; name their column: group=....")
     if made is None:
         made = _read(str(model)) if not wanted else _read_again(str(model), _sorted(wanted))
+        if (
+            wanted
+            and not _means_known(groups)
+            and not any(row.op == "~1" and row.given_by == "user" for row in made.parameters)
+        ):
+            made = _read_again(str(model), _sorted({**wanted, "meanstructure": False}))
         wanted = {}
     if (options.missing == "fiml" or options.cluster is not None) and not made.meanstructure:
         wanted["meanstructure"] = True
@@ -270,6 +280,14 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
         said = ", ".join(f"{name}={value}" for name, value in wanted.items())
         raise UnsupportedError(f"These options need a model read with {said}: build it so.")
     return _read_again(made.text, _sorted({**made.options, **wanted}))
+
+
+def _equal_words(options: Options) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}
+
+
+def _means_known(groups: Sequence[Group]) -> bool:
+    return all(not isinstance(group.data, Moments) or group.data.mean is not None for group in groups)
 
 
 def _check_groups(model: Model | None, labels: tuple[str, ...]) -> None:
@@ -697,6 +715,8 @@ def _finish(
     solution, problems = _solution(system, end, status), problems_of(system)
     if options.information == "observed" and options.missing == "listwise":
         end = replace(end, information=observed_information(system, end.state))
+    if options.estimator != "ULS":
+        diagnose.check_faint(system, end, solution)
     vcov = system.spread(diagnose.inverse_information(system, end, solution) / system.divisor)
     parts = tuple(
         Part(piece.model, one, problem, point, piece.label)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -41,6 +41,8 @@ class Source:
     ([3.0, 4.0], 3)
     >>> [(each.group, each.n) for each in open_source(rows).moments_by("shop", ["y"])]
     [('a', 2), ('b', 2)]
+    >>> source.tally("shop")
+    {'a': 2, 'b': 2}
     """
 
     origin: Origin = field(repr=False)
@@ -51,6 +53,32 @@ class Source:
     def count(self) -> int:
         """Number of rows."""
         return self.origin.count()
+
+    def tally(self, name: str) -> dict[Hashable, int]:
+        """Rows of each value of a column, values in the order of their first appearance; None where there is none.
+
+        Raises
+        ------
+        DataError
+            There is no such column, or the file cannot be read.
+        """
+        key = (name, self.origin.keys(name))
+
+        def work(here: Origin, part: Slice) -> dict[int, int]:
+            found: dict[int, int] = {}
+            for rows in here.read(part, [], key):
+                codes = rows.codes()
+                size = np.bincount(codes + 1)
+                for code in _in_order(codes):
+                    found[code] = found.get(code, 0) + int(size[code + 1])
+            return found
+
+        total: dict[Hashable, int] = {}
+        for found in each_slice(self.origin, work, self.workers):
+            for code, n in found.items():
+                value = None if code < 0 else key[1].labels[code]
+                total[value] = total.get(value, 0) + n
+        return total
 
     def moments(self, names: Sequence[str] | None = None, *, higher: bool = False) -> Moments:
         """Moments of the complete rows of the named numeric columns, as :meth:`Moments.from_frame` has them.
@@ -101,7 +129,7 @@ class Source:
         """Patterns of each group of rows, groups in the order in which they first appear."""
         key = (group, self.origin.keys(group))
         found = self._patterns(self._names(names, group), key)
-        return {str(key[1].labels[code]): patterns for code, patterns in found.items()}
+        return {_word(key[1].labels[code]): patterns for code, patterns in found.items()}
 
     def unit_moments(self, unit: str, names: Sequence[str]) -> UnitSums:
         """Sizes, means and scatter of units, of rows that have a unit and all of the named values; in two readings.
@@ -134,7 +162,7 @@ class Source:
         """Moments of each key, or of all rows."""
         centre = rough_centre(self.origin, names)
         codes, sums = sum_up(self.origin, names, key, centre, self.workers)
-        groups = [None if key is None else str(key[1].labels[code]) for code in codes]
+        groups = [None if key is None else _word(key[1].labels[code]) for code in codes]
         for each, group in zip(sums, groups, strict=True):
             self._require_rows(each.n, group)
         fourth: Sequence[FloatArray | None] = [None] * len(sums)
@@ -157,7 +185,7 @@ class Source:
         def work(here: Origin, part: Slice) -> list[tuple[int, Patterns]]:
             found: dict[int, Patterns] = {}
             for values, codes in tables(here, part, names, key):
-                for code in _in_order(codes):
+                for code in _in_order(codes[codes >= 0]):
                     rows = values if key is None else values[codes == code]
                     new = Patterns.from_frame(pd.DataFrame(rows, columns=list(names)))
                     found[code] = found[code].merge(new) if code in found else new
@@ -172,7 +200,11 @@ class Source:
 
 def _in_order(codes: np.ndarray) -> list[int]:
     present, first = np.unique(codes, return_index=True)
-    return [int(code) for code in present[np.argsort(first)] if code >= 0]
+    return [int(code) for code in present[np.argsort(first)]]
+
+
+def _word(value: Hashable) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def open_source(
