@@ -11,8 +11,8 @@ import numpy.typing as npt
 from spc.linalg import FloatArray, unvech, vech
 from spc.sem.problem import Problem
 from spc.sem.ram import COVARIANCE, implied
-from spc.sem.twolevel import Level2, UnitMoments
-from spc.sem.twolevel_maps import Guard, Level, Spot, symmetric_basis
+from spc.sem.twolevel import UnitMoments
+from spc.sem.twolevel_maps import Guard, Level, Slope, Spot, symmetric_basis
 
 __all__ = [
     "FLOOR", "GUARD", "Free", "FreeWithin", "Structured", "begin", "mean_shares", "moment_start",
@@ -245,16 +245,16 @@ class FreeWithin:
         d_w[:, table.stop :] = self.inside
         return Spot(mu, sigma, (self.inside @ w).reshape(p, p), np.eye(p, x.size), d_b.reshape(p * p, -1), d_w, guard)
 
-    def bend(self, x: FloatArray, found: Level2) -> FloatArray:
+    def bend(self, x: FloatArray, found: Slope) -> FloatArray:
         """Second derivatives of the moments, along the gradient of the likelihood in them."""
         return self._padded(self.between.bend(self.split(x)[1], self._slope(found)))
 
-    def convex(self, x: FloatArray, found: Level2) -> FloatArray | None:
+    def convex(self, x: FloatArray, found: Slope) -> FloatArray | None:
         """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
         part = self.between.convex(self.split(x)[1], self._slope(found))
         return None if part is None else self._padded(part)
 
-    def _slope(self, found: Level2) -> FloatArray:
+    def _slope(self, found: Slope) -> FloatArray:
         return found.sigma_b[np.ix_(self.members, self.members)]
 
     def _padded(self, part: FloatArray) -> FloatArray:

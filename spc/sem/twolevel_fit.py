@@ -21,11 +21,11 @@ from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
 from spc.sem.scaled import ratio
 from spc.sem.start import start_values
-from spc.sem.twolevel import SizeClasses, UnitMoments, require_replies
+from spc.sem.twolevel import UnitMoments, require_replies
 from spc.sem.twolevel_between import FreeWithin, Structured, begin, moment_start, structured
 from spc.sem.twolevel_inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel_maps import Spot
-from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
+from spc.sem.twolevel_search import MAX_ITERATIONS, Complete, Objective, Search, State, search
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -155,6 +155,7 @@ def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observe
 class _Ready:
     """Balanced units, model and start values."""
 
+    units: UnitMoments
     problem: Problem
     centre: FloatArray
     scale: FloatArray
@@ -176,8 +177,8 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     between = structured(problem, balanced)
     free = FreeWithin(between, balanced.own, np.arange(order.size))
     start = free.join(np.zeros(order.size), begin(between, start_values(problem)), balanced.within)
-    objective = Objective(balanced, SizeClasses.find(balanced), free)
-    return _Ready(problem, centre, scale, free, objective, start)
+    objective = Objective(Complete.of(balanced), free)
+    return _Ready(balanced, problem, centre, scale, free, objective, start)
 
 
 def _order(units: UnitMoments, names: Sequence[str]) -> IntArray:
@@ -213,7 +214,7 @@ def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | 
     """Free covariances of units, from where the model ended."""
     objective = ready.objective
     spot = _state(objective, structured.x).spot
-    return free_moments(objective.units, objective.classes, ready.map.members, spot.mu, spot.sigma_b, spot.sigma_w)
+    return free_moments(objective.data, ready.map.own, ready.map.members, spot.mu, spot.sigma_b, spot.sigma_w)
 
 
 def _state(objective: Objective, x: FloatArray) -> State:
@@ -241,13 +242,13 @@ def _result(
     )  # fmt: skip
     cov = bread if meat is None else bread @ meat @ bread
     held = found.held[table]
-    constant, df = log_constant(objective.units, scale), p * (p + 1) // 2 - t.size
+    constant, df = log_constant(ready.units, scale), p * (p + 1) // 2 - t.size
     logl, inner, turn = constant - found.value, ready.map.inside, between.turn(t)
     to_variances = _to_variances(spot, scale)
     size = float(np.sqrt(found.decrement))
     return TwoLevelFit(
         model=model,
-        units=_ordered(given, _order(given, objective.units.names)),
+        units=_ordered(given, _order(given, ready.units.names)),
         solution=Solution(
             problem.theta(between.table(t)), -logl, size, found.iterations, "converged", "The search came to its end."
         ),

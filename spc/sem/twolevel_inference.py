@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from spc.errors import SingularInformationError
 from spc.linalg import FloatArray, vech
-from spc.sem.twolevel import SizeClasses, UnitMoments
+from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_between import Free, FreeWithin, positive_definite
-from spc.sem.twolevel_search import Objective, Search, State, search
+from spc.sem.twolevel_search import Evidence, Objective, Search, State, search
 
 __all__ = ["Errors", "free_moments", "inverse_information", "log_constant", "trace_of"]
 
@@ -24,8 +24,8 @@ _SINGULAR = 1e-12
 
 
 def free_moments(
-    units: UnitMoments,
-    classes: SizeClasses,
+    data: Evidence,
+    own: BoolArray,
     members: IntArray,
     mu: FloatArray,
     sigma_b: FloatArray,
@@ -35,14 +35,15 @@ def free_moments(
 
     Parameters
     ----------
-    units : UnitMoments
-    classes : SizeClasses
+    data : Evidence
+    own : (p, p) bool array
+        Pairs of variables that covary within units.
     members : (n,) int array
         Variables that differ among units.
     mu, sigma_b, sigma_w : (p,), (p, p), (p, p) arrays
     """
-    free = FreeWithin(Free(members.size), units.own, members)
-    objective = Objective(units, classes, free)
+    free = FreeWithin(Free(members.size), own, members)
+    objective = Objective(data, free)
     start = positive_definite(sigma_b[np.ix_(members, members)])
     root = np.asarray(np.linalg.cholesky(start), dtype=np.float64)
     found = search(objective, free.join(mu, vech(root), sigma_w))

@@ -15,9 +15,24 @@ from spc.linalg import FloatArray
 from spc.sem.ml import bend
 from spc.sem.problem import Problem
 from spc.sem.ram import Implied, IntArray, directions, implied
-from spc.sem.twolevel import Level2
 
-__all__ = ["Guard", "Level", "Levels", "Linear", "MomentMap", "Spot", "symmetric_basis"]
+__all__ = ["Guard", "Level", "Levels", "Linear", "MomentMap", "Slope", "Spot", "symmetric_basis"]
+
+
+class Slope(Protocol):
+    """Gradient of the likelihood in the moments: see :class:`~spc.sem.twolevel.Level2`."""
+
+    @property
+    def mu(self) -> FloatArray:
+        """In the means (p,)."""
+
+    @property
+    def sigma_b(self) -> FloatArray:
+        """In the covariances of units (p, p)."""
+
+    @property
+    def sigma_w(self) -> FloatArray:
+        """In the covariances within units (p, p)."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,10 +76,10 @@ class MomentMap(Protocol):
     def at(self, x: FloatArray) -> Spot | None:
         """Moments and their derivatives; None where there are none."""
 
-    def bend(self, x: FloatArray, found: Level2) -> FloatArray | None:
+    def bend(self, x: FloatArray, found: Slope) -> FloatArray | None:
         """Second derivatives (k, k) of the moments, along the gradient of the likelihood in them."""
 
-    def convex(self, x: FloatArray, found: Level2) -> FloatArray | None:
+    def convex(self, x: FloatArray, found: Slope) -> FloatArray | None:
         """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
 
 
@@ -131,10 +146,10 @@ class Linear:
             base.d_mu, base.d_b, base.d_w,
         )  # fmt: skip
 
-    def bend(self, x: FloatArray, found: Level2) -> None:
+    def bend(self, x: FloatArray, found: Slope) -> None:
         """Nothing."""
 
-    def convex(self, x: FloatArray, found: Level2) -> None:
+    def convex(self, x: FloatArray, found: Slope) -> None:
         """Nothing."""
 
 
@@ -222,12 +237,12 @@ class Levels:
                 d_mu[own] += d_mean
         return Spot(mu, sigmas[0], sigmas[1], d_mu, slopes[0].reshape(p * p, k), slopes[1].reshape(p * p, k))
 
-    def bend(self, x: FloatArray, found: Level2) -> FloatArray:
+    def bend(self, x: FloatArray, found: Slope) -> FloatArray:
         """Second derivatives (k, k) of the moments, along the gradient of the likelihood in them."""
         total = np.zeros((x.size, x.size))
         for level, slope in ((self.between, found.sigma_b), (self.within, found.sigma_w)):
             total += level.bend(x, found.mu[level.places], slope[np.ix_(level.places, level.places)])
         return total
 
-    def convex(self, x: FloatArray, found: Level2) -> None:
+    def convex(self, x: FloatArray, found: Slope) -> None:
         """Nothing."""

@@ -23,7 +23,7 @@ from spc.sem.scaled import Correction, ratio
 from spc.sem.start import WAYS, start_values
 from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_data import Clusters, clusters_of
-from spc.sem.twolevel_inference import Errors, inverse_information, log_constant, trace_of
+from spc.sem.twolevel_inference import Errors, inverse_information, trace_of
 from spc.sem.twolevel_maps import Level, Levels
 from spc.sem.twolevel_saturated import Covariates, Saturated, free_map, independence, saturated
 from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
@@ -126,7 +126,7 @@ def fit_levels(model: Model, data: pd.DataFrame | UnitMoments, options: Options)
     Raises
     ------
     UnsupportedError
-        Another estimator than ML and MLR, missing answers, groups, ordered items.
+        Another estimator than ML and MLR, groups, ordered items.
     DataError
         See :func:`~spc.sem.twolevel_data.clusters_of`.
     NotIdentifiedError, SingularInformationError, NonConvergenceError
@@ -145,23 +145,22 @@ def fit_levels(model: Model, data: pd.DataFrame | UnitMoments, options: Options)
 
 
 def _check_scope(model: Model, options: Options) -> None:
-    works = "Two-level models take estimator='ML' or 'MLR' and complete rows (missing='listwise')."
     if len(model.groups) > 1:
         raise UnsupportedError("Groups of two-level models have no method here: fit the groups one by one.")
     if options.estimator not in ("ML", "MLR"):
-        raise UnsupportedError(f"estimator={options.estimator!r} has no method for two levels. {works}")
-    if options.missing != "listwise":
-        raise UnsupportedError(f"missing={options.missing!r} has no method for two levels. {works}")
+        raise UnsupportedError(f"estimator={options.estimator!r} has no method for two levels; 'ML' and 'MLR' have.")
+    if options.missing != "listwise" and options.information == "expected":
+        raise UnsupportedError("information='expected' has no method with missing answers; leave it out.")
     if (options.likelihood, options.engine) != ("normal", "spc"):
         raise UnsupportedError("Two-level models take likelihood='normal' and engine='spc' only.")
 
 
 def _ready(model: Model, data: pd.DataFrame | UnitMoments, options: Options) -> _Ready:
     within, between = (block.model for block in blocks(model))
-    clusters = clusters_of(data, within.observed, between.observed, options.cluster)
+    needed = None if options.missing == "listwise" else [*within.exogenous, *between.exogenous]
+    clusters = clusters_of(data, (within.observed, between.observed), options.cluster, needed)
     scale = _scale(clusters.units)
-    units = clusters.units.balanced(np.zeros(scale.size), scale)
-    best = saturated(clusters, units)
+    best = saturated(clusters, scale)
     moments = _level_moments(clusters, best, scale)
     joint = join(model, (within, between), moments, "normal")
     assert isinstance(joint, Joint)
@@ -175,7 +174,7 @@ def _ready(model: Model, data: pd.DataFrame | UnitMoments, options: Options) -> 
         clusters.within[covariates_of(within)], clusters.between[covariates_of(between)],
         bool(within.exogenous or between.exogenous),
     )  # fmt: skip
-    objective = Objective(units, best.classes, levels)
+    objective = Objective(best.data, levels)
     return _Ready(model, (within, between), clusters, scale, best, moments, system, levels, objective, covariates)
 
 
@@ -192,7 +191,7 @@ def _level_moments(clusters: Clusters, best: Saturated, scale: FloatArray) -> tu
     found = []
     for places, sigma, n in (
         (clusters.within, best.sigma_w, clusters.rows),
-        (clusters.between, best.proper_b, len(units.counts)),
+        (clusters.between, best.proper_b, clusters.count),
     ):
         mean = mu[places]
         if n == clusters.rows:
@@ -258,7 +257,7 @@ def _result(ready: _Ready, found: Search, options: Options) -> SemFit:
     count = at_best.size
     correction = None
     if meat is not None:
-        traces = (float(np.sum(bread * meat)), trace_of(Objective(ready.best.units, ready.best.classes, free), at_best))
+        traces = (float(np.sum(bread * meat)), trace_of(Objective(ready.best.data, free), at_best))
         correction = _correction(traces, base.trace, (found.x.size, base.npar, count))
     chisq = 2.0 * (facts.unrestricted_logl - facts.logl)
     message = f"converged after {found.iterations} steps"
@@ -294,11 +293,9 @@ def _correction(traces: tuple[float, float], base: float, npar: tuple[int, int, 
 
 
 def _facts(ready: _Ready, found: Search) -> TwoLevel:
-    constant = log_constant(ready.clusters.units, ready.scale)
+    constant = ready.clusters.constant(ready.scale)
     given = _covariate_logl(ready)
-    units = ready.objective.units
-    counts = np.where(units.side >= 0, units.counts.sum(), float(len(units.counts)))
-    plain = constant + 0.5 * math.log(2.0 * math.pi) * float(counts.sum())
+    plain = constant + 0.5 * math.log(2.0 * math.pi) * float(ready.clusters.answered.sum())
     return TwoLevel(
         ready.clusters, ready.levels, frozen_array(ready.scale), ready.best, constant - found.value - given,
         constant - ready.best.value - given, (found.value - plain) / ready.system.n, 0, "",
@@ -313,7 +310,7 @@ def _covariate_logl(ready: _Ready) -> float:
     total = 0.0
     for own, sigma, n in (
         (held.within, ready.best.sigma_w, clusters.rows),
-        (held.between, ready.best.sigma_b, len(clusters.units.counts)),
+        (held.between, ready.best.sigma_b, clusters.count),
     ):
         x = np.setdiff1d(own, clusters.both)
         if x.size:

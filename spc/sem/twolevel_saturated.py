@@ -11,12 +11,10 @@ import numpy.typing as npt
 from spc.errors import NonConvergenceError
 from spc.linalg import FloatArray
 from spc.sem.ram import IntArray
-from spc.sem.twolevel import SizeClasses, UnitMoments
-from spc.sem.twolevel_between import mean_shares, moment_start
 from spc.sem.twolevel_data import Clusters
 from spc.sem.twolevel_inference import free_moments, trace_of
 from spc.sem.twolevel_maps import Linear
-from spc.sem.twolevel_search import Objective, search
+from spc.sem.twolevel_search import Evidence, Objective, search
 
 __all__ = ["Covariates", "Saturated", "independence", "saturated"]
 
@@ -30,25 +28,25 @@ class Saturated:
 
     Attributes
     ----------
-    units : UnitMoments
-    classes : SizeClasses
+    data : Evidence
     mu, sigma_b, sigma_w : (p,), (p, p), (p, p) arrays
     value : float
         Minus the log-likelihood, up to the constant.
+    noise : (p,) array
+        What chance alone adds to the variance of a typical mean of a cluster; one for outcomes of clusters.
     """
 
-    units: UnitMoments
-    classes: SizeClasses
+    data: Evidence
     mu: FloatArray
     sigma_b: FloatArray
     sigma_w: FloatArray
     value: float
+    noise: FloatArray
 
     @cached_property
     def proper_b(self) -> FloatArray:
         """``sigma_b`` with every variance a little above zero and no correlation of one."""
-        noise = np.where(self.units.side >= 0, self.sigma_w.diagonal() * mean_shares(self.units), 1.0)
-        variance = np.maximum(self.sigma_b.diagonal(), FLOOR * np.where(noise > 0.0, noise, 1.0))
+        variance = np.maximum(self.sigma_b.diagonal(), FLOOR * self.noise)
         matrix = self.sigma_b.copy()
         np.fill_diagonal(matrix, variance)
         root = np.sqrt(variance)
@@ -58,23 +56,23 @@ class Saturated:
         return np.asarray(0.5 * (matrix + matrix.T))
 
 
-def saturated(clusters: Clusters, units: UnitMoments) -> Saturated:
+def saturated(clusters: Clusters, scale: FloatArray) -> Saturated:
     """Free moments of both levels; variables of rows alone do not differ among clusters but by chance.
 
     Parameters
     ----------
     clusters : Clusters
-    units : UnitMoments
-        The same in the units of the likelihood.
+    scale : (p,) array
+        Units of the likelihood.
 
     Raises
     ------
     NonConvergenceError
         The search did not end.
     """
-    classes = SizeClasses.find(units)
     members = np.sort(clusters.between)
-    found = free_moments(units, classes, members, _means(units), moment_start(units), units.within)
+    data, rough = clusters.evidence(scale), clusters.rough(scale)
+    found = free_moments(data, clusters.own, members, rough.mu, rough.sigma_b, rough.sigma_w)
     if found is None:
         raise NonConvergenceError(
             "The likelihood of free means and covariances on both levels did not come to an end. Name fewer variables, "
@@ -83,11 +81,9 @@ def saturated(clusters: Clusters, units: UnitMoments) -> Saturated:
     objective, end = found
     state = objective.at(end.x)
     assert state is not None
-    return Saturated(units, classes, state.spot.mu, state.spot.sigma_b, state.spot.sigma_w, end.value)
-
-
-def _means(units: UnitMoments) -> FloatArray:
-    return np.asarray(np.nanmean(units.means, axis=0))
+    spot = state.spot
+    noise = np.where(clusters.own.diagonal(), spot.sigma_w.diagonal() * rough.share, 1.0)
+    return Saturated(data, spot.mu, spot.sigma_b, spot.sigma_w, end.value, noise)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -100,7 +96,7 @@ class Covariates:
 
     def held_in(self, clusters: Clusters) -> tuple[BoolArray, BoolArray, BoolArray]:
         """Means (p,), covariances among clusters and within them (p, p) that are held."""
-        p = len(clusters.units.names)
+        p = len(clusters.names)
         w, b = np.zeros(p, dtype=bool), np.zeros(p, dtype=bool)
         if self.held:
             w[self.within], b[self.between] = True, True
@@ -158,7 +154,7 @@ def independence(clusters: Clusters, best: Saturated, covariates: Covariates, *,
     members = _pairs(p, clusters.between), _pairs(p, clusters.within)
     fixed_b[~members[0]] = 0.0
     line, x = Linear.of(best.mu, fixed_b, fixed_w, ~means, b & members[0] & ~held_b, w & members[1] & ~held_w)
-    objective = Objective(best.units, best.classes, line)
+    objective = Objective(best.data, line)
     end = search(objective, x)
     if end is None or not end.converged:
         raise NonConvergenceError("The independence model of both levels did not come to an end: give more clusters.")

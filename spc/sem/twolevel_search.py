@@ -8,15 +8,16 @@ pulls them below.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from spc.linalg import FloatArray
 from spc.sem.twolevel import Curvature, Level2, SizeClasses, UnitMoments, curvature, level2, unit_scores
-from spc.sem.twolevel_maps import MomentMap, Spot
+from spc.sem.twolevel_maps import MomentMap, Slope, Spot
 
-__all__ = ["MAX_ITERATIONS", "Objective", "Search", "State", "search"]
+__all__ = ["MAX_ITERATIONS", "Complete", "Evidence", "Found", "Objective", "Search", "State", "search"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -24,14 +25,70 @@ IntArray = npt.NDArray[np.intp]
 MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
+_STEP = 3e-5
+_RIDGE = 0.02
+
+
+class Found(Slope, Protocol):
+    """The likelihood at some moments and its gradient in them."""
+
+    @property
+    def value(self) -> float:
+        """Minus the log-likelihood, up to constants."""
+
+
+class Evidence(Protocol):
+    """Data, as the likelihood sees them."""
+
+    @property
+    def count(self) -> int:
+        """Units."""
+
+    def at(self, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Any:
+        """The likelihood at given moments (:class:`Found`); None where it is not defined."""
+
+    def curvature(self, found: Any, *, expected: bool) -> Curvature | None:
+        """Second derivatives in the moments; None where there is no closed form."""
+
+    def scores(self, found: Any, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each unit's gradient in the moments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Complete:
+    """Units all of whose rows are complete."""
+
+    units: UnitMoments
+    classes: SizeClasses
+
+    @classmethod
+    def of(cls, units: UnitMoments) -> Complete:
+        """Sort the units into classes."""
+        return cls(units, SizeClasses.find(units))
+
+    @property
+    def count(self) -> int:
+        """Units."""
+        return len(self.units.counts)
+
+    def at(self, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Level2 | None:
+        """The likelihood at given moments."""
+        return level2(self.units, self.classes, mu, sigma_b, sigma_w)
+
+    def curvature(self, found: Level2, *, expected: bool) -> Curvature:
+        """Second derivatives in the moments."""
+        return curvature(self.units, self.classes, found, expected=expected)
+
+    def scores(self, found: Level2, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each unit's gradient in the moments."""
+        return unit_scores(self.units, self.classes, found, mu)
 
 
 @dataclass(frozen=True, eq=False)
 class Objective:
     """Minus the log-likelihood over the coordinates of a map, with the map's penalty."""
 
-    units: UnitMoments
-    classes: SizeClasses
+    data: Evidence
     map: MomentMap
 
     def at(self, x: FloatArray) -> State | None:
@@ -39,7 +96,7 @@ class Objective:
         spot = self.map.at(x)
         if spot is None:
             return None
-        found = level2(self.units, self.classes, spot.mu, spot.sigma_b, spot.sigma_w)
+        found = self.data.at(spot.mu, spot.sigma_b, spot.sigma_w)
         return None if found is None or not np.isfinite(found.value) else State(found, spot)
 
     def gradient(self, state: State) -> FloatArray:
@@ -49,9 +106,16 @@ class Objective:
         return np.asarray(slope if spot.guard is None else slope + spot.guard.slope)
 
     def information(self, x: FloatArray, state: State, *, expected: bool) -> FloatArray:
-        """Second derivatives in the coordinates, or their expectation."""
+        """Second derivatives in the coordinates, or their expectation.
+
+        Where the moments have none in closed form, the second derivatives are differences of the gradient, and the
+        cross-products of the units' scores stand in for the expectation.
+        """
         found, guard = state.found, state.spot.guard
-        matrix = join_curvature(curvature(self.units, self.classes, found, expected=expected), state.spot)
+        moments = self.data.curvature(found, expected=expected)
+        if moments is None:
+            return self._products(state) if expected else self._differences(x)
+        matrix = join_curvature(moments, state.spot)
         more = self.map.convex(x, found) if expected else self.map.bend(x, found)
         if more is not None:
             matrix += more
@@ -62,15 +126,31 @@ class Objective:
     def scores(self, state: State) -> FloatArray:
         """Each unit's gradient, (J, k), without the penalty."""
         spot = state.spot
-        mu, b, w = unit_scores(self.units, self.classes, state.found, spot.mu)
+        mu, b, w = self.data.scores(state.found, spot.mu)
         return np.asarray(mu @ spot.d_mu + b @ spot.d_b + w @ spot.d_w)
+
+    def _products(self, state: State) -> FloatArray:
+        scores = self.scores(state)
+        matrix = scores.T @ scores
+        return np.asarray(matrix + np.diag(_RIDGE * matrix.diagonal()))
+
+    def _differences(self, x: FloatArray) -> FloatArray:
+        matrix = np.empty((x.size, x.size))
+        for k in range(x.size):
+            step = np.zeros(x.size)
+            step[k] = _STEP * max(abs(float(x[k])), 1.0)
+            ahead, behind = self.at(x + step), self.at(x - step)
+            if ahead is None or behind is None:
+                return np.full_like(matrix, np.nan)
+            matrix[k] = (self.gradient(ahead) - self.gradient(behind)) / (2.0 * step[k])
+        return 0.5 * (matrix + matrix.T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class State:
     """The objective at a point: likelihood, and moments with their derivatives."""
 
-    found: Level2
+    found: Found
     spot: Spot
 
     @property
@@ -115,7 +195,7 @@ def _search(objective: Objective, x: FloatArray) -> Search | None:
         gradient = objective.gradient(state)
         held = (x <= lower) & (gradient > 0.0)
         step, decrement = _step(objective, x, state, gradient, held, damping, near=decrement < _NEAR)
-        if decrement < _TOLERANCE * max(1.0, 1e-3 * len(objective.units.counts)):
+        if decrement < _TOLERANCE * max(1.0, 1e-3 * objective.data.count):
             trial = np.maximum(x + step, lower)
             last = objective.at(trial)
             x, state = (x, state) if last is None else (trial, last)

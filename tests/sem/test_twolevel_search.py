@@ -4,9 +4,9 @@ import pytest
 from spc.linalg import vech
 from spc.moments import Moments
 from spc.sem.problem import prepare
-from spc.sem.twolevel import SizeClasses, unit_moments
+from spc.sem.twolevel import unit_moments
 from spc.sem.twolevel_between import Free, FreeWithin, Structured, structured
-from spc.sem.twolevel_search import Objective, search
+from spc.sem.twolevel_search import Complete, Objective, search
 from spc.spec import model
 
 NAMES = ("a", "b", "c", "d", "z")
@@ -34,7 +34,7 @@ def firm(units=40):
 
 
 def goal_of(units, between):
-    return Objective(units, SizeClasses.find(units), FreeWithin(between, units.own, np.arange(5)))
+    return Objective(Complete.of(units), FreeWithin(between, units.own, np.arange(5)))
 
 
 def objective(name):
@@ -105,7 +105,7 @@ def test_a_variance_pulled_below_its_bound_rests_on_it():
     problem = goal.map.between.problem
     lower = np.full(problem.size, -np.inf)
     lower[problem.place.free[problem.place.diagonal]] = 5.0
-    bounded = goal_of(goal.units, Structured(problem, lower))
+    bounded = goal_of(goal.data.units, Structured(problem, lower))
     x = spot(goal, k)
     x[5 : 5 + k] = np.maximum(x[5 : 5 + k], lower)
     end = search(bounded, x)
