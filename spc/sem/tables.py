@@ -52,10 +52,17 @@ def _text(model: Model) -> dict[str, list[str]]:
         "op": [*(row.op for row in rows), *(":=" for _ in defined)],
         "rhs": [*(row.rhs for row in rows), *(item.expression for item in defined)],
         "level": [*(str(row.level) for row in rows), *blank],
-        "group": [*(model.groups[row.group - 1] if model.groups else str(row.group) for row in rows), *blank],
+        "group": [*(_group_of(model, row.group) for row in rows), *blank],
         "label": [*(row.label for row in rows), *(item.name for item in defined)],
         "kind": [*kinds, *("defined" for _ in defined)],
     }
+
+
+def _group_of(model: Model, group: int) -> str:
+    """Label of a group; a block of a model knows its own alone."""
+    if not model.groups:
+        return str(group)
+    return model.groups[0] if len(model.groups) == 1 else model.groups[group - 1]
 
 
 def _frame(
