@@ -16,12 +16,13 @@ from spc.sem.optimise import Search, Solution, derivatives
 from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
-    "check_count", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
+    "check_count", "check_faint", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
     "null_parameters", "of_group", "of_level", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
 COLLINEAR = 0.98
+FAINTEST = 1e-13
 
 
 def n_moments(place: Structure) -> int:
@@ -132,8 +133,26 @@ def inverse_information(problem: System, end: Search, solution: Solution) -> Flo
     nearby = unidentified_nearby(problem, end.x)
     if nearby is not None:
         raise not_identified(null_parameters(problem, nearby))
-    named = null_parameters(problem, end.information)
-    raise SingularInformationError(
+    raise _singular(null_parameters(problem, end.information), solution)
+
+
+def check_faint(system: System, end: Search, solution: Solution) -> None:
+    """Raise SingularInformationError where a parameter moves nothing: the loadings of a latent without variance.
+
+    Balanced units make the information of a row of data about one; for statistics in the data's own units (ULS) it
+    says nothing.
+    """
+    faint = end.information.diagonal() < FAINTEST
+    if faint.any():
+        problems = problems_of(system)
+        rows = np.abs(np.concatenate([problem.map[:, faint] for problem in problems])).max(axis=1)
+        free = np.concatenate([problem.place.free[problem.active] for problem in problems])
+        numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05 * rows.max()})
+        raise _singular(tuple(problems[0].place.names[k] for k in numbers), solution)
+
+
+def _singular(named: tuple[str, ...], solution: Solution) -> SingularInformationError:
+    return SingularInformationError(
         f"The information matrix is singular at the estimates, so there are no standard errors. Parameters involved: "
         f"{', '.join(named)}. The model is identified in general, but not by these data: look for latent variables "
         "that correlate perfectly or not at all, and simplify the model there.",
