@@ -162,7 +162,7 @@ def test_names_of_any_script(rows: pd.DataFrame, name: str) -> None:
     "name", ["net promoter score", "Zufriedenheit äöü", "😀", "a-b", "10-point scale", "mood (1–7)"]
 )
 def test_names_that_are_no_words_are_refused_at_their_place(rows: pd.DataFrame, name: str) -> None:
-    """The text is the record of a model, so it is never guessed at; columns of any name that it leaves out do no harm."""
+    """The text is the record of a model and never guessed at; columns of any name that it leaves out do no harm."""
     renamed = rows.rename(columns={"b2": name})
     with pytest.raises(SpcError, match=r"line 2|b2|quot|column") as error:
         fit(TWO.replace("b2", name), renamed)
