@@ -24,6 +24,7 @@ FOLDER = Path(__file__).parents[1] / "reference"
 EXPORTS = {case["name"]: case for case in json.loads((FOLDER / "lavaan_exports.json").read_text())}
 CASES = {case["name"]: case for case in json.loads((FOLDER / "lavaan_ml.json").read_text())["cases"]}
 
+BLOCKS = json.loads((FOLDER / "spec_partable_blocks.json").read_text(encoding="utf-8"))
 TEXTS = {
     "equal": (
         'visual =~ `visual task 1` + x2 + equal("visual=~x2")*x3\nspeed =~ NA*x7 + a*x8 + x9\nspeed ~ k*visual\n'
@@ -109,6 +110,62 @@ def test_lavaan_here_fits_every_model_to_the_same_chi_square(tmp_path):
         name: (found[name], chisq) for name, chisq in wanted.items() if abs(found[name] - chisq) > 1e-3 * max(chisq, 1)
     }
     assert not off
+
+
+def block_model(case):
+    names = ("groups", "group_equal", "group_partial", "std_lv", "orthogonal", "fixed_x", "growth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        return model(case["text"], ordered=dict(case["ordered"]), **{name: case[name] for name in names})
+
+
+def table_key(row):
+    lhs, rhs = sorted((row["lhs"], row["rhs"])) if row["op"] == "~~" else (row["lhs"], row["rhs"])
+    return row["group"], row["level"], lhs, row["op"], rhs
+
+
+def numbered_alike(one, other):
+    pairs = {(one[key]["free"], other[key]["free"]) for key in one}
+    return len(pairs) == len({first for first, _ in pairs}) == len({second for _, second in pairs})
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R")
+def test_lavaan_here_reads_every_text_of_blocks_to_the_table_it_completed(tmp_path):
+    cases = {case["name"]: case for case in BLOCKS}
+    jobs = []
+    for name, case in cases.items():
+        made = block_model(case)
+        jobs.append({"name": name, "text": to_lavaan(made), "groups": max(1, len(made.groups)),
+                     "conditional": made.conditional_x, "fixed_x": case["fixed_x"]})  # fmt: skip
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
+    script = r"""
+        if (!all(sapply(c("lavaan", "jsonlite"), requireNamespace, quietly = TRUE))) quit(status = 77)
+        args <- commandArgs(TRUE)
+        jobs <- jsonlite::fromJSON(args[1], simplifyDataFrame = FALSE)
+        found <- lapply(jobs, function(job) {
+          table <- suppressWarnings(lavaan::lavaanify(job$text, meanstructure = grepl("meanstructure = TRUE", job$text),
+            fixed.x = job$fixed_x, conditional.x = job$conditional, ngroups = job$groups, ceq.simple = TRUE))
+          table <- table[!table$op %in% c("==", "<", ">", ":="), ]
+          for (block in c("group", "level"))
+            table[[block]] <- if (is.null(table[[block]])) 1L else match(table[[block]], unique(table[[block]]))
+          list(name = job$name, table = table[c("lhs", "op", "rhs", "group", "level", "free", "ustart", "exo")])
+        })
+        writeLines(jsonlite::toJSON(found, auto_unbox = TRUE, digits = NA, na = "null", dataframe = "rows"), args[2])
+    """
+    out = tmp_path / "found.json"
+    run = subprocess.run(
+        ["Rscript", "-e", script, tmp_path / "jobs.json", out], check=False, capture_output=True, text=True
+    )
+    if run.returncode == 77:
+        pytest.skip("needs lavaan and jsonlite")
+    assert run.returncode == 0, run.stderr
+    for job in json.loads(out.read_text()):
+        wanted = {table_key(row): row for row in cases[job["name"]]["table"]}
+        found = {table_key(row): row for row in job["table"]}
+        assert set(found) == set(wanted), job["name"]
+        assert numbered_alike(found, wanted), job["name"]
+        for key, row in found.items():
+            assert row["free"] or row["exo"] or row["ustart"] == wanted[key]["ustart"], (job["name"], key)
 
 
 def test_mplus_lines_are_short_and_names_are_eight_plain_characters():
