@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from spc.sources.raw import Raw, Request
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["CLOSED", "OFFLINE", "chosen_table", "damaged", "quoted", "read_duckdb", "read_parquet", "unknown_table"]
+__all__ = ["chosen_table", "connect", "damaged", "quoted", "read_duckdb", "read_parquet", "unknown_table"]
 
 _AS_IS = {
     "BOOLEAN",
@@ -37,10 +38,28 @@ _AS_IS = {
 }
 _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "VARIANT", "GEOMETRY")
 _BIG = 2**53
-OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-"""Settings of a connection that fetches nothing."""
-CLOSED = {**OFFLINE, "enable_external_access": "false"}
-"""Settings of a connection that reads one database file and nothing beside it."""
+_OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+
+def connect(base: Path | None = None, **settings: str) -> duckdb.DuckDBPyConnection:
+    """Connection that fetches and prints nothing; to a database file, for reading it and no other.
+
+    Parameters
+    ----------
+    base : Path, optional
+        DuckDB file; none, for a connection that reads other files, when None.
+    settings : str
+        More of DuckDB's settings.
+    """
+    import duckdb
+
+    if base is None:
+        connection = duckdb.connect(config={**_OFFLINE, **settings})
+    else:
+        closed = {**_OFFLINE, "enable_external_access": "false", **settings}
+        connection = duckdb.connect(str(base), read_only=True, config=closed)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
 
 
 def read_parquet(request: Request) -> Raw:
@@ -54,7 +73,7 @@ def read_parquet(request: Request) -> Raw:
     import duckdb
 
     path = glob.escape(str(request.path))
-    with duckdb.connect(config=OFFLINE) as connection:
+    with connect() as connection:
         try:
             return _read(connection, "read_parquet(?)", [path], request)
         except duckdb.Error as error:
@@ -72,7 +91,7 @@ def read_duckdb(request: Request) -> Raw:
     import duckdb
 
     try:
-        with duckdb.connect(str(request.path), read_only=True, config=CLOSED) as connection:
+        with connect(request.path) as connection:
             return _read(connection, chosen_table(connection, request), [], request)
     except duckdb.Error as error:
         raise damaged(request, "a DuckDB file", error) from None

@@ -16,7 +16,7 @@ from spc.errors import DataError, Finding
 from spc.linalg import FloatArray
 from spc.moments.columns import absent_columns
 from spc.sources.arrow import Batch, StreamError, batches
-from spc.sources.database import CLOSED, OFFLINE, chosen_table, damaged, quoted
+from spc.sources.database import chosen_table, connect, damaged, quoted
 from spc.sources.origin import BATCH, SLICE, Key, Keys, Slice
 from spc.sources.raw import Request
 
@@ -168,7 +168,7 @@ class QueryOrigin:
         if self.connection is not None:
             yield self
             return
-        with self._speaking(), _connect(self.request, self.way) as connection:
+        with self._speaking(), connect(self.request.path if self.way == "table" else None, threads="1") as connection:
             yield replace(self, connection=connection)
 
     def _from(self, part: Slice) -> tuple[str, list[Any]]:
@@ -215,14 +215,6 @@ class QueryOrigin:
 
 def _is_number(kind: str) -> bool:
     return kind in (*_INTEGERS, "FLOAT", "DOUBLE", "BOOLEAN", "HUGEINT", "UHUGEINT") or kind.startswith("DECIMAL")
-
-
-def _connect(request: Request, way: str) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
-    if way == "table":
-        return duckdb.connect(str(request.path), read_only=True, config={**CLOSED, "threads": "1"})
-    return duckdb.connect(config={**OFFLINE, "threads": "1"})
 
 
 def _described(origin: QueryOrigin, text: str, values: list[Any]) -> dict[str, str]:
