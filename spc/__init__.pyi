@@ -52,6 +52,7 @@ from .sem import modification_indices as modification_indices
 from .sem import pool_correlations as pool_correlations
 from .sem import pooled_paths as pooled_paths
 from .sem import predict as predict
+from .sem import profile_likelihood as profile_likelihood
 from .sem import release_test as release_test
 from .sem import reliability as reliability
 from .sem import small_sample_test as small_sample_test

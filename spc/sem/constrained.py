@@ -24,13 +24,22 @@ from spc.errors import SpecError
 from spc.linalg import FloatArray
 from spc.sem.restrictions import Quantity, Restrictions, gaps, slopes
 
-__all__ = ["Frame", "Local", "Objective", "Restricted", "feasible_start", "solve_restricted", "working_basis"]
+__all__ = [
+    "Frame",
+    "Local",
+    "Objective",
+    "Restricted",
+    "along_equalities",
+    "feasible_start",
+    "solve_restricted",
+    "working_basis",
+]
 
 TOLERANCE = 1e-15
 FEASIBLE = 1e-10
 _MAX_STEPS, _NEAR, _TRIES = 200, 1e-2, 12
 _LEAST, _MOST, _SLACK = 1e-5, 1e12, 1e-13
-_ACTIVE, _RANK = 1e-7, 1e-9
+_ACTIVE, _RANK, _FLAT = 1e-7, 1e-9, 1e-3
 
 
 class Local(Protocol):
@@ -393,7 +402,7 @@ def working_basis(given: Restrictions, frame: Frame, end: Restricted) -> tuple[F
         An equality has no slope at the end, such as ``(a - 1)^2 == 0``.
     """
     place = _scaled(frame, given, end.x).at(end.x)
-    flat = np.flatnonzero(np.linalg.norm(place.equal_slopes, axis=1) < 1e-7)
+    flat = np.flatnonzero(np.linalg.norm(place.equal_slopes, axis=1) < _FLAT)
     if flat.size:
         raise SpecError(
             f"{given.equal[flat[0]].text}: this constraint is flat where it is met, so it does not say by how much "
@@ -403,6 +412,12 @@ def working_basis(given: Restrictions, frame: Frame, end: Restricted) -> tuple[F
     at_work = np.vstack([place.equal_slopes, place.least_slopes[active]])
     _, span = _along(at_work, np.zeros(len(at_work)))
     return span, end.x.size - span.shape[1] - _rank(place.equal_slopes)
+
+
+def along_equalities(given: Restrictions, frame: Frame, x: FloatArray) -> FloatArray:
+    """Directions (k, m) in which coordinates may move without leaving the equalities."""
+    matrix = _scaled(frame, given, x).at(x).equal_slopes
+    return _along(matrix, np.zeros(len(matrix)))[1]
 
 
 def _rank(matrix: FloatArray) -> int:

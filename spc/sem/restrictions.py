@@ -19,10 +19,20 @@ from spc.sem.defined import is_linear, label_rows, substituted
 from spc.spec.expressions import Expression, parse_expression
 from spc.spec.table import Constraint, Model, remembered
 from spc.spec.tokens import is_name
+from spc.spec.tree import Binary, Name
 
-__all__ = ["Quantity", "Restrictions", "defined_quantity", "gaps", "parameter_quantity", "restrictions", "slopes"]
+__all__ = [
+    "Quantity",
+    "Restrictions",
+    "defined_quantity",
+    "gaps",
+    "held_at",
+    "parameter_quantity",
+    "restrictions",
+    "slopes",
+]
 
-_MET = 1e-8
+_MET, _HELD = 1e-8, "the held value"
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +223,18 @@ def parameter_quantity(names: Sequence[str], position: int) -> Quantity:
 def defined_quantity(model: Model, name: str) -> Quantity:
     """A defined parameter, as a function of the free ones."""
     return _quantity(model, name, name if is_name(name) else f"`{name}`")
+
+
+def held_at(quantity: Quantity, value: float) -> Quantity:
+    """A quantity less a value: zero where it is held there."""
+    return Quantity(
+        f"{quantity.text} == {value:.6g}", _less(quantity.expression), quantity.place, {**quantity.known, _HELD: value}
+    )
+
+
+@lru_cache(maxsize=1024)
+def _less(expression: Expression) -> Expression:
+    return Binary("-", expression, Name(_HELD))
 
 
 def gaps(quantities: Sequence[Quantity], theta: FloatArray) -> FloatArray:
