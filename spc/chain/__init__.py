@@ -5,16 +5,19 @@ from spc.chain.published import PublishedLinks, published_links, published_stand
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
 from spc.chain.run import fit_study
+from spc.chain.shape import LinkShapes, link_shapes
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 
 __all__ = [
     "ChainFit",
+    "LinkShapes",
     "PublishedLinks",
     "TwoSidedFit",
     "fit_chain",
     "fit_study",
     "fit_two_sided",
+    "link_shapes",
     "published_links",
     "published_standing",
     "recovery",
