@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -184,6 +184,8 @@ def _missing(given: Missing | Literal["ml"] | None, *, ordinal: bool) -> Missing
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(given, Iterable):
+        raise UsageError(f"found {given!r}; expected names, such as ['item1', 'item2'].")
     return (given,) if isinstance(given, str) else tuple(given)
 
 

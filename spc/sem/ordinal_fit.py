@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spc.errors import DataError, UnsupportedError
+from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Counts, Moments, categories
 from spc.results import Note, Provenance, fingerprint
@@ -38,6 +38,7 @@ from spc.sem.ordinal_search import Spread, ordinal_problems, ordinal_search, ord
 from spc.sem.result import Part, SemFit
 from spc.sem.scaled import Correction, ratio
 from spc.spec import model as read_model
+from spc.spec import observed_variables
 from spc.spec.table import Block, Model, blocks
 
 __all__ = ["fit_ordinal", "ordered_columns", "refit_ordinal"]
@@ -132,7 +133,10 @@ def _completed(
     if not text:
         raise UnsupportedError("Name the ordered items when the model is read: spc.model(text, ordered={...}).")
     wanted: dict[str, Any] = {} if made is None else dict(made.options)
-    wanted["ordered"] = {name: len(found) for name, found in levels.items()}
+    known = observed_variables(text)
+    if not any(name in known for name in levels):
+        raise UsageError(f"ordered: none of {', '.join(levels)} is in the model, which has {', '.join(known)}.")
+    wanted["ordered"] = {name: len(found) for name, found in levels.items() if name in known}
     if labels:
         wanted["groups"] = labels
         wanted |= {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}

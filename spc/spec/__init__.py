@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spc.spec.complete import model
+from spc.spec.complete import model, observed_variables
 from spc.spec.expressions import Expression, parse_expression
 from spc.spec.presets import CHAIN_CONSTRUCTS, CHAIN_LINKS, chain_preset
 from spc.spec.table import Block, Constraint, Defined, GivenBy, Model, Parameter, ParameterTable, blocks
@@ -22,6 +22,7 @@ __all__ = [
     "blocks",
     "chain_preset",
     "model",
+    "observed_variables",
     "parse_expression",
     "write_model",
 ]

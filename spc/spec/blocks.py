@@ -61,6 +61,8 @@ def plan_blocks(syntax: Syntax, groups: Sequence[str]) -> Plan:
     heads = {number: head for number, head in enumerate(syntax.heads) if any(e.block == number for e in syntax.entries)}
     named = any(head.group for head in heads.values())
     labels = tuple(groups) or unique(head.group for head in heads.values() if head.group)
+    for head in syntax.heads if named else ():
+        _group_number(head, labels, syntax.text)
     levels = _level_numbers(tuple(heads.values()), syntax.text)
     found = {}
     for number, head in heads.items():

@@ -26,7 +26,7 @@ from spc.spec.table import Constraint, Defined, Model, Parameter, ParameterTable
 from spc.spec.tokens import Token, spec_error
 from spc.spec.tree import Expression, substitute
 
-__all__ = ["model"]
+__all__ = ["model", "observed_variables"]
 
 
 def model(
@@ -147,6 +147,24 @@ def model(
             }
         ),
     )  # fmt: skip
+
+
+def observed_variables(text: str) -> tuple[str, ...]:
+    r"""Observed variables that a model text names, before it is completed.
+
+    Raises
+    ------
+    SpecError
+        A text that cannot be read.
+
+    Examples
+    --------
+    >>> observed_variables("f =~ x1 + c(a, b)*x2\nx1 | t1")
+    ('x1', 'x2')
+    """
+    entries = read_syntax(text).entries
+    latents = {entry.lhs for entry in entries if entry.op == "=~"}
+    return unique(name for entry in entries for name in entry.variables if name not in latents)
 
 
 def _equal_in_groups(plan: Plan, equal: Sequence[str], partial: Sequence[str]) -> frozenset[str]:
