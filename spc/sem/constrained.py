@@ -37,7 +37,7 @@ __all__ = [
 
 TOLERANCE = 1e-15
 FEASIBLE = 1e-10
-_MAX_STEPS, _NEAR, _TRIES = 200, 1e-2, 12
+_MAX_STEPS, _NEAR, _TRIES, _STALLED = 200, 1e-2, 12, 15
 _LEAST, _MOST, _SLACK = 1e-5, 1e12, 1e-13
 _ACTIVE, _RANK, _FLAT = 1e-7, 1e-9, 1e-3
 
@@ -269,15 +269,17 @@ def solve_restricted(
     if here is None or not place.known:
         return None
     step = _Step(np.zeros_like(x), np.zeros(place.equal.size), np.zeros(place.least.size))
-    near, damper, penalty, iteration = False, 0.0, 0.0, 0
+    near, damper, penalty, iteration, best, stalled = False, 0.0, 0.0, 0, np.inf, 0
     while True:
         found, used = _next(rules, x, here, place, step, near, damper)
         if found is None:
             return _ended(rules, x, here, place, step, np.inf, iteration, converged=False)
         step = found
         decrement = max(float(step.d @ here.information @ step.d), 0.0)
-        done = decrement < TOLERANCE and float(place.misses.max(initial=0.0)) < FEASIBLE and used <= 1.0
-        if done or iteration >= max_steps or used > _MOST:
+        miss = float(place.misses.max(initial=0.0))
+        done = decrement < TOLERANCE and miss < FEASIBLE and used <= 1.0
+        best, stalled = (miss, 0) if miss < max(0.9 * best, FEASIBLE) else (best, stalled + 1)
+        if done or iteration >= max_steps or used > _MOST or stalled > _STALLED:
             return _ended(rules, x, here, place, step, decrement, iteration, converged=done)
         iteration += 1
         penalty = max(penalty, 1.5 * float(np.abs(np.concatenate([step.equal, step.least])).max(initial=0.0)))

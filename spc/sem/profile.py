@@ -170,7 +170,7 @@ def profile_likelihood(
     >>> profile_likelihood(chain, ["a", "ab"]).tidy()[["lhs", "estimate", "conf_low", "conf_high"]].round(3)
       lhs  estimate  conf_low  conf_high
     0   m      0.50     0.277      0.723
-    1  ab      0.25     0.116      0.415
+    1  ab      0.25     0.118      0.431
     """
     _check(fit)
     level = fit.options.level if level is None else level

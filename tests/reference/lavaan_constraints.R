@@ -43,7 +43,7 @@ democracy <- "
   y6 ~~ y8
 "
 chain <- "m ~ p*x\ny ~ q*m + r*x\nz ~ s*y + u*m\nindirect := p*q\n"
-trait <- "f =~ t1 + a*t2 + b*t3 + c*t4\n"
+trait_text <- "f =~ t1 + a*t2 + b*t3 + c*t4\n"
 grouped <- "visual =~ x1 + c(a1, a2)*x2 + c(b1, b2)*x3\n"
 
 case <- function(data, model, ..., wald = NULL) list(data = data, model = model, options = list(...), wald = wald)
@@ -67,8 +67,8 @@ cases <- list(
   path_product = case("path", paste0(chain, "p*q == 0.1\n"), wald = "r == u; indirect*s == 0.05"),
   path_sign = case("path", paste0(chain, "u > 0\nr > 0\n")),
   path_free_x = case("path", paste0(chain, "u > 0\np*q == s^2\n"), fixed.x = FALSE),
-  fiml = case("holes", paste0(trait, "a*b == 0.6\n"), missing = "ml"),
-  fiml_active = case("holes", paste0(trait, "a < b\nc > 0\n"), missing = "ml"),
+  fiml = case("holes", paste0(trait_text, "a*b == 0.6\n"), missing = "ml"),
+  fiml_active = case("holes", paste0(trait_text, "a < b\nc > 0\n"), missing = "ml"),
   gls = case("hs", paste0(three, "a*b == 0.3\nd > c\n"), estimator = "GLS"),
   wls = case("hs", paste0(three, "a*b == 0.3\n"), estimator = "WLS"),
   mlr = case("hs", paste0(three, "a*b == 0.3\n"), estimator = "MLR"),
@@ -170,16 +170,41 @@ answer <- function(name) {
 }
 found <- lapply(names(cases), answer)
 
-# An end of a profile interval: chi-square of the fit with the quantity held there, less that of the free fit.
-rise <- function(data, model, held, ...) {
-  fit <- function(text) suppressWarnings(sem(text, data = data_sets[[data]], ..., control = list(rel.tol = 1e-15)))
-  unname(fitMeasures(fit(paste0(model, held)), "chisq") - fitMeasures(fit(model), "chisq"))
+# Ends of profile intervals: where the chi-square of lavaan's fit with the quantity held is 3.841459 above the free fit.
+ends <- function(data, model, quantity, ...) {
+  fit <- function(text) suppressWarnings(sem(text, data = data_sets[[data]], ...))
+  free <- fit(model)
+  at <- parameterEstimates(free)
+  row <- if (any(at$label == quantity)) which(at$label == quantity)[1] else which(at$lhs == quantity)[1]
+  definition <- if (at$op[row] == ":=") at$rhs[row] else quantity
+  # standard errors and fit measures are not needed
+  rise <- function(value) {
+    held <- suppressWarnings(sem(
+      sprintf("%s\n%s == %.15g", model, definition, value), data = data_sets[[data]], ..., se = "none"
+    ))
+    2 * as.numeric(logLik(free) - logLik(held)) - qchisq(0.95, 1)
+  }
+  width <- at$se[row]
+  c(low = uniroot(rise, at$est[row] - c(3.5, 0.8) * width, tol = 1e-10)$root,
+    high = uniroot(rise, at$est[row] + c(0.8, 5) * width, tol = 1e-10)$root)
 }
+two <- "visual =~ x1 + a*x2 + b*x3\ntextual =~ x4 + c*x5 + d*x6\nvisual ~~ k*textual\nx1 ~~ v*x1\nab := a*b\n"
+profiles <- list(
+  list(data = "hs", model = two, quantity = "a"),
+  list(data = "hs", model = two, quantity = "k"),
+  list(data = "hs", model = two, quantity = "v"),
+  list(data = "hs", model = two, quantity = "ab"),
+  list(data = "pd", model = democracy, quantity = "r"),
+  list(data = "holes", model = trait_text, quantity = "b", missing = "ml"),
+  list(data = "hs", model = grouped, quantity = "a2", group = "school")
+)
+profiles <- lapply(profiles, function(one) c(one, list(ends = as.list(do.call("ends", one)))))
 
 write_json(
   list(
     lavaan = as.character(packageVersion("lavaan")), R = R.version.string,
-    frames = lapply(data_sets, function(frame) as.list(frame)), cases = found
+    frames = lapply(data_sets, function(frame) as.list(frame)), cases = found,
+    profiles = profiles
   ),
   if (dir.exists("tests/reference")) "tests/reference/lavaan_constraints.json" else "lavaan_constraints.json",
   digits = NA, auto_unbox = TRUE, na = "null", null = "null"
