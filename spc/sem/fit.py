@@ -261,8 +261,6 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
         raise UsageError(
             "group_equal and group_partial need groups: name their column, group=..., or give a list of data."
         )
-    elif len(groups) == 1 and made is not None and len(made.groups) > 1:
-        raise UsageError(f"The model has the groups {', '.join(made.groups)}; name their column: group=....")
     if made is None:
         made = _read(str(model)) if not wanted else _read_again(str(model), _sorted(wanted))
         if (
@@ -272,6 +270,8 @@ def _completed(model: Model | str, groups: Sequence[Group], options: Options) ->
         ):
             made = _read_again(str(model), _sorted({**wanted, "meanstructure": False}))
         wanted = {}
+    if len(groups) == 1 and len(made.groups) > 1:
+        raise UsageError(f"The model has the groups {', '.join(made.groups)}; name their column: group=....")
     if (options.missing == "fiml" or options.cluster is not None) and not made.meanstructure:
         wanted["meanstructure"] = True
     if options.estimator in WEIGHTED and made.exogenous:
