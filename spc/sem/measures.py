@@ -78,7 +78,7 @@ def _log_det(cov: FloatArray, index: IntArray) -> float:
 
 def _test(fit: SemFit) -> dict[str, float]:
     system, base = fit.system, fit.baseline
-    known = fit.options.estimator != "ULS"
+    known = fit.options.estimator not in ("ULS", "ULSMV")
     chisq, df = fit.chisq, fit.df
     return {
         "npar": system.npar,
@@ -222,7 +222,7 @@ def _srmr(fit: SemFit) -> float:
 
 def _residual_measures_of(part: Part, theta: FloatArray) -> dict[str, float]:
     if isinstance(part.problem, OrdinalProblem):
-        return ordinal_residual_measures(part.problem, part.point, theta)
+        return ordinal_residual_measures(part.problem, theta)
     raw, balanced = _residuals(part, user_units=True), _residuals(part, user_units=False)
     return {
         "rmr": measure.rmr(raw),
@@ -240,15 +240,17 @@ def _residual_measures_of(part: Part, theta: FloatArray) -> dict[str, float]:
 def _gfi(fit: SemFit) -> float:
     if fit.levels is not None:
         return math.nan
-    shares = [part.problem.n / fit.system.n for part in fit.parts]
-    lost, whole = np.array(shares) @ [_squares(part, fit.solution.theta) for part in fit.parts]
-    return 1.0 - float(lost / whole)
+    total = 0.0
+    for part in fit.parts:
+        lost, whole = _squares(part, fit.solution.theta)
+        total += part.problem.n / fit.system.n * (1.0 - lost / whole)
+    return total
 
 
 def _squares(part: Part, theta: FloatArray) -> tuple[float, float]:
     """What is not explained of the sample moments, and all of it, under the weights of the estimator."""
     if isinstance(part.problem, OrdinalProblem):
-        return ordinal_squares(part.problem, part.point, theta)
+        return ordinal_squares(part.problem, theta)
     if part.weight is not None:
         return weighted_squares(part.problem, part.point, part.weight)
     problem, point = part.problem, part.point

@@ -32,9 +32,13 @@ from spc.sem.joint import System
 from spc.sem.measures import Baseline
 from spc.sem.optimise import Search, Solution
 from spc.sem.options import Options
+from spc.sem.ordinal_conditional import conditional_moments
 from spc.sem.ordinal_moments import OrdinalMoments, ordinal_moments
-from spc.sem.ordinal_problem import Weighting, ordinal_system
+from spc.sem.ordinal_problem import OrdinalProblem, Weighting, ordinal_system
+from spc.sem.feasible import best_within
+from spc.sem.objective import ordinal_objective
 from spc.sem.ordinal_search import Spread, ordinal_problems, ordinal_search, ordinal_solve, spread
+from spc.sem.restrictions import restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.scaled import Correction, ratio
 from spc.spec import model as read_model
@@ -101,7 +105,7 @@ def fit_ordinal(model: Model | str, data: Given, options: Options) -> SemFit:
     with one_blas_thread():
         made, levels = _completed(model, groups, options)
         counts, notes = _counted(made, groups, levels, options)
-        sampled = [ordinal_moments(one) for one in counts]
+        sampled = [_sampled(one, block.model) for one, block in zip(counts, blocks(made), strict=True)]
         return _fitted(made, counts, sampled, options, way, notes)
 
 
@@ -200,13 +204,18 @@ def _fitted(
 ) -> SemFit:  # fmt: skip
     own: list[Block] = list(blocks(model))
     system = ordinal_system(model, [block.model for block in own], sampled, way.weighting)
-    diagnose.check_count(system)
-    end = ordinal_solve(system)
+    rules = restrictions(model)
+    diagnose.check_count(system, 0 if rules is None else len(rules.equal))
+    if rules is None:
+        end = ordinal_solve(system)
+    else:
+        within = best_within(system, rules, ordinal_objective(system))
+        system, end, notes = within.system, within.end, (*within.notes, *notes)
     found = spread(system, end)
     parts = tuple(
-        Part(block.model, _observed(one), problem, point, label)
-        for block, one, problem, point, label in zip(
-            own, sampled, ordinal_problems(system), end.state.points, _labels(model), strict=True
+        Part(block.model, _observed(problem), problem, point, label)
+        for block, problem, point, label in zip(
+            own, ordinal_problems(system), end.state.points, _labels(model), strict=True
         )
     )
     provenance = Provenance.record(asdict(options), fingerprint(*(one.statistics for one in sampled)))
@@ -218,8 +227,15 @@ def _fitted(
     return result if way.test is None else replace(result, correction=_correction(result.df, found, way.test))
 
 
-def _observed(sampled: OrdinalMoments) -> Moments:
-    return Moments(sampled.names, sampled.n, sampled.mean, sampled.cov)
+def _sampled(counts: Counts, model: Model) -> OrdinalMoments:
+    return conditional_moments(counts, model.exogenous) if model.exogenous else ordinal_moments(counts)
+
+
+def _observed(problem: OrdinalProblem) -> Moments:
+    """Correlations and covariances of the responses and the continuous variables, in the user's units."""
+    scale = problem.scale[: problem.place.n_observed]
+    mean = None if problem.sample.mean is None else problem.sample.mean * scale
+    return Moments(problem.place.observed, problem.n, mean, problem.sample.cov * np.outer(scale, scale))
 
 
 def _solution(system: System, end: Search) -> Solution:
@@ -292,8 +308,12 @@ def refit_ordinal(fitted: SemFit, counts: Sequence[Counts]) -> Solution:
         The search stopped early.
     """
     way = WAYS[fitted.options.estimator]
-    sampled = [ordinal_moments(one) for one in counts]
+    sampled = [_sampled(one, part.model) for one, part in zip(counts, fitted.parts, strict=True)]
     system = ordinal_system(fitted.model, [part.model for part in fitted.parts], sampled, way.weighting)
+    if (rules := restrictions(fitted.model)) is not None:
+        start = system.coordinates(fitted.solution.theta)
+        within = best_within(system, rules, ordinal_objective(system), start)
+        return _solution(within.system, within.end)
     end = ordinal_search(system, system.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
         end = ordinal_solve(system)

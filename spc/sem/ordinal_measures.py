@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from spc.linalg import FloatArray
 from spc.sem.fitmeasures import Residuals
-from spc.sem.ml import Point
 from spc.sem.ordinal_problem import OrdinalProblem, implied_statistics
 
 if TYPE_CHECKING:
@@ -18,43 +17,56 @@ if TYPE_CHECKING:
 
 __all__ = ["ordinal_residual_measures", "ordinal_squares", "ordinal_wrmr"]
 
+_SCALINGS: dict[str, Literal["none", "bentler", "bollen"]] = {
+    "rmr": "none",
+    "srmr_bentler": "bentler",
+    "crmr": "bollen",
+}
+
 
 def _root_mean_square(square: float, count: int) -> float:
     return math.sqrt(square / count) if count else 0.0
 
 
-def ordinal_residual_measures(problem: OrdinalProblem, point: Point, theta: FloatArray) -> dict[str, float]:
+def _both(problem: OrdinalProblem, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Sample and implied statistics, balanced."""
+    values = problem.row_values(theta) * problem.multiplier
+    return problem.statistics, implied_statistics(problem, values, problem.conditional(values))
+
+
+def _matrix(problem: OrdinalProblem, statistics: FloatArray) -> FloatArray:
+    """Covariances of the items among the statistics: correlations where ordered."""
+    p, cuts, own = problem.seat.size, problem.sampled.threshold.size, problem.sampled.continuous
+    matrix = np.eye(p)
+    matrix[own, own] = statistics[cuts + own.size : cuts + 2 * own.size]
+    first, second = np.triu_indices(p, 1)
+    matrix[first, second] = matrix[second, first] = statistics[problem.alone]
+    return matrix
+
+
+def ordinal_residual_measures(problem: OrdinalProblem, theta: FloatArray) -> dict[str, float]:
     """RMR, SRMR and CRMR as lavaan has them for ordered items; ``srmr`` is of the correlations alone.
 
     Parameters
     ----------
     problem : OrdinalProblem
-    point : Point
     theta : (q,) array
         Free parameters.
     """
-    values = problem.row_values(theta) * problem.multiplier
-    p = problem.place.n_observed
-    apart, cut = problem.alone, problem.sampled.threshold.size
-    off = (problem.statistics - implied_statistics(problem, values, point.at))[:cut]
-    first = float(off @ off)
-    found: dict[str, float] = {}
-    sigma, _ = problem.seen(point.at)
-    outcome = problem.place.outcome
-    sigma, sample = sigma[np.ix_(outcome, outcome)], problem.sample.cov[np.ix_(outcome, outcome)]
-    unit = problem.scale[:p][outcome]
-    square = np.outer(unit, unit)
-    raw, balanced = Residuals(sample * square, sigma * square), Residuals(sample, sigma)
-    many = int(outcome.sum())
-    for name, residual, scaling in (
-        ("rmr", raw, "none"), ("srmr_bentler", balanced, "bentler"), ("crmr", balanced, "bollen"),
-    ):  # fmt: skip
-        matrix = residual.covariance(scaling)  # type: ignore[arg-type]
-        lower = matrix[np.triu_indices(many, 1)]
-        more = 0 if name == "crmr" else many
-        found[name] = _root_mean_square(float(lower @ lower) + first, apart.size + cut + more)
-        found[f"{name}_nomean"] = _root_mean_square(float(lower @ lower), apart.size + more)
-    return {"srmr": found["srmr_bentler_nomean"], **found}
+    sample, found = _both(problem, theta)
+    p, pairs, cuts = problem.seat.size, problem.alone.size, problem.sampled.threshold.size
+    first = float(((sample - found)[:cuts] ** 2).sum())
+    square = np.outer(problem.scale[problem.seat], problem.scale[problem.seat])
+    both = _matrix(problem, sample), _matrix(problem, found)
+    raw, balanced = Residuals(*(one * square for one in both)), Residuals(*both)
+    numbers: dict[str, float] = {}
+    for name, scaling in _SCALINGS.items():
+        matrix = (raw if scaling == "none" else balanced).covariance(scaling)
+        second = float((matrix[np.triu_indices(p, 1)] ** 2).sum())
+        count = pairs + (0 if scaling == "bollen" else p)
+        numbers[name] = _root_mean_square(first + second, count + cuts)
+        numbers[f"{name}_nomean"] = _root_mean_square(second, count)
+    return {"srmr": numbers["srmr_bentler_nomean"], **numbers}
 
 
 def ordinal_wrmr(parts: Sequence[Part], theta: FloatArray) -> dict[str, float]:
@@ -63,16 +75,14 @@ def ordinal_wrmr(parts: Sequence[Part], theta: FloatArray) -> dict[str, float]:
     for part in parts:
         problem = part.problem
         assert isinstance(problem, OrdinalProblem)
-        values = problem.row_values(theta) * problem.multiplier
-        off = problem.statistics - implied_statistics(problem, values, part.point.at)
-        square += problem.divisor * float((off**2 / problem.gamma.diagonal()).sum())
-        count += off.size
+        sample, found = _both(problem, theta)
+        square += problem.divisor * float(((sample - found) ** 2 / problem.gamma.diagonal()).sum())
+        count += sample.size
     return {"wrmr": _root_mean_square(square, count)}
 
 
-def ordinal_squares(problem: OrdinalProblem, point: Point, theta: FloatArray) -> tuple[float, float]:
+def ordinal_squares(problem: OrdinalProblem, theta: FloatArray) -> tuple[float, float]:
     """What is not explained of the statistics, and all of it, under the weights of the estimator."""
-    whole, values = problem.statistics, problem.row_values(theta) * problem.multiplier
-    both = np.stack([whole - implied_statistics(problem, values, point.at), whole], axis=1)
-    lost, everything = (problem.weigh(both) ** 2).sum(axis=0)
+    sample, found = _both(problem, theta)
+    lost, everything = (problem.weigh(np.stack([sample - found, sample], axis=1)) ** 2).sum(axis=0)
     return float(lost), float(everything)

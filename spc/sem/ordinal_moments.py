@@ -8,7 +8,7 @@ that misses an answer has no score there, so that every statistic rests on the r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,7 @@ from spc.moments import Counts
 from spc.sem.polychoric import FAR, cell_tables, density, polychoric, polyserial, serial_rows, thresholds
 from spc.sem.ram import IntArray
 
-__all__ = ["OrdinalMoments", "ordinal_moments"]
+__all__ = ["OrdinalMoments", "nobody_answers_both", "normal_correlation", "normal_rows", "ordinal_moments"]
 
 IMPOSSIBLE = 1.5e-8
 _ROWS = 1 << 13
@@ -53,6 +53,10 @@ class OrdinalMoments:
         ``n`` times the sampling covariances of the statistics, in the order of ``statistics``.
     edge, sparse : tuple of (str, str)
         Pairs whose correlation ran into its bound; pairs with empty cells.
+    covariates : tuple of str
+        What everything is given, k of them; thresholds and means are those at covariates of zero.
+    slope : (p, k) array
+        On the covariates; their means ``covariate_mean`` and covariances ``covariate_cov`` have divisor n.
     """
 
     names: tuple[str, ...]
@@ -67,13 +71,17 @@ class OrdinalMoments:
     gamma: FloatArray
     edge: tuple[tuple[str, str], ...] = ()
     sparse: tuple[tuple[str, str], ...] = ()
+    covariates: tuple[str, ...] = ()
+    slope: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    covariate_mean: FloatArray = field(default_factory=lambda: np.empty(0))
+    covariate_cov: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
 
     @cached_property
     def statistics(self) -> FloatArray:
-        """Thresholds, means and variances of continuous variables, then covariances (0, 1), (0, 2), ..., (1, 2), ..."""
+        """Thresholds; means and variances of continuous variables; slopes; covariances of pairs (0, 1), (0, 2), ..."""
         first, second = np.triu_indices(len(self.names), 1)
         own = self.continuous
-        parts = [self.threshold, self.mean[own], self.cov[own, own], self.cov[first, second]]
+        parts = [self.threshold, self.mean[own], self.cov[own, own], self.slope.ravel(), self.cov[first, second]]
         return frozen_array(np.concatenate(parts))
 
     @cached_property
@@ -86,6 +94,7 @@ class OrdinalMoments:
             *(f"{names[i]}|t{k}" for i, k in zip(self.owner, number, strict=True)),
             *(f"{names[i]}~1" for i in own),
             *(f"{names[i]}~~{names[i]}" for i in own),
+            *(f"{name}~{covariate}" for name in names for covariate in self.covariates),
             *(f"{names[i]}~~{names[j]}" for i, j in zip(first, second, strict=True)),
         )
 
@@ -234,7 +243,7 @@ def _both_ordered(counts: Counts, alone: _Alone) -> _Pairs:
     nobody = whole.sum(axis=(1, 2)) == 0
     if nobody.any():
         i, j = counts.ordered[first[nobody][0]], counts.ordered[second[nobody][0]]
-        raise _nobody(counts, int(i), int(j))
+        raise nobody_answers_both(counts, int(i), int(j))
     h, k = alone.cut[first], alone.cut[second]
     filled, sure = _adjusted(whole)
     rho, edge = polychoric(h, k, filled, _start(whole))
@@ -255,7 +264,8 @@ def _both_ordered(counts: Counts, alone: _Alone) -> _Pairs:
     return _Pairs(counts.ordered[first], counts.ordered[second], rho, edge, cross_first, cross_second, square, table)
 
 
-def _nobody(counts: Counts, i: int, j: int) -> DataError:
+def nobody_answers_both(counts: Counts, i: int, j: int) -> DataError:
+    """Error for two variables that no row answers."""
     return DataError.of(
         "data", f"{counts.names[i]}, {counts.names[j]}", "never_together", "no row that answers both",
         "rows that answer both", "Leave one of them out of the model.",
@@ -343,7 +353,7 @@ def _mixed(counts: Counts, alone: _Alone) -> _Pairs:
         z, upper, lower, both = _mixed_rows(counts, alone, q[at], k[at], slice(None))
         if not both.any(axis=0).all():
             bad = int(np.flatnonzero(~both.any(axis=0))[0])
-            raise _nobody(counts, int(counts.continuous[q[at][bad]]), int(counts.ordered[k[at][bad]]))
+            raise nobody_answers_both(counts, int(counts.continuous[q[at][bad]]), int(counts.ordered[k[at][bad]]))
         rho[at], edge[at] = polyserial(z, upper, lower, _serial_start(counts, z, k[at], both))
         found = serial_rows(z, upper, lower, rho[at])
         deviation = np.sqrt(alone.variance[q[at]])
@@ -368,7 +378,7 @@ def _serial_start(counts: Counts, z: FloatArray, k: IntArray, both: FloatArray) 
     return np.where(spread > 0.0, (z * off).sum(axis=0) / np.where(spread > 0.0, spread, 1.0), 0.0)
 
 
-def _normal_rows(za: FloatArray, zb: FloatArray, rho: FloatArray) -> tuple[FloatArray, ...]:
+def normal_rows(za: FloatArray, zb: FloatArray, rho: FloatArray) -> tuple[FloatArray, ...]:
     """Scores of a normal pair on rho, and on mean and variance of both in standard units (n, P)."""
     free = 1.0 - rho * rho
     a, b = (za - rho * zb) / free, (zb - rho * za) / free
@@ -385,10 +395,10 @@ def _both_continuous(counts: Counts, alone: _Alone) -> _Pairs:
         z, seen = _standard(counts, alone, np.array([i, j]), slice(None))
         both = seen.all(axis=1)
         if not both.any():
-            raise _nobody(counts, int(counts.continuous[i]), int(counts.continuous[j]))
+            raise nobody_answers_both(counts, int(counts.continuous[i]), int(counts.continuous[j]))
         za, zb = z[both].T
-        rho[pair] = _normal_correlation(za, zb, everyone=bool(seen.all()))
-        score, a1, a2, b1, b2 = _normal_rows(za, zb, rho[pair])
+        rho[pair] = normal_correlation(za, zb, everyone=bool(seen.all()))
+        score, a1, a2, b1, b2 = normal_rows(za, zb, rho[pair])
         own[pair] = score @ a1 / deviation[i], score @ a2 / deviation[i] ** 2
         other[pair] = score @ b1 / deviation[j], score @ b2 / deviation[j] ** 2
         square[pair] = score @ score
@@ -396,7 +406,7 @@ def _both_continuous(counts: Counts, alone: _Alone) -> _Pairs:
     return _Pairs(counts.continuous[first], counts.continuous[second], rho, edge, own, other, square)
 
 
-def _normal_correlation(za: FloatArray, zb: FloatArray, *, everyone: bool) -> float:
+def normal_correlation(za: FloatArray, zb: FloatArray, *, everyone: bool) -> float:
     """Correlation of a normal pair with means 0 and variances 1 given; of other rows than these came from, a cubic."""
     cross = float(np.mean(za * zb))
     if everyone:
@@ -461,7 +471,7 @@ def _rows(counts: Counts, alone: _Alone, pairs: list[_Pairs], kept: npt.NDArray[
     if plain.first.size:
         i, j = _among(counts.continuous, plain.first), _among(counts.continuous, plain.second)
         (za, seen_a), (zb, seen_b) = _standard(counts, alone, i, rows), _standard(counts, alone, j, rows)
-        score = _normal_rows(za, zb, plain.rho)[0] * seen_a * seen_b
+        score = normal_rows(za, zb, plain.rho)[0] * seen_a * seen_b
         score -= np.einsum("nps,ps->np", own[:, i], plain.cross_first)
         score -= np.einsum("nps,ps->np", own[:, j], plain.cross_second)
         found[:, head + place[plain.first, plain.second]] = score / plain.square

@@ -24,7 +24,18 @@ from spc.sem.joint import Joint, System
 from spc.sem.ml import Sample
 from spc.sem.ordinal_moments import OrdinalMoments
 from spc.sem.problem import Balanced, Problem, in_units, lay
-from spc.sem.ram import COVARIANCE, SCALE, Implied, IntArray, Structure, directions, implied, placed
+from spc.sem.ram import (
+    COVARIANCE,
+    DIRECTED,
+    INTERCEPT,
+    SCALE,
+    Implied,
+    IntArray,
+    Structure,
+    directions,
+    implied,
+    placed,
+)
 from spc.spec.table import Model
 
 __all__ = ["OrdinalProblem", "implied_statistics", "ordinal_structure", "ordinal_system", "slopes"]
@@ -49,6 +60,8 @@ class OrdinalProblem(Problem):
         Rows of the residual variances that follow from the rest.
     scales : (k,) int array
         Rows of the scales of the ordered items.
+    seat : (p,) int array
+        Positions of the sampled variables in the structure: all but the covariates.
     """
 
     sampled: OrdinalMoments
@@ -56,6 +69,7 @@ class OrdinalProblem(Problem):
     root: FloatArray
     computed: IntArray
     scales: IntArray
+    seat: IntArray
 
     def values(self, x: FloatArray) -> FloatArray:
         """Balanced values of all R rows at coordinates ``x``."""
@@ -71,27 +85,36 @@ class OrdinalProblem(Problem):
             return values
         own = self.place.row[self.computed]
         values[..., self.computed] = 0.0
-        at = implied(self.place, values)
+        at = self.conditional(values)
         target = self._targets(values)[..., self._position(own)]
         rest = np.diagonal(at.covariance, axis1=-2, axis2=-1)[..., own]
         reach = at.total[..., own[:, None], own] ** 2
         values[..., self.computed] = np.linalg.solve(reach, (target - rest)[..., None])[..., 0]
         return values
 
+    def conditional(self, values: FloatArray) -> Implied:
+        """What the values (..., R) imply given covariates of zero."""
+        held = np.flatnonzero(self.place.sample)
+        if held.size:
+            values = values.copy()
+            values[..., held] = 0.0
+        return implied(self.place, values)
+
     def seen(self, at: Implied) -> tuple[FloatArray, FloatArray]:
         """Implied correlations and covariances (p, p), as the sample has them, and means of continuous items."""
         sigma, mean = super().seen(at)
-        shrink = np.ones(len(sigma))
-        shrink[self.place.ordered] = 1.0 / np.sqrt(sigma.diagonal()[self.place.ordered])
-        kept = np.zeros(len(sigma))
-        kept[self.sampled.continuous] = 1.0
+        own, x = self.place.ordered, self.place.exogenous
+        reach = at.total[np.ix_(own, x)]
+        given = sigma[own, own] - ((reach @ sigma[np.ix_(x, x)]) * reach).sum(axis=1)
+        shrink, kept = np.ones(len(sigma)), np.ones(len(sigma))
+        shrink[own], kept[own] = 1.0 / np.sqrt(given), 0.0
         return sigma * np.outer(shrink, shrink), mean * kept
 
     def moving(self, values: FloatArray, at: Implied) -> tuple[IntArray, FloatArray]:
         """Rows that move with the free parameters, residual variances of ordered items among them."""
         _, linear = super().moving(values, at)
         rows = np.concatenate([self.active, self.computed])
-        return rows, np.concatenate([linear, self.computed_slopes(values, at) @ linear])
+        return rows, np.concatenate([linear, self.computed_slopes(values, self.conditional(values)) @ linear])
 
     def _targets(self, values: FloatArray) -> FloatArray:
         """Variances of the responses (..., k)."""
@@ -101,7 +124,7 @@ class OrdinalProblem(Problem):
         return np.searchsorted(self.place.ordered, variables)
 
     def computed_slopes(self, values: FloatArray, at: Implied) -> FloatArray:
-        """Derivatives (c, r) of the computed residual variances on the free rows, all in balanced values."""
+        """Derivatives (c, r) of the computed residual variances on the free rows, given covariates."""
         own = self.place.row[self.computed]
         if not own.size:
             return np.zeros((0, self.active.size))
@@ -167,17 +190,21 @@ def ordinal_system(
 
 
 def _balanced(block: Model, sampled: OrdinalMoments) -> Balanced:
-    place = _started(_checked(ordinal_structure(block), sampled), sampled)
-    deviations = np.sqrt(sampled.cov.diagonal())
+    place = ordinal_structure(block)
+    seat = np.flatnonzero(place.outcome)
+    place = _started(_checked(place, sampled, seat), sampled)
+    deviations = np.ones(place.n_observed)
+    deviations[seat[sampled.continuous]] = np.sqrt(sampled.cov.diagonal()[sampled.continuous])
+    deviations[place.exogenous] = np.sqrt(sampled.covariate_cov.diagonal())
     return in_units(place, sampled.n, sampled.n - 1, deviations)
 
 
-def _checked(place: Structure, sampled: OrdinalMoments) -> Structure:
+def _checked(place: Structure, sampled: OrdinalMoments, seat: IntArray) -> Structure:
     """The same structure, where the thresholds of the table are those of the data."""
     given = place.row[place.threshold_rows]
-    if not np.array_equal(given, sampled.owner):
+    if not np.array_equal(given, seat[sampled.owner]):
         for i, name in enumerate(place.observed):
-            wanted, found = int((sampled.owner == i).sum()), int((given == i).sum())
+            wanted, found = int((seat[sampled.owner] == i).sum()), int((given == i).sum())
             if wanted != found:
                 raise SpecError(
                     f"{name} has {found} thresholds in the model, and {wanted + 1 if wanted else 'no'} categories in "
@@ -201,22 +228,44 @@ def _started(place: Structure, sampled: OrdinalMoments) -> Structure:
 
 def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting) -> OrdinalProblem:
     place, p = problem.place, problem.place.n_observed
-    scale = problem.scale[:p]
+    scale, seat = problem.scale[:p], np.flatnonzero(place.outcome)
+    sample = _sample(place, sampled, seat, scale)
     base = np.where(place.free >= 0, 0.0, place.fixed * problem.multiplier)
-    sample = Sample(sampled.cov / np.outer(scale, scale), sampled.mean / scale, np.nan)
+    held = np.flatnonzero(place.sample)
+    assert sample.mean is not None
+    i, j = place.row[held], place.column[held]
+    base[held] = np.where(place.part[held] == INTERCEPT, sample.mean[i], sample.cov[i, j])
     own = (place.part == COVARIANCE) & (place.row == place.column) & (place.free < 0)
     computed = np.flatnonzero(own & np.isin(place.row, place.ordered))
     scales = np.flatnonzero(place.part == SCALE)
     scales = scales[np.argsort(place.row[scales])]
     if not np.array_equal(place.row[scales], place.ordered):
         raise SpecError("Every ordered item needs one row of its scale (~*~), and no other variable has one.")
-    first, second = np.triu_indices(p, 1)
-    q = sampled.continuous
-    unit = np.concatenate([np.ones(sampled.threshold.size), scale[q], scale[q] ** 2, scale[first] * scale[second]])
+    first, second = np.triu_indices(seat.size, 1)
+    q, each = scale[seat[sampled.continuous]], scale[seat]
+    slope = (each[:, None] / scale[place.exogenous]).ravel()
+    unit = np.concatenate([np.ones(sampled.threshold.size), q, q**2, slope, each[first] * each[second]])
     given = {field.name: getattr(problem, field.name) for field in fields(Problem)}
     given.update(base=base, sample=sample)
-    made = OrdinalProblem(**given, sampled=sampled, unit=unit, root=np.ones(1), computed=computed, scales=scales)
+    made = OrdinalProblem(
+        **given, sampled=sampled, unit=unit, root=np.ones(1), computed=computed, scales=scales, seat=seat
+    )
     return replace(made, root=_root(made, weighting))
+
+
+def _sample(place: Structure, sampled: OrdinalMoments, seat: IntArray, scale: FloatArray) -> Sample:
+    """Sample moments of all observed variables, covariates among them, in balanced units."""
+    p, x = place.n_observed, place.exogenous
+    cov, mean = np.zeros((p, p)), np.zeros(p)
+    cov[np.ix_(seat, seat)], mean[seat] = sampled.cov, sampled.mean
+    if x.size:
+        joint = sampled.slope @ sampled.covariate_cov
+        cov[np.ix_(seat, seat)] += joint @ sampled.slope.T
+        cov[np.ix_(seat, x)], cov[np.ix_(x, seat)], cov[np.ix_(x, x)] = joint, joint.T, sampled.covariate_cov
+        own = sampled.continuous
+        mean[seat[own]] += sampled.slope[own] @ sampled.covariate_mean
+        mean[x] = sampled.covariate_mean
+    return Sample(cov / np.outer(scale, scale), mean / scale, np.nan)
 
 
 def _root(problem: OrdinalProblem, weighting: Weighting) -> FloatArray:
@@ -240,15 +289,29 @@ def _root(problem: OrdinalProblem, weighting: Weighting) -> FloatArray:
 
 
 def implied_statistics(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArray:
-    """Thresholds, means and variances of continuous items, and covariances (m,) that the model implies."""
-    place, p = problem.place, problem.place.n_observed
+    """Thresholds, means and variances of continuous items, slopes, and covariances (m,) that the model implies.
+
+    Parameters
+    ----------
+    problem : OrdinalProblem
+    values : (R,) array
+        Balanced values of all rows.
+    at : Implied
+        Given covariates of zero: ``problem.conditional(values)``.
+    """
+    place, seat = problem.place, problem.seat
     shrink = _shrink(problem, values)
-    first, second = np.triu_indices(p, 1)
-    owner, q = problem.sampled.owner, problem.sampled.continuous
-    sigma = at.covariance[:p, :p]
+    i, j = _pairs(problem)
+    owner, q = seat[problem.sampled.owner], seat[problem.sampled.continuous]
+    sigma = at.covariance
     cut = shrink[owner] * (values[place.threshold_rows] - at.mean[owner])
-    rest = sigma[first, second] * shrink[first] * shrink[second]
-    return np.concatenate([cut, at.mean[q], sigma[q, q], rest])
+    slope = shrink[seat][:, None] * at.total[np.ix_(seat, place.exogenous)]
+    return np.concatenate([cut, at.mean[q], sigma[q, q], slope.ravel(), sigma[i, j] * shrink[i] * shrink[j]])
+
+
+def _pairs(problem: OrdinalProblem) -> tuple[IntArray, IntArray]:
+    first, second = np.triu_indices(problem.seat.size, 1)
+    return problem.seat[first], problem.seat[second]
 
 
 def _shrink(problem: OrdinalProblem, values: FloatArray) -> FloatArray:
@@ -259,19 +322,18 @@ def _shrink(problem: OrdinalProblem, values: FloatArray) -> FloatArray:
 
 
 def slopes(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArray:
-    """Derivatives (m, k) of the implied statistics on the coordinates."""
-    place, p, active = problem.place, problem.place.n_observed, problem.active
-    first, second = np.triu_indices(p, 1)
-    owner, q = problem.sampled.owner, problem.sampled.continuous
-    way = directions(place, at, np.concatenate([active, problem.computed]), p)
+    """Derivatives (m, k) of the implied statistics on the coordinates; see :func:`implied_statistics`."""
+    place, active, seat, x = problem.place, problem.active, problem.seat, problem.place.exogenous
+    i, j = _pairs(problem)
+    owner, q, free = seat[problem.sampled.owner], seat[problem.sampled.continuous], active.size
+    way = directions(place, at, np.concatenate([active, problem.computed]), place.n_observed)
     follows = problem.computed_slopes(values, at)
-    free = active.size
 
     def carried(change: FloatArray) -> FloatArray:
         return change[:, :free] + change[:, free:] @ follows if problem.computed.size else change
 
-    shrink, sigma = _shrink(problem, values), at.covariance[:p, :p]
-    stretch = np.zeros((p, free))
+    shrink, sigma = _shrink(problem, values), at.covariance
+    stretch = np.zeros((place.n_observed, free))
     own = np.flatnonzero(place.part[active] == SCALE)
     stretch[place.row[active[own]], own] = 1.0
     assert way.mu is not None
@@ -279,10 +341,15 @@ def slopes(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArr
     moved = (place.threshold_rows[:, None] == active).astype(np.float64)
     excess = values[place.threshold_rows] - at.mean[owner]
     cut = shrink[owner][:, None] * (moved - mean[owner]) + excess[:, None] * stretch[owner]
-    covariance = carried(way.p[first] * way.q[second] + way.p[second] * way.q[first])
-    covariance *= (shrink[first] * shrink[second])[:, None]
-    if stretch.any():
-        both = shrink[second][:, None] * stretch[first] + shrink[first][:, None] * stretch[second]
-        covariance += sigma[first, second][:, None] * both
-    whole = np.concatenate([cut, mean[q], carried(2.0 * way.p[q] * way.q[q]), covariance])
+    covariance = carried(way.p[i] * way.q[j] + way.p[j] * way.q[i]) * (shrink[i] * shrink[j])[:, None]
+    if own.size:
+        covariance += sigma[i, j][:, None] * (shrink[j][:, None] * stretch[i] + shrink[i][:, None] * stretch[j])
+    parts = [cut, mean[q], carried(2.0 * way.p[q] * way.q[q])]
+    if x.size:
+        directed = place.part[active] == DIRECTED
+        onward = at.total[np.ix_(place.column[active] * directed, x)] * directed[:, None]
+        slope = shrink[seat][:, None, None] * way.p[seat][:, None, :free] * onward.T
+        slope += at.total[np.ix_(seat, x)][:, :, None] * stretch[seat][:, None, :]
+        parts.append(slope.reshape(-1, free))
+    whole = np.concatenate([*parts, covariance])
     return whole if problem.plain else np.asarray(whole @ problem.map)

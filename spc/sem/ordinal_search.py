@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from spc.sem.ordinal_problem import OrdinalProblem, implied_statistics, slopes
 from spc.sem.ram import Implied, implied
 from spc.sem.start import WAYS, start_values
 
-__all__ = ["Spread", "independence", "ordinal_problems", "ordinal_search", "ordinal_solve", "spread"]
+__all__ = ["Spread", "gauss_newton", "independence", "ordinal_problems", "ordinal_search", "ordinal_solve", "spread"]
 
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 500
@@ -39,7 +39,7 @@ def _spots(problems: Sequence[OrdinalProblem], x: FloatArray) -> list[Spot] | No
         try:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 values = problem.values(x)
-                at = implied(problem.place, values)
+                at = problem.conditional(values)
         except np.linalg.LinAlgError:
             return None
         if not (np.isfinite(at.covariance).all() and np.isfinite(values).all()):
@@ -109,7 +109,7 @@ def _state(problems: Sequence[OrdinalProblem], roots: FloatArray, spots: Sequenc
     points = []
     for problem, (values, at) in zip(problems, spots, strict=True):
         left = problem.weigh((problem.statistics - implied_statistics(problem, values, at))[:, None])
-        points.append(_point(problem, at, float((left**2).sum())))
+        points.append(_point(problem, implied(problem.place, values), float((left**2).sum())))
     return State(float(roots**2 @ [point.value for point in points]), tuple(points))
 
 
@@ -218,12 +218,14 @@ def spread(system: System, end: Search) -> Spread:
     NotIdentifiedError, SingularInformationError
         The information is singular: near any parameter values, or at these only.
     """
-    bread = _inverse(end.information)
-    if bread is None:
-        raise _singular(system, end)
-    problems, shares = ordinal_problems(system), shares_of(system)
+    problems = ordinal_problems(system)
+    shares = np.array([problem.n / system.n for problem in problems])
     spots = _spots(problems, end.x)
     assert spots is not None
+    every = _jacobian(problems, np.sqrt(shares), spots)
+    bread = _inverse(every.T @ every)
+    if bread is None:
+        raise _singular(system, end)
     k = end.x.size
     meat, second = np.zeros((k, k)), np.zeros((k, k))
     trace, square, base = 0.0, 0.0, np.zeros(3)
@@ -278,3 +280,17 @@ def independence(problem: OrdinalProblem, gamma: FloatArray) -> tuple[float, flo
         inner = gamma - basis @ (basis.T @ gamma)
         inner -= (inner @ basis) @ basis.T
     return float(left @ left), float(np.trace(inner)), float(np.vdot(inner, inner))
+
+
+def gauss_newton(system: System) -> Callable[[FloatArray], tuple[State, FloatArray, FloatArray] | None]:
+    """F at coordinates, with its score and its information of one row; None where some block implies nothing finite."""
+    problems, roots = ordinal_problems(system), np.sqrt(shares_of(system))
+
+    def at(x: FloatArray) -> tuple[State, FloatArray, FloatArray] | None:
+        spots = _spots(problems, x)
+        if spots is None:
+            return None
+        residual, jacobian = _residual(problems, roots, spots), _jacobian(problems, roots, spots)
+        return _state(problems, roots, spots), jacobian.T @ residual, jacobian.T @ jacobian
+
+    return at

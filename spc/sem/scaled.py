@@ -177,6 +177,8 @@ def ordinal_measures(test: dict[str, float], correction: Correction, n: int, gro
         "ifi_scaled": measure.ifi(x, d, b),
         "rni_scaled": measure.rni(x, d, b, b_d),
     }
+    if correction.name != "scaled_shifted":
+        x, d = chisq, correction.trace
     low, high = measure.rmsea_ci(x, d, n, groups=groups)
     return {
         **found,
