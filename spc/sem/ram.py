@@ -264,8 +264,9 @@ def _check_scope(model: Model) -> None:
     if len(model.levels) > 1:
         raise UnsupportedError(f"The model has {len(model.levels)} levels. {works}")
     if model.ordinal:
-        listed = ", ".join(map(repr, model.ordinal))
-        raise UnsupportedError(f"The text has thresholds: say ordered=[{listed}] to fit ordered items. {works}")
+        listed = ", ".join(model.ordinal)
+        quoted = ", ".join(map(repr, model.ordinal))
+        raise UnsupportedError(f"Ordered items: {listed}. Name them in the fit: ordered=[{quoted}].")
     odd = next((row for row in model.parameters if row.op in ("|", "~*~")), None)
     if odd is not None:
         raise UnsupportedError(f"{odd.name}: the operator {odd.op!r} is of ordered items; name them in ordered=.")
