@@ -176,7 +176,10 @@ at <- function(item, fit, theta, ...) {
   call_with(item, table, optim.method = "none", ...)
 }
 
-slope <- function(fit) drop(lavaan:::lav_model_gradient(fit@Model, lavsamplestats = fit@SampleStats, lavdata = fit@Data))
+# With missing answers lavaan's gradient is weighted by group already.
+slope <- function(fit) drop(lavaan:::lav_model_gradient(
+  fit@Model, lavsamplestats = fit@SampleStats, lavdata = fit@Data, group.weight = fit@Options$missing != "ml"
+))
 
 lav_theta <- function(fit) {
   table <- parTable(fit)
