@@ -217,3 +217,26 @@ def test_levels_by_number_or_name(words):
 
 def test_group_names_of_several_words():
     assert model('group: Grant - White\ny ~ x\ngroup: "b c"\ny ~ x').groups == ("Grant - White", "b c")
+
+
+@pytest.mark.parametrize("written", ["start(c(1, 2))", "start(1, 2)", "c(1, 2)?", "start(c(2/2, sqrt(4)))"])
+def test_start_values_of_groups_in_all_spellings(written):
+    joiner = "" if written.endswith("?") else "*"
+    rows = model(f"y ~ {written}{joiner}x", groups=("a", "b")).parameters
+    assert [r.start for r in rows if r.op == "~"] == [1.0, 2.0]
+
+
+def test_bounds_of_groups_may_be_open():
+    rows = model("y ~ lower(c(-Inf, 0))*x + upper(c(NA, 1))*x + lower(-Inf)*z", groups=("a", "b")).parameters
+    bounds = [(r.lower, r.upper) for r in rows if (r.op, r.rhs) == ("~", "x")]
+    assert bounds == [(-math.inf, math.inf), (0.0, 1.0)]
+    assert all(r.lower == -math.inf for r in rows if r.rhs == "z")
+
+
+def test_values_and_labels_of_groups_may_be_mixed():
+    rows = model("f =~ c(NA, 1)*x1 + c(a, 0.5)*x2 + c(k, NA)*x3 + c(NA, NA)*x4", groups=("a1", "b1")).parameters
+    said = [(r.label, r.free > 0, r.fixed) for r in rows if r.op == "=~"]
+    assert [(label, free) for label, free, _ in said] == [
+        ("", True), ("a", True), ("k", True), ("", True), ("", False), ("", False), ("", True), ("", True),
+    ]  # fmt: skip
+    assert (said[4][2], said[5][2]) == (1.0, 0.5)
