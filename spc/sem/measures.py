@@ -17,6 +17,7 @@ from spc.sem.diagnose import n_moments
 from spc.sem.options import LEAST_SQUARES
 from spc.sem.ordinal_measures import ordinal_residual_measures, ordinal_squares, ordinal_wrmr
 from spc.sem.ordinal_problem import OrdinalProblem
+from spc.sem.ordinal_robust import correlation_test
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, Structure
 from spc.sem.scaled import complete_measures, scaled_measures
@@ -114,7 +115,7 @@ def _versions(fit: SemFit, test: dict[str, float]) -> dict[str, float]:
     """Scaled and robust measures, where the test is scaled or answers are missing."""
     n, groups = fit.system.divisor, _groups(fit)
     scaled = {} if fit.correction is None else scaled_measures(test, fit.correction, n, groups)
-    complete = fit.complete_test
+    complete = correlation_test(fit) if _is_ordinal(fit) else fit.complete_test
     if complete is None:
         return scaled
     return {**scaled, **complete_measures(complete, int(test["df"]), int(test["baseline_df"]), n, groups)}
@@ -306,6 +307,8 @@ def fit_measures(fit: SemFit) -> dict[str, float]:
     }
     if _is_ordinal(fit):
         numbers.pop("ecvi")
+        if fit.options.estimator == "WLS":
+            return numbers
         return {**numbers, **ordinal_wrmr(fit.parts, fit.solution.theta)}
     return _known(fit, numbers)
 
