@@ -49,6 +49,7 @@ from .sem import export_names as export_names
 from .sem import factor_scores as factor_scores
 from .sem import fit as fit
 from .sem import htmt as htmt
+from .sem import invariance as invariance
 from .sem import misfit as misfit
 from .sem import modification_indices as modification_indices
 from .sem import pool_correlations as pool_correlations

@@ -7,6 +7,7 @@ from spc.sem.export import export_names, to_lavaan
 from spc.sem.export_mplus import to_mplus
 from spc.sem.fit import Options, SemFit, fit, refit
 from spc.sem.htmt import Htmt, htmt
+from spc.sem.invariance import Invariance, invariance
 from spc.sem.measures import Baseline, fit_measures
 from spc.sem.misfit import Misfit, misfit
 from spc.sem.modification import modification_indices
@@ -28,6 +29,7 @@ __all__ = [
     "Comparison",
     "Effects",
     "Htmt",
+    "Invariance",
     "LatentReliability",
     "Misfit",
     "Options",
@@ -50,6 +52,7 @@ __all__ = [
     "fit_measures",
     "htmt",
     "implied_moments",
+    "invariance",
     "misfit",
     "modification_indices",
     "pool_correlations",
