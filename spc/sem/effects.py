@@ -8,8 +8,8 @@ longer paths behind a total adds up only when every eigenvalue of ``A`` is below
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,13 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.results import Estimates, Note, Provenance, Replicates, tidy_frame
+from spc.sem.diagnose import of_group
+from spc.sem.held_draws import HeldEstimates
 from spc.sem.ram import COVARIANCE, DIRECTED, Structure, structure
 from spc.spec.table import Model
 
 if TYPE_CHECKING:
-    from spc.sem.fit import SemFit
+    from spc.sem.result import Part, SemFit
 
 __all__ = ["MAX_PATHS", "Effects", "drawn_effects", "effects"]
 
@@ -43,6 +45,7 @@ class Effects:
         written out in ``label``), ``total_indirect``, ``total``.
     names : tuple of str
         Name of each effect: kind and path, such as ``"indirect: x -> m -> y"``.
+        With several groups after the group: ``"north: total: x -> y"``.
     draws : (n, k) array
         Draws of the effects on the scale of the data; column i belongs to row i.
     standardized_draws : (n, k) array
@@ -141,12 +144,35 @@ def effects(
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     theta, method = _parameter_draws(fit, draws, seed, replicates)
+    explaining = [view for view in fit.views if any(row.op == "~" for row in view.model.parameters)]
     with one_blas_thread():
-        drawn = fit.problem.row_values(theta)
-        return drawn_effects(
-            fit.model, fit.values, drawn, level=level, method=method, seed=seed,
-            data_fingerprint=fit.provenance.data_fingerprint,
-        )  # fmt: skip
+        parts = [
+            drawn_effects(
+                view.model, view.values, view.problem.row_values(theta), level=level, method=method, seed=seed,
+                data_fingerprint=fit.provenance.data_fingerprint,
+            )
+            for view in explaining or fit.views
+        ]  # fmt: skip
+    if len(fit.parts) == 1:
+        return parts[0]
+    return _together(parts, [view.parts[0] for view in explaining])
+
+
+def _together(each: Sequence[Effects], parts: Sequence[Part]) -> Effects:
+    """Effects of several groups or levels in one table; names begin with the group."""
+    tables, names, notes = [], [], []
+    for one, part in zip(each, parts, strict=True):
+        tables.append(one.table.assign(group=part.group or "1", level=str(part.level)))
+        names += [f"{part.key}: {name}" for name in one.names]
+        notes += of_group(one.note_list, part.key)
+    return replace(
+        each[0],
+        table=pd.concat(tables, ignore_index=True),
+        names=tuple(names),
+        draws=np.concatenate([one.draws for one in each], axis=1),
+        standardized_draws=np.concatenate([one.standardized_draws for one in each], axis=1),
+        note_list=tuple(notes),
+    )
 
 
 def drawn_effects(
@@ -215,7 +241,8 @@ def _matched_draws(estimates: Estimates, n: int, rng: np.random.Generator) -> Fl
     factor = np.linalg.cholesky(np.atleast_2d(np.cov(standard, rowvar=False)))
     matched = np.linalg.solve(factor, standard.T).T
     mean = estimates.table["estimate"].to_numpy(dtype=float)
-    return np.asarray(mean + matched @ root * unit)
+    drawn = np.asarray(mean + matched @ root * unit)
+    return estimates.back(drawn) if isinstance(estimates, HeldEstimates) else drawn
 
 
 # -- what there is to compute

@@ -27,7 +27,7 @@ class Group:
     data: Data
 
 
-def split(data: Given, group: str | None) -> tuple[Group, ...]:
+def split(data: Given, group: str | None, *, several: bool = True) -> tuple[Group, ...]:
     """Groups in the order of their first appearance.
 
     Parameters
@@ -36,6 +36,8 @@ def split(data: Given, group: str | None) -> tuple[Group, ...]:
         A sequence or mapping holds one entry a group; names are the keys, or the moments' own ``group``.
     group : str, optional
         Column of a DataFrame that tells the groups apart.
+    several : bool
+        Whether a single group is a fault.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def split(data: Given, group: str | None) -> tuple[Group, ...]:
             f"group={group!r} names a column, and the data are {type(data).__name__}. Give a DataFrame, or one "
             "Moments a group as a list or mapping, without group=."
         )
-    labels, codes = _labels(data, group)
+    labels, codes = _labels(data, group, 2 if several else 1)
     return tuple(Group(label, data.iloc[np.flatnonzero(codes == i)]) for i, label in enumerate(labels))
 
 
@@ -93,7 +95,7 @@ def _several(given: list[tuple[str, Data]], group: str | None) -> tuple[Group, .
     return tuple(Group(label if len(given) > 1 else "", one) for label, one in given)
 
 
-def _labels(data: pd.DataFrame, group: str) -> tuple[list[str], np.ndarray[Any, np.dtype[np.intp]]]:
+def _labels(data: pd.DataFrame, group: str, least: int) -> tuple[list[str], np.ndarray[Any, np.dtype[np.intp]]]:
     from spc.sem.robust import one_column
 
     column = one_column(data, group)
@@ -104,7 +106,7 @@ def _labels(data: pd.DataFrame, group: str) -> tuple[list[str], np.ndarray[Any, 
             "Fill in the group, or leave these rows out.",
         )  # fmt: skip
     labels = [_text(value) for value in values]
-    if len(labels) < 2:
+    if len(labels) < least:
         raise DataError.of(
             "data", group, "one_group", f"{len(labels)} group", "at least two groups",
             "Name the column that tells the groups apart, or leave group out.",

@@ -12,6 +12,7 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.moments import numeric_values
 from spc.sem.ram import DIRECTED, IntArray, Structure
+from spc.sem.scope import by_group
 from spc.sem.scores import balanced_means, missing_patterns
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def predict(
     ----------
     fit : SemFit
     newdata : DataFrame
-        Rows with the columns ``given``; the outcomes need not be there. Missing answers are allowed: a prediction then
-        rests on the answers that are there.
+        Rows with the columns ``given``, and the group where the fit has groups; the outcomes need not be there.
+        Missing answers are allowed: a prediction then rests on the answers that are there.
     outcomes : sequence of str, optional
         Observed variables to predict; by default all that something in the model points at and that are not given.
     given : sequence of str, optional
@@ -71,6 +72,8 @@ def predict(
     0   10.0
     1   12.0
     """
+    if len(fit.groups) > 1:
+        return by_group(fit, newdata, lambda view, rows: predict(view, rows, outcomes=outcomes, given=given))
     place, p = fit.problem.place, fit.problem.place.n_observed
     y, x = _chosen(place, outcomes, given)
     scale, mean = fit.problem.scale[:p], balanced_means(fit)

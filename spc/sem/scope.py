@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from spc.errors import UnsupportedError
-from spc.sem.fit import SemFit
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-__all__ = ["require_complete_ml"]
+import pandas as pd
+
+from spc.errors import DataError, UnsupportedError, UsageError
+from spc.sem.groups import split
+
+if TYPE_CHECKING:
+    from spc.sem.result import SemFit
+
+__all__ = ["by_group", "require_complete_ml"]
 
 _LIKELIHOOD = ("ML", "MLM", "MLR")
 
@@ -33,3 +41,32 @@ def require_complete_ml(fit: SemFit, what: str, estimators: tuple[str, ...] = _L
             f"{what} work for fits with estimator {listed} and missing='listwise'; this one has "
             f"estimator={estimator!r} and missing={missing!r}."
         )
+
+
+def by_group(fit: SemFit, data: pd.DataFrame, work: Callable[[SemFit, pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """Work on the rows of each group with its view of a fit; the results in the order of the rows.
+
+    Raises
+    ------
+    UsageError
+        The fit was given its data group by group, so that no column tells them apart.
+    DataError
+        Rows without a group, or of a group that the fit does not have.
+    """
+    if fit.options.group is None:
+        raise UsageError(
+            "The fit was given its data group by group, so that no column tells the groups of new rows apart. Work on "
+            "one group at a time, with its view: fit.views[0]."
+        )
+    views = {view.parts[0].group: view for view in fit.views}
+    pieces = split(data.reset_index(drop=True), fit.options.group, several=False)
+    unknown = [piece.label for piece in pieces if piece.label not in views]
+    if unknown:
+        raise DataError.of(
+            "data", fit.options.group, "unknown_group", f"the group {unknown[0]!r}", f"one of {', '.join(views)}",
+            "Leave these rows out, or fit the model to them as well.",
+        )  # fmt: skip
+    parts = [work(views[piece.label], piece.data) for piece in pieces if isinstance(piece.data, pd.DataFrame)]
+    found: pd.DataFrame = pd.concat(parts).sort_index()
+    found.index = data.index
+    return found

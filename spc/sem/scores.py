@@ -13,6 +13,7 @@ from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, cholesky
 from spc.moments import numeric_values
 from spc.sem.ram import DIRECTED, IntArray, Structure, matrices
+from spc.sem.scope import by_group
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -33,8 +34,8 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     ----------
     fit : SemFit
     data : DataFrame
-        Rows with the observed variables of the model; not necessarily those it was fitted to. Missing answers are
-        allowed: a score rests on the answers that are there.
+        Rows with the observed variables of the model, and the group where the fit has groups; not necessarily those it
+        was fitted to. Missing answers are allowed: a score rests on the answers that are there.
     method : {"regression", "bartlett"}
         ``"regression"``: the expected value given all answers, ``E(eta) + cov(eta, y) sigma^-1 (y - mu)``, shrunken
         towards the mean (Thurstone 1935). ``"bartlett"``: the value that makes the answers to the indicators most
@@ -75,6 +76,8 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     x  0.778
     y  0.636
     """
+    if len(fit.groups) > 1:
+        return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
     place = fit.problem.place
     if method not in get_args(ScoreMethod):
         raise UsageError(f"method={method!r}: expected 'regression' or 'bartlett'.")

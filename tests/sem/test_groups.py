@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spc.errors import DataError, NotIdentifiedError, NotPositiveDefiniteError, SpecError, UnsupportedError, UsageError
 from spc.moments import Moments, Patterns
-from spc.sem import fit, fit_measures, implied_moments, r_square, refit, residuals
+from spc.sem import effects, factor_scores, fit, fit_measures, implied_moments, predict, r_square, refit, residuals
 from spc.sem.groups import split
 from spc.sem.joint import Joint, join, look
 from spc.sem.optimise import derivatives, observed_information
@@ -313,3 +313,21 @@ def test_a_model_that_knows_its_groups_takes_them_in_its_own_order() -> None:
     assert [part.observed.n for part in found.parts] == [200, 150]
     with pytest.raises(DataError, match="north, south"):
         fit(model(TEXT, groups=("east", "west")), TWO, group="site")
+
+
+def test_effects_scores_and_predictions_of_groups() -> None:
+    found = fit(TEXT, TWO, group="site")
+    mixed = TWO.sample(frac=1.0, random_state=3)
+    scores, said, told = factor_scores(found, mixed), effects(found, draws=400), predict(found, mixed, given=["a", "b"])
+    assert list(scores.index) == list(mixed.index) == list(told.index)
+    for view in found.views:
+        own = mixed["site"] == view.parts[0].group
+        np.testing.assert_allclose(scores[own], factor_scores(view, mixed[own]), atol=1e-12)
+        np.testing.assert_allclose(told[own], predict(view, mixed[own], given=["a", "b"]), atol=1e-12)
+        path = view.tidy().query("op == '~'")["estimate"].to_numpy()
+        table = said.tidy().query("kind == 'direct' and group == @view.parts[0].group")
+        np.testing.assert_allclose(table["estimate"], path)
+    assert said.names[0] == "north: direct: f -> g"
+    assert said.draws.shape == (400, len(said.tidy()))
+    with pytest.raises(DataError, match="'east'"):
+        factor_scores(found, mixed.assign(site="east"))
