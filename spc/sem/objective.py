@@ -14,9 +14,10 @@ from spc.sem.fiml import observed_information as answers_information
 from spc.sem.incomplete import lay_out
 from spc.sem.joint import State, System, look, problems_of, shares_of
 from spc.sem.optimise import derivatives, observed_information
+from spc.sem.ordinal_search import gauss_newton
 from spc.sem.weighted import Weight, blocks_of
 
-__all__ = ["Smooth", "answers_objective", "frame_of", "normal_objective", "squares_objective"]
+__all__ = ["Smooth", "answers_objective", "frame_of", "normal_objective", "ordinal_objective", "squares_objective"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -122,6 +123,20 @@ def squares_objective(system: System, weights: Sequence[Weight]) -> Objective:
         information = jacobian.T @ jacobian * blocks.size
         state = blocks.state(implied)
         return Smooth(state, state.value, blocks.size * (jacobian.T @ residual), information, lambda: information)
+
+    return at
+
+
+def ordinal_objective(system: System) -> Objective:
+    """Weighted least squares on thresholds and correlations, with the Hessian of :func:`squares_objective`."""
+    look_there = gauss_newton(system)
+
+    def at(x: FloatArray) -> Smooth | None:
+        found = look_there(x)
+        if found is None:
+            return None
+        state, slope, information = found
+        return Smooth(state, state.value, slope, information, lambda: information)
 
     return at
 

@@ -27,16 +27,16 @@ from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Counts, Moments, categories
 from spc.results import Note, Provenance, fingerprint
 from spc.sem import diagnose
+from spc.sem.feasible import best_within
 from spc.sem.groups import Given, Group, in_group, split
 from spc.sem.joint import System
 from spc.sem.measures import Baseline
+from spc.sem.objective import ordinal_objective
 from spc.sem.optimise import Search, Solution
 from spc.sem.options import Options
 from spc.sem.ordinal_conditional import conditional_moments
 from spc.sem.ordinal_moments import OrdinalMoments, ordinal_moments
 from spc.sem.ordinal_problem import OrdinalProblem, Weighting, ordinal_system
-from spc.sem.feasible import best_within
-from spc.sem.objective import ordinal_objective
 from spc.sem.ordinal_search import Spread, ordinal_problems, ordinal_search, ordinal_solve, spread
 from spc.sem.restrictions import restrictions
 from spc.sem.result import Part, SemFit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +13,13 @@ from scipy.linalg import block_diag
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, tidy_frame
-from spc.sem.defined import label_rows, linear_constraints
+from spc.sem.defined import is_linear, label_rows, linear_constraints, linear_equalities
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
 from spc.sem.joint import shares_of
 from spc.sem.lean import lean
 from spc.sem.problem import label_slopes
+from spc.sem.restrictions import restrictions
 
 __all__ = ["ReleaseTest", "release_test"]
 
@@ -129,10 +132,22 @@ def _equalities(fit: SemFit) -> tuple[list[tuple[str, str]], FloatArray]:
         rows = model.parameters.rows
         labels = {name: 0.0 if rows[i].free else rows[i].fixed for name, i in label_rows(model).items()}
         onto = unit[[first[number] for number in range(1, model.parameters.n_free + 1)]]
-        given = linear_constraints(model.constraints, labels, label_slopes(model))[0]
+        linear = [item for item in model.constraints if item.op == "==" and is_linear(model, item)]
+        given = linear_constraints(linear_equalities(model), labels, label_slopes(model))[0]
         lines += list(given @ onto)
-        names += [(item.left.strip(), item.right.strip()) for item in model.constraints]
+        names += [(item.left.strip(), item.right.strip()) for item in linear]
+        for text, slope in _bent(fit):
+            lines.append(slope @ onto)
+            names.append(text)
     return names, np.array(lines).reshape(len(names), len(active))
+
+
+def _bent(fit: SemFit) -> Iterator[tuple[tuple[str, str], FloatArray]]:
+    """Sides and slopes at the estimates of nonlinear equalities, and of inequalities that hold with equality."""
+    rules, theta = restrictions(fit.model), fit.solution.theta
+    for item in () if rules is None else rules.at_work(theta):
+        left, _, right = re.split(r"(==|<|>)", item.text)
+        yield (left.strip(), right.strip()), item.gradient(theta)
 
 
 def _gain(score: FloatArray, information: FloatArray, matrix: FloatArray) -> float:

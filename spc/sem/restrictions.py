@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from spc.errors import SpecError
+from spc.errors import SpecError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.sem.defined import is_linear, label_rows, substituted
 from spc.spec.expressions import Expression, parse_expression
@@ -28,11 +29,12 @@ __all__ = [
     "gaps",
     "held_at",
     "parameter_quantity",
+    "refuse_restrictions",
     "restrictions",
     "slopes",
 ]
 
-_MET, _HELD = 1e-8, "the held value"
+_MET, _AT_WORK, _HELD = 1e-8, 1e-7, "the held value"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +83,15 @@ class Quantity:
         labels = {name: theta[:, i] for name, i in self.place.items()}
         return np.broadcast_to(self.expression.evaluate({**self.known, **labels}), len(theta))
 
+    def slopes(self, theta: FloatArray) -> FloatArray:
+        """First derivatives at many draws of the free parameters (n, q): (n, q)."""
+        labels: dict[str, npt.ArrayLike] = {**self.known, **{name: theta[:, i] for name, i in self.place.items()}}
+        result = np.zeros_like(theta)
+        for name, slope in _slopes(self.expression):
+            if name in self.place:
+                result[:, self.place[name]] += slope.evaluate(labels)
+        return result
+
     def _labels(self, theta: FloatArray) -> dict[str, float]:
         return {**self.known, **{name: float(theta[i]) for name, i in self.place.items()}}
 
@@ -120,6 +131,11 @@ class Restrictions:
         """How many of ``least`` are inequalities of the model, not bounds."""
         return len(self.least) - self.bounds
 
+    def at_work(self, theta: FloatArray) -> tuple[Quantity, ...]:
+        """The equalities, and the inequalities of the model that hold with equality at free parameters (q,)."""
+        edge = [item for item in self.least[: self.inequalities] if abs(item.value(theta)) < _AT_WORK]
+        return (*self.equal, *edge)
+
     def with_equal(self, quantity: Quantity) -> Restrictions:
         """These and one more equality."""
         return Restrictions((*self.equal, quantity), self.least, self.bounds)
@@ -150,6 +166,23 @@ def _restrictions(model: Model) -> tuple[Restrictions | None]:
     if not (equal or least or fences):
         return (None,)
     return (Restrictions(tuple(equal), (*least, *fences), len(fences)),)
+
+
+def refuse_restrictions(model: Model, what: str) -> None:
+    """Raise for constraints beyond linear equalities, where there is no method for them.
+
+    Raises
+    ------
+    UnsupportedError
+        Names them.
+    """
+    found = restrictions(model)
+    if found is not None:
+        said = "; ".join(item.text for item in (*found.equal, *found.least))
+        raise UnsupportedError(
+            f"{what} have a method for linear equalities such as a == b only, and the model asks for {said}. Leave "
+            "these out, or look at their estimates with := and their tests with wald_test()."
+        )
 
 
 def _constraint(model: Model, item: Constraint) -> Quantity | None:

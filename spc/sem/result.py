@@ -17,12 +17,14 @@ from spc.results import Estimates, Note, Provenance
 from spc.sem import diagnose
 from spc.sem.fiml import Answers
 from spc.sem.fiml_robust import CompleteTest, complete_test
+from spc.sem.held_draws import HeldEstimates
 from spc.sem.joint import System
 from spc.sem.measures import Baseline, glance_row
 from spc.sem.ml import Point
 from spc.sem.optimise import Solution
 from spc.sem.options import Options
 from spc.sem.problem import Problem
+from spc.sem.restrictions import restrictions
 from spc.sem.scaled import Correction
 from spc.sem.standardize import standardised_values
 from spc.sem.tables import estimates_table, tidy_table
@@ -266,4 +268,7 @@ class SemFit:
     def estimates(self) -> Estimates:
         """Free parameters, each once, with their sampling covariances; ``.draws`` gives parameter draws."""
         words = self.options.words if self.levels is None else self.levels.words
-        return Estimates(estimates_table(self), self.vcov, self.options.level, words)
+        rules, table = restrictions(self.model), estimates_table(self)
+        if rules is not None and (held := rules.at_work(self.solution.theta)):
+            return HeldEstimates(table, self.vcov, self.options.level, words, held)
+        return Estimates(table, self.vcov, self.options.level, words)

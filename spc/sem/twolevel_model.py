@@ -18,6 +18,7 @@ from spc.sem.measures import Baseline, covariates_of
 from spc.sem.ml import Point
 from spc.sem.optimise import Solution
 from spc.sem.options import Options
+from spc.sem.restrictions import refuse_restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.scaled import Correction, ratio
 from spc.sem.start import WAYS, start_values
@@ -151,6 +152,7 @@ def _check_scope(model: Model, options: Options) -> None:
         raise UnsupportedError(f"estimator={options.estimator!r} has no method for two levels; 'ML' and 'MLR' have.")
     if options.missing != "listwise" and options.information == "expected":
         raise UnsupportedError("information='expected' has no method with missing answers; leave it out.")
+    refuse_restrictions(model, "Two-level models")
     if (options.likelihood, options.engine) != ("normal", "spc"):
         raise UnsupportedError("Two-level models take likelihood='normal' and engine='spc' only.")
 
