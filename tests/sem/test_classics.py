@@ -171,6 +171,17 @@ def test_names_that_are_no_words_are_refused_at_their_place(rows: pd.DataFrame, 
     assert without.glance()["nobs"].iloc[0] == 300
 
 
+@pytest.mark.parametrize(
+    "name", ["net promoter score", "Zufriedenheit äöü", "😀", "a-b", "10-point scale", "mood (1–7)"]
+)
+@pytest.mark.parametrize("options", [{}, {"missing": "fiml"}, {"estimator": "MLR"}, {"group": "half"}])
+def test_names_of_any_kind_between_backticks(rows: pd.DataFrame, name: str, options: dict[str, Any]) -> None:
+    rows["half"] = np.arange(300) % 2
+    result = fit(TWO.replace("b2", f"`{name}`"), rows.rename(columns={"b2": name}), **options)
+    np.testing.assert_allclose(result.solution.theta, fit(TWO, rows, **options).solution.theta, rtol=1e-8)
+    assert f"g=~{name}" in result.model.parameters.names
+
+
 def test_a_column_given_twice_is_named(rows: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="a2") as error:
         fit(TWO, pd.concat([rows, rows[["a2"]]], axis=1))

@@ -279,3 +279,84 @@ def quiet_groups(text: str, data: pd.DataFrame) -> SemFit:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpcWarning)
         return fit(text, data, group="half", group_equal=("loadings", "intercepts"))
+
+
+def clusters() -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    unit = np.repeat(np.arange(50), rng.integers(2, 7, 50))
+    z, x = rng.normal(size=50), rng.normal(size=unit.size)
+    b, w = 0.5 * z + 0.7 * rng.normal(size=50), 0.4 * x + rng.normal(size=unit.size)
+    columns = {"unit": unit, "x": x, "z": z[unit]}
+    for item, load in (("y1", 1.0), ("y2", 0.8), ("y3", 0.9)):
+        between = load * b + 0.4 * rng.normal(size=50)
+        columns[item] = load * w + between[unit] + 0.8 * rng.normal(size=unit.size)
+    return pd.DataFrame(columns).sample(frac=1.0, random_state=1)
+
+
+def test_two_levels() -> None:
+    """The normal density of each cluster's rows together, covariates at both levels given."""
+    rows = clusters()
+    text = "level: 1\nw =~ y1 + k*y2 + y3\nw ~ x\nlevel: 2\nb =~ y1 + k*y2 + y3\nb ~ z"
+    result = fit(text, rows, cluster="unit")
+    free = {row.own_name: row.free - 1 for row in result.model.parameters if row.free}
+    units = [part[["y1", "y2", "y3", "x", "z"]].to_numpy() for _, part in rows.groupby("unit")]
+    stacks = {size: np.stack([part for part in units if len(part) == size]) for size in {len(part) for part in units}}
+
+    def logl(theta: FloatArray) -> float:
+        def at(name: str) -> float:
+            return float(theta[free[name]])
+
+        inner = np.array([1.0, at("w=~y2"), at("w=~y3")])
+        outer = np.array([1.0, at("b=~y2.l2"), at("b=~y3.l2")])
+        within = at("w~~w") * np.outer(inner, inner) + np.diag([at(f"y{k}~~y{k}") for k in (1, 2, 3)])
+        between = at("b~~b.l2") * np.outer(outer, outer) + np.diag([at(f"y{k}~~y{k}.l2") for k in (1, 2, 3)])
+        start = np.array([at(f"y{k}~1.l2") for k in (1, 2, 3)])
+        total = 0.0
+        for size, part in stacks.items():
+            mean = start + part[:, :, 3, None] * at("w~x") * inner + part[:, :, 4, None] * at("b~z.l2") * outer
+            cov = np.kron(np.eye(size), within) + np.kron(np.ones((size, size)), between)
+            total += normal_logl((part[:, :, :3] - mean).reshape(len(part), -1), np.zeros(3 * size), cov).sum()
+        return total
+
+    theta, vcov = np.array(result.solution.theta), np.array(result.vcov)
+    assert flat(slopes(logl, theta, 1e-3), vcov, 1.0)
+    np.testing.assert_allclose(vcov, within(-hessian(logl, theta), vcov), rtol=2e-4, atol=1e-7)
+
+
+def test_ordered_items(data: pd.DataFrame) -> None:
+    """DWLS: thresholds and polychorics less their models, each by its own variance; divisor n - 1, as lavaan has it."""
+    from spc.moments import Counts
+    from spc.sem.ordinal_moments import ordinal_moments
+
+    items = ["a1", "a2", "a3", "b1"]
+    rows = data[items].apply(lambda column: pd.qcut(column, [0, 0.3, 0.6, 1], labels=False))
+    result = fit("f =~ a1 + k*a2 + k*a3 + b1", rows, ordered=items)
+    known = ordinal_moments(Counts.from_frame(rows, items, items))
+    first, second = np.tril_indices(4, -1)
+    free = {row.own_name: row.free - 1 for row in result.model.parameters if row.free}
+
+    def model_of(theta: FloatArray) -> FloatArray:
+        load = np.array([1.0, *(theta[free[f"f=~{item}"]] for item in items[1:])])
+        correlations = theta[free["f~~f"]] * np.outer(load, load)[first, second]
+        cuts = [theta[free[f"{item}|t{k}"]] for item in items for k in (1, 2)]
+        return np.concatenate([cuts, correlations])
+
+    names, theta = list(known.statistic_names), np.array(result.solution.theta)
+    wanted = [f"{item}|t{k}" for item in items for k in (1, 2)]
+    order = [names.index(name) for name in wanted]
+    for i, j in zip(first, second, strict=True):
+        order.append(next(k for k, name in enumerate(names) if set(name.split("~~")) == {items[i], items[j]}))
+    sample = known.statistics[order]
+    gamma = known.gamma[np.ix_(order, order)]
+
+    def discrepancy(theta: FloatArray) -> float:
+        return float((sample - model_of(theta)) ** 2 @ (1.0 / gamma.diagonal()))
+
+    vcov = np.array(result.vcov)
+    assert (len(rows) - 1) * discrepancy(theta) == pytest.approx(result.glance()["chisq"].iloc[0], rel=1e-5)
+    assert flat(slopes(discrepancy, theta), vcov, len(rows) - 1)
+    jacobian = slopes(model_of, theta) / gamma.diagonal()
+    bread = np.linalg.inv(jacobian @ np.diag(gamma.diagonal()) @ jacobian.T)
+    np.testing.assert_allclose(
+        (len(rows) - 1) * vcov, bread @ jacobian @ gamma @ jacobian.T @ bread, rtol=1e-5, atol=1e-7
+    )
