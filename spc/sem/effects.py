@@ -23,7 +23,7 @@ from spc.results import Estimates, Note, Provenance, Replicates, tidy_frame
 from spc.sem.diagnose import of_group
 from spc.sem.held_draws import HeldEstimates
 from spc.sem.ram import COVARIANCE, DIRECTED, Structure, structure
-from spc.spec.table import Model
+from spc.spec.table import Model, ParameterTable
 
 if TYPE_CHECKING:
     from spc.sem.result import Part, SemFit
@@ -148,7 +148,7 @@ def effects(
     with one_blas_thread():
         parts = [
             drawn_effects(
-                view.model, view.values, view.problem.row_values(theta), level=level, method=method, seed=seed,
+                *_linear_part(view, theta), level=level, method=method, seed=seed,
                 data_fingerprint=fit.provenance.data_fingerprint,
             )
             for view in explaining or fit.views
@@ -156,6 +156,16 @@ def effects(
     if len(fit.parts) == 1:
         return parts[0]
     return _together(parts, [view.parts[0] for view in explaining])
+
+
+def _linear_part(view: SemFit, theta: FloatArray) -> tuple[Model, FloatArray, FloatArray]:
+    """Model, values and draws without thresholds and scales of ordered items, which no effect runs through."""
+    model, values, drawn = view.model, view.values, view.problem.row_values(theta)
+    if not model.ordinal:
+        return model, values, drawn
+    kept = [i for i, row in enumerate(model.parameters.rows) if row.op not in ("|", "~*~")]
+    table = ParameterTable(tuple(model.parameters.rows[i] for i in kept), model.parameters.names)
+    return replace(model, parameters=table, ordinal=()), values[kept], drawn[:, kept]
 
 
 def _together(each: Sequence[Effects], parts: Sequence[Part]) -> Effects:
