@@ -4,6 +4,7 @@ from .chain import TwoSidedFit as TwoSidedFit
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
+from .chain import link_methods as link_methods
 from .chain import link_shapes as link_shapes
 from .chain import published_links as published_links
 from .chain import published_standing as published_standing

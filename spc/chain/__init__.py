@@ -1,6 +1,7 @@
 """The service-profit chain itself: its constructs, links and effects, fitted on a study."""
 
 from spc.chain.fit import fit_chain
+from spc.chain.methods import LinkMethods, link_methods
 from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
@@ -11,12 +12,14 @@ from spc.chain.two_sided_result import TwoSidedFit
 
 __all__ = [
     "ChainFit",
+    "LinkMethods",
     "LinkShapes",
     "PublishedLinks",
     "TwoSidedFit",
     "fit_chain",
     "fit_study",
     "fit_two_sided",
+    "link_methods",
     "link_shapes",
     "published_links",
     "published_standing",
