@@ -68,7 +68,7 @@ def write(folder: Path, rows: int, columns: int, *, whole: bool, one: bool) -> N
             frame = {}
             for i in range(columns):
                 own = rng.standard_normal(n, dtype=np.float32)
-                value = np.float32(0.7) * level[i % LATENTS] + np.float32(0.7) * own
+                value = np.float32(0.7) * level[i * LATENTS // columns] + np.float32(0.7) * own
                 frame[f"x{i + 1}"] = np.clip(np.rint(4 + 1.2 * value), 1, 7).astype(np.int8) if whole else value
             connection.register("frame", pd.DataFrame(frame, copy=False))
             connection.execute(f"COPY frame TO '{folder / f'part{k:04d}.parquet'}' (FORMAT parquet)")
@@ -80,7 +80,10 @@ def write(folder: Path, rows: int, columns: int, *, whole: bool, one: bool) -> N
 
 
 def model(columns: int) -> str:
-    return "\n".join(f"f{k} =~ " + " + ".join(f"x{i + 1}" for i in range(k, columns, LATENTS)) for k in range(LATENTS))
+    items: list[list[str]] = [[] for _ in range(LATENTS)]
+    for i in range(columns):
+        items[i * LATENTS // columns].append(f"x{i + 1}")
+    return "\n".join(f"f{k} =~ {' + '.join(own)}" for k, own in enumerate(items))
 
 
 def run(body: str, folder: Path, warm: Path, columns: int) -> list[float]:
@@ -94,7 +97,9 @@ def run(body: str, folder: Path, warm: Path, columns: int) -> list[float]:
         "peak_unit": 2**20 if sys.platform == "darwin" else 2**10,
     }
     code = f"import json\nglobals().update(json.loads({json.dumps(json.dumps(given))}))\n{body}{CLOCK}"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr[-2000:])
     return list(json.loads(done.stdout))
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from spc.chain.in_place import Side, in_memory, units_in_place
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
@@ -25,7 +26,7 @@ __all__ = ["fit_two_sided", "units_of"]
 def fit_two_sided(
     text: str,
     *,
-    sides: Mapping[str, pd.DataFrame],
+    sides: Mapping[str, Side],
     units: pd.DataFrame | None = None,
     unit: str,
     errors: Errors = "observed",
@@ -45,9 +46,9 @@ def fit_two_sided(
     ----------
     text : str
         Links among constructs as lavaan regressions. Means are always free.
-    sides : mapping of str to DataFrame
-        One row a respondent: the unit, and a score for each construct of that side. Respondents who lack a score of
-        the chain, or a unit, are left out and counted.
+    sides : mapping of str to DataFrame or Source
+        One row a respondent, in memory or where it stays (:func:`spc.open_source`): the unit, and a score for each
+        construct of that side. Respondents who lack a score of the chain, or a unit, are left out and counted.
     units : DataFrame, optional
         One row a unit: outcomes named in the text; holes allowed.
     unit : str
@@ -94,12 +95,16 @@ def fit_two_sided(
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     model = read_model(text, fixed_x=False)
-    moments, keys, messages = units_of(model.observed, sides, units, unit)
+    moments, keys, messages = units_in_place(
+        lambda frames: units_of(model.observed, frames, units, unit), model.observed, sides, unit
+    )
     core = fit_two_level(model, moments, errors=errors)
     freedom = _freedom(core)
     replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
-    mark = fingerprint(*sides.values(), *([] if units is None else [units]))
+    frames = in_memory(sides)
+    apart = [] if len(frames) == len(sides) else [moments.counts, moments.means, moments.scatter]
+    mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit}
     return TwoSidedFit(
         core=core,
