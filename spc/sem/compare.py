@@ -18,7 +18,7 @@ from spc.results import Note, Provenance, tidy_frame
 from spc.sem.difference import Difference, MomentSpace, plain_difference, satorra_2000, satorra_bentler_2001
 from spc.sem.feasible import original
 from spc.sem.fit import SemFit
-from spc.sem.joint import joint_with_moments
+from spc.sem.joint import joint_with_moments, problems_of
 from spc.sem.optimise import search
 from spc.sem.ordinal_problem import OrdinalProblem, slopes
 from spc.sem.result import Part
@@ -247,6 +247,8 @@ def _with_steps(
             p_value = np.nan
         elif not found.scale > 0.0:
             notes.append(_negative(subject, found.scale))
+        elif _on_edge(free, strict):
+            notes.append(_mixture(subject))
         tests.append((found.chisq, found.df, p_value, found.scale))
     columns = ("chisq_diff", "df_diff", "pvalue", "scaling_factor")
     changed = table.assign(**dict(zip(columns, np.array(tests).T, strict=True)))
@@ -260,6 +262,19 @@ def _negative(subject: str, scale: float) -> Note:
         "negative_scaling", "warning", subject,
         f"The scaling factor of the difference is {scale:.3f}, which happens with few rows or models that fit badly, "
         "so there is no test in this form. That of 2010 is never negative: compare(..., method='2010', data=rows).",
+    )  # fmt: skip
+
+
+def _on_edge(free: SemFit, strict: SemFit) -> bool:
+    """Whether inequalities hold with equality in one of the models only."""
+    return problems_of(free.system)[0].binding != problems_of(strict.system)[0].binding
+
+
+def _mixture(subject: str) -> Note:
+    return Note(
+        "mixture_of_chisquares", "warning", subject,
+        "An inequality holds with equality in one of the models. It takes no degrees of freedom, so the difference is "
+        "distributed as a mixture of chi-squares and the p value is only rough.",
     )  # fmt: skip
 
 
@@ -310,6 +325,11 @@ def _slopes(fit: SemFit, part: Part, problem: OrdinalProblem) -> FloatArray:
 def _obstacle(free: SemFit, strict: SemFit) -> str:
     """Why two models cannot be nested, or nothing."""
     plain = plain_difference(_statistic(strict)[:2], _statistic(free)[:2])
+    if plain.df == 0 and _on_edge(free, strict):
+        return (
+            "They differ by inequalities, which take no degrees of freedom: the difference is a mixture of chi-squares "
+            "and has no test here; compare AIC and BIC, or hold the parameters equal and compare that model."
+        )
     if plain.df == 0:
         return "Both have the same degrees of freedom, so neither is a special case of the other; compare AIC and BIC."
     if plain.chisq < -1e-6:

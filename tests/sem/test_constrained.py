@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spc.errors import SpcWarning, SpecError
+from spc.errors import SpcWarning, SpecError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.sem import fit, refit, wald_test
@@ -267,3 +267,35 @@ def test_constraints_without_a_free_parameter() -> None:
 def test_bounds_that_cross_are_refused() -> None:
     with pytest.raises(SpecError, match=r"lower bound 0\.8 is above the upper bound 0\.2"):
         quietly("visual =~ x1 + a*x2 + lower(0.8)*x2 + a*x3 + upper(0.2)*x3", DATA["hs"])
+
+
+def test_differences_by_active_inequalities_are_no_plain_chi_square() -> None:
+    from spc.sem import compare
+
+    free, edge = quietly(THREE, DATA["hs"]), quietly(THREE + "a > 0.7", DATA["hs"])
+    both = quietly(THREE + "a > 0.7\nc == d", DATA["hs"])
+    (note,) = compare(free, edge).notes()
+    assert "inequalities" in note.text
+    (note,) = compare(free, both).notes()
+    assert note.code == "mixture_of_chisquares"
+
+
+def test_two_levels_and_other_engines_refuse_what_they_would_ignore() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.standard_normal(60), "y": rng.standard_normal(60), "g": np.arange(60) // 6})
+    with pytest.raises(UnsupportedError, match=r"a\*b == 0.1"):
+        quietly("level: 1\ny ~ a*x\nlevel: 2\ny ~ b*x\na*b == 0.1", frame, cluster="g")
+    with pytest.raises(UnsupportedError, match="constraints"):
+        quietly(THREE + "a > 0.1", DATA["hs"], engine="semopy")
+
+
+@pytest.mark.parametrize("options", [{"estimator": "MLR"}, {"likelihood": "wishart"}])
+def test_information_goes_with_what_has_it(options: dict[str, str]) -> None:
+    if options == {"likelihood": "wishart"}:
+        expected = quietly(THREE, DATA["hs"], information="expected", **options)
+        observed = quietly(THREE, DATA["hs"], information="observed", **options)
+        assert np.abs(expected.vcov / observed.vcov - 1.0).max() > 0.01
+        assert "observed information" in observed.estimates().method
+    elif "estimator" in options:
+        with pytest.raises(UnsupportedError, match="goes with estimator='ML'"):
+            quietly(THREE, DATA["hs"], information="observed", **options)
