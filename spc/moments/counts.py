@@ -264,7 +264,10 @@ def _fill(frame: pd.DataFrame, names: Sequence[str], known: Mapping[str, tuple[A
     plain = [name for name in known if not isinstance(frame[name].dtype, pd.CategoricalDtype)]
     for name in known:
         if name not in plain:
-            codes[:, names.index(name)] = pd.Categorical(frame[name], categories=list(known[name])).codes
+            column = frame[name]
+            number = {level: code for code, level in enumerate(known[name])}
+            recode = np.array([*(number.get(level, -1) for level in column.cat.categories), -1], dtype=np.int8)
+            codes[:, names.index(name)] = recode[column.cat.codes]
     if not plain:
         return
     answers = numeric_values(frame, plain)

@@ -47,7 +47,7 @@ def binormal(h: FloatArray, k: FloatArray, rho: FloatArray) -> FloatArray:
     >>> round(float(binormal(np.array(0.0), np.array(0.0), np.array(0.5))), 12)
     0.333333333333
     """
-    h, k = np.where(h == 0.0, _ZERO, h), np.where(k == 0.0, _ZERO, k)
+    h, k = np.where(np.abs(h) < _ZERO, _ZERO, h), np.where(np.abs(k) < _ZERO, _ZERO, k)
     root = np.sqrt((1.0 - rho) * (1.0 + rho))
     apart = owens_t(h, (k - rho * h) / (h * root)) + owens_t(k, (h - rho * k) / (k * root))
     return np.asarray(0.5 * (ndtr(h) + ndtr(k)) - apart - 0.5 * ((h < 0.0) != (k < 0.0)))
