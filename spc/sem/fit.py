@@ -208,6 +208,8 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
         from spc.sem.twolevel_model import fit_levels
 
         return fit_levels(_read(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
+    if options.information == "expected" and options.cluster is not None:
+        raise UnsupportedError("information='expected' has no method with clusters of one level; leave it out.")
     groups = split(data, options.group)
     return _fitted(_completed(model, groups, options), groups, options)
 

@@ -113,8 +113,8 @@ class Options:
             raise UnsupportedError(
                 f"information={self.information!r} goes with estimator='ML'; estimator={self.estimator!r} has its own."
             )
-        if self.information == "expected" and (self.missing == "fiml" or self.cluster is not None):
-            raise UnsupportedError("information='expected' has no method with missing answers or clusters.")
+        if self.information == "expected" and self.missing == "fiml":
+            raise UnsupportedError("information='expected' has no method with missing answers.")
         if self.group is not None and self.engine != "spc":
             raise UnsupportedError(
                 f"engine={self.engine!r} fits groups one by one, without what they share; use engine='spc'."
