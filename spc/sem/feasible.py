@@ -183,7 +183,7 @@ def _notes(rules: Restrictions, end: Restricted) -> tuple[Note, ...]:
 _ACTIVE = (
     "The estimates lie on the edge of what the model allows: {said} holds with equality. Errors are those of a model "
     "that has it as an equation; degrees of freedom do not count it, so chi-square is not distributed as its "
-    "p value supposes but as a mixture of chi-squares, and the p value is only a bound."
+    "p value supposes but as a mixture with chi-squares of more degrees, and the p value is too small if anything."
 )
 _AT_BOUND = (
     "The estimates lie on a bound: {said} holds with equality. Errors and the test are computed as if the bound were "
