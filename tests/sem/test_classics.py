@@ -148,6 +148,30 @@ def test_any_item_in_any_unit(rows: pd.DataFrame, item: str, unit: float, option
         assert two[name] == pytest.approx(one[name], rel=1e-5, abs=1e-6, nan_ok=True), name
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+@pytest.mark.parametrize("kind", ["groups", "two levels", "beside ordered items"])
+def test_any_unit_in_groups_levels_and_beside_ordered_items(rows: pd.DataFrame, kind: str, unit: float) -> None:
+    text, options, item = TWO, {}, "a1"
+    if kind == "groups":
+        rows["half"] = np.arange(300) % 2
+        options = {"group": "half", "group_equal": ("loadings", "intercepts")}
+    elif kind == "two levels":
+        rows["unit"] = np.arange(300) // 6
+        shift = np.random.default_rng(2).normal(size=(50, 3))
+        rows[["a1", "a2", "a3"]] += (2 * shift[:, ::-1].mean(axis=1, keepdims=True) + shift)[rows["unit"]]
+        text, options = "level: 1\nw =~ a1 + a2 + a3\nlevel: 2\nb =~ a1 + a2 + a3", {"cluster": "unit"}
+    else:
+        rows[["b1", "b2", "b3"]] = rows[["b1", "b2", "b3"]].apply(lambda c: pd.qcut(c, 4, labels=False))
+        options, item = {"ordered": ["b1", "b2", "b3"]}, "a2"
+    plain, other = fit(text, rows, **options), fit(text, rows.assign(**{item: rows[item] * unit}), **options)
+    ours, theirs = (result.tidy()["statistic"].to_numpy(dtype=float) for result in (other, plain))
+    keep = np.isfinite(theirs)
+    np.testing.assert_allclose(ours[keep], theirs[keep], rtol=5e-5, atol=1e-8)
+    one, two = (result.glance().iloc[0] for result in (plain, other))
+    for name in ("chisq", "chisq_scaled", "cfi", "rmsea", "srmr", "baseline_chisq"):
+        assert two[name] == pytest.approx(one[name], rel=2e-5, abs=1e-6, nan_ok=True), name
+
+
 # -- names and columns
 
 
