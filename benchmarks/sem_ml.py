@@ -1,6 +1,6 @@
 """Time an ordinary maximum-likelihood fit against semopy and, where R has it, lavaan.
 
-    python benchmarks/sem_ml.py [--repeats 21] [--n 2000] [--profile]
+    python benchmarks/sem_ml.py [--estimator MLR] [--repeats 21] [--n 2000] [--profile]
 
 Seven latent variables in a chain, four items each, n = 2,000. Each program does what its user waits for: estimates,
 standard errors and fit measures. Medians of one run on one machine; read the ratios. Two of them: processor time with
@@ -33,6 +33,7 @@ from rich.table import Table
 
 import spc
 from spc.linalg import one_blas_thread
+from spc.sem.options import Estimator
 
 LATENTS = ("isq", "esat", "eloy", "val", "csat", "cloy", "prof")
 MODEL = "\n".join(
@@ -48,7 +49,7 @@ arguments <- commandArgs(trailingOnly = TRUE)
 data <- read.csv(arguments[1])
 model <- paste(readLines(arguments[2]), collapse = "\\n")
 once <- function() {
-  fit <- sem(model, data)
+  fit <- sem(model, data, estimator = arguments[5])
   list(parameterEstimates(fit), fitMeasures(fit))
 }
 found <- once()
@@ -95,8 +96,8 @@ def median_wall(task: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
-def ours(frame: pd.DataFrame) -> pd.DataFrame:
-    fit = spc.fit(MODEL, frame)
+def ours(frame: pd.DataFrame, estimator: Estimator) -> pd.DataFrame:
+    fit = spc.fit(MODEL, frame, estimator=estimator)
     fit.glance()
     return fit.tidy()
 
@@ -119,7 +120,7 @@ def semopy_estimates(frame: pd.DataFrame) -> dict[Row, float]:
     return found
 
 
-def lavaans(frame: pd.DataFrame, repeats: int) -> tuple[float, dict[Row, float]] | None:
+def lavaans(frame: pd.DataFrame, repeats: int, estimator: str) -> tuple[float, dict[Row, float]] | None:
     """Processor seconds a fit as measured inside R, and the estimates; None where there is no R with lavaan."""
     rscript = shutil.which("Rscript")
     if rscript is None:
@@ -129,7 +130,7 @@ def lavaans(frame: pd.DataFrame, repeats: int) -> tuple[float, dict[Row, float]]
         frame.to_csv(paths[0], index=False)
         paths[1].write_text(MODEL)
         paths[3].write_text(LAVAAN)
-        command = [rscript, str(paths[3]), str(paths[0]), str(paths[1]), str(repeats), str(paths[2])]
+        command = [rscript, str(paths[3]), str(paths[0]), str(paths[1]), str(repeats), str(paths[2]), estimator]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             return None
@@ -144,6 +145,7 @@ def furthest(mine: Mapping[Row, float], theirs: Mapping[Row, float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--estimator", choices=["ML", "MLM", "MLR"], default="ML")
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--n", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
@@ -153,15 +155,23 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     frame = simulate(options.n, options.seed)
 
-    table = ours(frame)
+    estimator: Estimator = options.estimator
+
+    def mine_once() -> pd.DataFrame:
+        return ours(frame, estimator)
+
+    table = mine_once()
     mine = dict(zip(zip(table["lhs"], table["op"], table["rhs"], strict=True), table["estimate"], strict=True))
-    seconds = median_seconds({"spc": lambda: ours(frame), "semopy": lambda: semopys(frame)}, options.repeats)
-    wall = {
-        "spc": median_wall(lambda: ours(frame), 3 * options.repeats),
-        "semopy": median_wall(lambda: semopys(frame), options.repeats),
-    }
-    results = [("spc", seconds["spc"], None), ("semopy", seconds["semopy"], semopy_estimates(frame))]
-    referee = lavaans(frame, options.repeats)
+    tasks: dict[str, Callable[[], object]] = {"spc": mine_once}
+    if estimator == "ML":
+        tasks["semopy"] = lambda: semopys(frame)
+    seconds = median_seconds(tasks, options.repeats)
+    rounds = {"spc": 3 * options.repeats, "semopy": options.repeats}
+    wall = {name: median_wall(task, rounds[name]) for name, task in tasks.items()}
+    results: list[tuple[str, float, dict[Row, float] | None]] = [("spc", seconds["spc"], None)]
+    if "semopy" in tasks:
+        results.append(("semopy", seconds["semopy"], semopy_estimates(frame)))
+    referee = lavaans(frame, options.repeats, estimator)
     if referee is not None:
         results.append(("lavaan", *referee))
         wall["lavaan"] = referee[0]
@@ -182,7 +192,8 @@ def main() -> None:
         )
     console = Console()
     console.print(
-        f"{frame.shape[1]} items, {len(LATENTS)} latent variables, n = {len(frame)}, estimates + errors + fit"
+        f"{frame.shape[1]} items, {len(LATENTS)} latent variables, n = {len(frame)}, {estimator}, "
+        "estimates + errors + fit"
     )
     console.print(shown)
     if referee is None:
@@ -191,7 +202,7 @@ def main() -> None:
         profile = cProfile.Profile()
         profile.enable()
         for _ in range(50):
-            ours(frame)
+            mine_once()
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 
