@@ -25,7 +25,8 @@ holes <- round(data.frame(
   t1 = 1 + trait + rnorm(n), t2 = 2 + 0.8 * trait + rnorm(n), t3 = 0.7 * trait + rnorm(n), t4 = trait + rnorm(n)
 ), 4)
 for (column in names(holes)) holes[sample(n, 30), column] <- NA
-data_sets <- list(hs = hs, pd = pd, path = path, holes = holes)
+quarters <- as.data.frame(lapply(hs[paste0("x", 1:6)], function(v) findInterval(v, quantile(v, c(0.25, 0.5, 0.75)))))
+data_sets <- list(hs = hs, pd = pd, path = path, holes = holes, quarters = quarters)
 
 # --- models ----------------------------------------------------------------------------------------------------
 
@@ -44,6 +45,7 @@ democracy <- "
 "
 chain <- "m ~ p*x\ny ~ q*m + r*x\nz ~ s*y + u*m\nindirect := p*q\n"
 trait_text <- "f =~ t1 + a*t2 + b*t3 + c*t4\n"
+six <- "visual =~ x1 + a*x2 + b*x3\ntextual =~ x4 + c*x5 + d*x6\n"
 grouped <- "visual =~ x1 + c(a1, a2)*x2 + c(b1, b2)*x3\n"
 
 case <- function(data, model, ..., wald = NULL) list(data = data, model = model, options = list(...), wald = wald)
@@ -79,6 +81,8 @@ cases <- list(
   observed_active = case("pd", paste0(democracy, "q < 0.3\n"), information = "observed"),
   groups_product = case("hs", paste0(grouped, "a1*a2 == 0.3\n"), group = "school"),
   groups_ordered = case("hs", paste0(grouped, "a1 > a2\nb1 < b2\n"), group = "school"),
+  ordered = case("quarters", paste0(six, "a*b == 0.3\n"), ordered = paste0("x", 1:6)),
+  ordered_edge = case("quarters", paste0(six, "a < b\nc*d == 1.1\n"), ordered = paste0("x", 1:6)),
   groups_observed = case("hs", grouped, group = "school", information = "observed")
 )
 

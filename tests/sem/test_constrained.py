@@ -21,7 +21,14 @@ from spc.sem import fit, refit, wald_test
 from spc.sem.constrained import Frame, solve_restricted
 from spc.sem.feasible import original
 from spc.sem.fit import SemFit
-from spc.sem.objective import Smooth, answers_objective, frame_of, normal_objective, squares_objective
+from spc.sem.objective import (
+    Smooth,
+    answers_objective,
+    frame_of,
+    normal_objective,
+    ordinal_objective,
+    squares_objective,
+)
 from spc.sem.restrictions import Restrictions, restrictions
 from spc.spec import model
 
@@ -101,7 +108,7 @@ def test_notes_name_what_holds_with_equality(name: str) -> None:
     assert any(note.code == "at_bound" for note in result.notes()) == (name == "bounds")
 
 
-OBJECTIVES = ("product", "groups_product", "fiml", "gls", "wls")
+OBJECTIVES = ("product", "groups_product", "fiml", "gls", "wls", "ordered")
 
 
 def smooth(name: str) -> tuple[Any, FloatArray]:
@@ -110,6 +117,8 @@ def smooth(name: str) -> tuple[Any, FloatArray]:
     result = fitted(name)
     system = original(result.system)
     x = system.coordinates(result.solution.theta)
+    if result.model.ordinal:
+        return ordinal_objective(system), x
     if result.parts[0].weight is not None:
         return squares_objective(system, [part.weight for part in result.parts if part.weight is not None]), x
     if result.parts[0].answers is not None:
@@ -127,7 +136,7 @@ def test_scores_and_hessians_are_the_derivatives(name: str) -> None:
     steps = 1e-5 * np.eye(x.size)
     slope = [(objective(x + step).value - objective(x - step).value) / 2e-5 for step in steps]
     np.testing.assert_allclose(-here.score, np.array(slope) / 2.0, atol=1e-7)
-    if name not in ("gls", "wls"):
+    if name not in ("gls", "wls", "ordered"):
         bend = [-(objective(x + step).score - objective(x - step).score) / 2e-5 for step in steps]
         np.testing.assert_allclose(here.hessian(), np.array(bend), atol=1e-6)
 
