@@ -1,11 +1,13 @@
 from .chain import ChainFit as ChainFit
 from .chain import LinkShapes as LinkShapes
+from .chain import Plan as Plan
 from .chain import TwoSidedFit as TwoSidedFit
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
 from .chain import link_methods as link_methods
 from .chain import link_shapes as link_shapes
+from .chain import power as power
 from .chain import published_links as published_links
 from .chain import published_standing as published_standing
 from .contracts import load_schema as load_schema

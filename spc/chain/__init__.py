@@ -2,6 +2,7 @@
 
 from spc.chain.fit import fit_chain
 from spc.chain.methods import LinkMethods, link_methods
+from spc.chain.power import Plan, Power, power
 from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
@@ -14,6 +15,8 @@ __all__ = [
     "ChainFit",
     "LinkMethods",
     "LinkShapes",
+    "Plan",
+    "Power",
     "PublishedLinks",
     "TwoSidedFit",
     "fit_chain",
@@ -21,6 +24,7 @@ __all__ = [
     "fit_two_sided",
     "link_methods",
     "link_shapes",
+    "power",
     "published_links",
     "published_standing",
     "recovery",

@@ -297,6 +297,18 @@ def drivers(released: ReleasedModel) -> None:
     notes(_in_words(released))
 
 
+def power(frame: pd.DataFrame, title: str) -> None:
+    """Print how often each planned effect is found, and how wide its interval is."""
+    shown = frame.assign(
+        effect=[f"{cause} -> {effect}" for cause, effect in zip(frame["rhs"], frame["lhs"], strict=True)],
+        chance=[f"{value:.0%}" for value in frame["power"]],
+        between=[f"{low:.0%} to {high:.0%}" for low, high in zip(frame["power_low"], frame["power_high"], strict=True)],
+        width=[f"± {value / 2:.2f}" for value in frame["width"]],
+    )
+    headings = {"effect": "effect", "truth": "planned size", "chance": "found in", "between": "", "width": "interval"}
+    table(shown, headings, title, formats={"chance": str, "between": str, "width": str})
+
+
 def recovery(frame: pd.DataFrame, title: str) -> None:
     """Print estimates beside the truth they were made from."""
     shown = frame.assign(

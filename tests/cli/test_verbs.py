@@ -30,7 +30,7 @@ def document(tmp_path_factory):
 def test_help_names_every_verb(run):
     code, out, _ = run("--help")
     assert code == 0
-    for verb in ("demo", "init", "check", "fit", "drivers", "loyalty", "report", "run", "schema"):
+    for verb in ("demo", "init", "check", "fit", "drivers", "loyalty", "power", "report", "run", "schema"):
         assert verb in out
 
 
@@ -155,3 +155,23 @@ def test_our_own_fault_is_said_without_a_traceback(run, monkeypatch):
 def test_the_console_command_is_there():
     out = subprocess.run([sys.executable, "-m", "spc", "schema"], capture_output=True, text=True, check=True)
     assert out.stdout.split() == list(spc.schema_names())
+
+
+def test_power_says_what_a_plan_finds(run):
+    words = ["power", "--units", 40, "--employees", 8, "--customers", 20, "--firms", 20]
+    code, out, _ = run(*words, "--link", "customer_value~employee_loyalty=0.5")
+    assert code == 0
+    assert "employee_loyalty -> customer_value" in out
+    code, out, _ = run(*words, "--json")
+    assert code == 0
+    assert {"power", "needs", "glance", "notes"} <= set(json.loads(out))
+
+
+@pytest.mark.parametrize(
+    "option", [["--link", "customer_value=0.5"], ["--icc", "mood=0.1"], ["--icc", "customer_value"]]
+)
+def test_slips_in_a_plan_end_in_2_and_say_what_to_write(run, option):
+    code, _, err = run("power", "--units", 40, "--employees", 8, "--customers", 20, *option)
+    assert code == 2
+    assert "Traceback" not in err
+    assert option[1].split("=")[0] in err or "construct" in err
