@@ -6,6 +6,7 @@ matrices (:mod:`spc.sem.ml`); with missing answers and under least squares throu
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,6 +16,8 @@ from spc.sem.fiml import Answers, evaluate, observed_information
 from spc.sem.incomplete import information_in_moments, lay_out
 from spc.sem.joint import shares_of
 from spc.sem.ml import Point, score_and_information
+from spc.sem.ordinal_problem import OrdinalProblem, implied_statistics
+from spc.sem.ordinal_problem import slopes as ordinal_slopes
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, Structure, directions
 from spc.sem.weighted import Weight, residual_moments
@@ -22,7 +25,7 @@ from spc.sem.weighted import Weight, residual_moments
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
-__all__ = ["Fitted", "information_of", "lean"]
+__all__ = ["Fitted", "information_of", "lean", "rows_of_tests"]
 
 
 class Fitted(Protocol):
@@ -63,6 +66,8 @@ def lean(part: Fitted, x: FloatArray, place: Structure, rows: IntArray) -> tuple
     score : (r,) array
     information : (r, r) array
     """
+    if isinstance(part.problem, OrdinalProblem):
+        return _of_ordered(part.problem, part.point, x, place, rows)
     if part.answers is not None:
         return _of_answers(part.problem, part.answers, x, place, rows)
     if part.weight is not None:
@@ -86,6 +91,17 @@ def _of_answers(
     return score, np.asarray(jacobian.T @ information_in_moments(data, spot.found.inverse) @ jacobian)
 
 
+def _of_ordered(
+    problem: OrdinalProblem, point: Point, x: FloatArray, place: Structure, rows: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """As if the rows were the free ones, each a coordinate of its own."""
+    values = np.concatenate([problem.values(x), np.zeros(len(place.free) - len(problem.place.free))])
+    asked = replace(problem, place=place, active=rows, map=np.eye(rows.size), plain=False)
+    jacobian = problem.weigh(ordinal_slopes(asked, values, point.at))
+    gap = problem.statistics - implied_statistics(problem, problem.values(x), point.at)
+    return np.asarray(jacobian.T @ problem.weigh(gap[:, None])[:, 0]), np.asarray(jacobian.T @ jacobian)
+
+
 def _of_weights(
     problem: Problem, point: Point, weight: Weight, place: Structure, rows: IntArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -96,6 +112,13 @@ def _of_weights(
     jacobian = weight.apply(products if way.mu is None else np.concatenate([way.mu, products]))
     residual = weight.apply(residual_moments(problem, point.at)[:, None])[:, 0]
     return weight.constant * (jacobian.T @ residual), weight.constant * np.asarray(jacobian.T @ jacobian)
+
+
+def rows_of_tests(fit: SemFit) -> int:
+    """What a score test multiplies by: rows, or the divisor of the statistic under least squares."""
+    part = fit.parts[0]
+    weighted = part.weight is not None or isinstance(part.problem, OrdinalProblem)
+    return fit.system.divisor if weighted else fit.system.n
 
 
 def information_of(fit: SemFit) -> FloatArray:

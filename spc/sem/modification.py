@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.sem.fit import SemFit
 from spc.sem.joint import shares_of
-from spc.sem.lean import lean
-from spc.sem.problem import Balanced, balance
-from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure, structure
+from spc.sem.lean import lean, rows_of_tests
+from spc.sem.ordinal_problem import OrdinalProblem, ordinal_structure
+from spc.sem.problem import Balanced, Problem, balance, in_units
+from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure, structure
 from spc.sem.result import Part
 from spc.spec.table import Model, Parameter
 
@@ -79,7 +81,7 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     leans = [_Lean.of(part, x, *one) for part, one in zip(fit.parts, wider, strict=True)]
     shares = shares_of(fit.system)
     within = sum(share * one.within for share, one in zip(shares, leans, strict=True))
-    n = fit.system.n if fit.parts[0].weight is None else fit.system.divisor
+    n = rows_of_tests(fit)
     parts = zip(fit.parts, wider, leans, shares, strict=True)
     table = pd.concat([_table(part, *one, share * n, share, within, own) for part, one, own, share in parts])
     if len(fit.parts) == 1:
@@ -95,6 +97,9 @@ def _wider(part: Part, likelihood: str) -> tuple[Model, Balanced]:
     """The part's model with everything that it leaves out fixed at zero, in the units of the fit."""
     table = part.model.parameters
     model = replace(part.model, parameters=replace(table, rows=(*table.rows, *_absent(part.model))))
+    if isinstance(part.problem, OrdinalProblem):
+        place = ordinal_structure(model)
+        return model, in_units(place, part.problem.n, part.problem.divisor, part.problem.scale[: place.n_observed])
     return model, balance(structure(model), part.observed, likelihood if part.weight is None else "wishart")
 
 
@@ -115,12 +120,22 @@ class _Lean:
     @classmethod
     def of(cls, part: Part, x: FloatArray, model: Model, balanced: Balanced) -> _Lean:
         place, problem = balanced.place, part.problem
-        tested = np.flatnonzero((place.free < 0) & ~place.sample)
+        tested = np.flatnonzero(_testable(problem, place))
         active, free = problem.active, problem.active.size
         score, information = lean(part, x, place, np.concatenate([active, tested]))
         between = information[free:, :free] @ problem.map
         within = problem.map.T @ information[:free, :free] @ problem.map
         return cls(tested, score[free:], information.diagonal()[free:], between, within)
+
+
+def _testable(problem: Problem, place: Structure) -> npt.NDArray[np.bool_]:
+    """Rows that are held: not the scales and own parts of ordered items, which are no parameters."""
+    held = (place.free < 0) & ~place.sample
+    if isinstance(problem, OrdinalProblem):
+        alone = (place.part == INTERCEPT) & np.isin(place.row, place.ordered)
+        held &= ~alone & np.isin(place.part, (DIRECTED, COVARIANCE, INTERCEPT))
+        held[problem.computed] = False
+    return held
 
 
 def _table(

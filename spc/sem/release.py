@@ -17,7 +17,7 @@ from spc.sem.defined import is_linear, label_rows, linear_constraints, linear_eq
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
 from spc.sem.joint import shares_of
-from spc.sem.lean import lean
+from spc.sem.lean import lean, rows_of_tests
 from spc.sem.problem import label_slopes
 from spc.sem.restrictions import restrictions
 
@@ -101,7 +101,7 @@ def release_test(fit: SemFit) -> ReleaseTest:
     matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
     alone = [_gain(score, information, np.delete(matrix, i, axis=0)) for i in range(len(names))]
     held = int(np.linalg.matrix_rank(matrix))
-    n = fit.system.n if fit.parts[0].weight is None else fit.system.divisor
+    n = rows_of_tests(fit)
     together = n * _gain(score, information, matrix[:0])
     table = tidy_frame([
         {

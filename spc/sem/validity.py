@@ -20,11 +20,14 @@ from scipy.special import ndtri
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray, cholesky
 from spc.results import Note, Provenance, tidy_frame
+from spc.sem.diagnose import of_group
+from spc.sem.joint import State, shares_of
 from spc.sem.optimise import derivatives
 from spc.sem.ram import COVARIANCE, DIRECTED, IntArray, Structure, directions, matrices
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
+    from spc.sem.result import Part
 
 __all__ = ["LatentReliability", "reliability"]
 
@@ -36,7 +39,8 @@ class LatentReliability:
     Attributes
     ----------
     table : DataFrame
-        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``.
+        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``, or, for a factor of
+        factors, ``omega_l1, omega_l2, omega_partial``.
     n : int
         Rows of data.
     level : float
@@ -85,6 +89,11 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     ave     ``f sum l^2 / sum T_ii``                         average variance extracted; ``AVE`` of semTools
     ======  ===============================================  ==========================================
 
+    A factor of factors has three: ``omega_l1``, the share of the variance of the sum of all items below it that comes
+    from it; ``omega_l2``, the same for the sum of the factors; ``omega_partial``, its share of the sum of items beside
+    their residuals alone (``compRelSEM(higher=)`` and ``reliabilityL2`` of semTools; the latter divides the first by
+    the implied variance). With groups there is a row for each group.
+
     Parameters
     ----------
     fit : SemFit
@@ -99,7 +108,7 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     LatentReliability
         Intervals are symmetric on the logit scale, so they stay between 0 and 1; they are given for complete,
         independent rows under ``estimator="ML"``, with a note elsewhere. Latent variables with a single item
-        or without items of their own (factors of factors) are left out, with a note. Where an item belongs to more
+        or without any are left out, with a note. Where an item belongs to more
         than one latent variable, omega counts the share of the one it stands beside, as semTools does, and cr and ave
         are missing.
 
@@ -126,25 +135,69 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     level = fit.options.level if level is None else level
     if not 0.0 < level < 1.0:
         raise UsageError(f"level={level!r}: expected a share between 0 and 1, such as 0.95.")
-    place = fit.problem.place
-    items = {name: _items(place, fit.values, place.n_observed + i) for i, name in enumerate(place.latents)}
-    measured = {name: own for name, own in items.items() if own.size > 1}
-    if not measured:
+    found = [_of_view(fit, view, level, standardized) for view in fit.views]
+    rows = [row for own, _ in found for row in own]
+    if not rows:
         raise UnsupportedError(
             "No latent variable has two or more items, so there is no reliability to speak of. Give each at least two, "
             "better four, items with '=~'."
         )
-    shared = _shared(items)
-    space = _Space(fit, standardized)
-    rows = [
-        _row(name, kind, found, space, level)
-        for name, own in measured.items()
-        for kind, found in _coefficients(space, place.variables.index(name), own, bool(shared & {*own.tolist()}))
-    ]
     options = {"level": level, "standardized": standardized}
     provenance = Provenance.record(options, fit.provenance.data_fingerprint)
-    notes = tuple(_notes(place, items, shared, space))
-    return LatentReliability(tidy_frame(rows), fit.problem.n, level, standardized, notes, provenance)
+    notes = tuple(note for _, own in found for note in own)
+    return LatentReliability(tidy_frame(rows), fit.system.n, level, standardized, notes, provenance)
+
+
+def _of_view(
+    fit: SemFit, view: SemFit, level: float, standardized: bool
+) -> tuple[list[dict[str, Any]], tuple[Note, ...]]:
+    """Rows and notes of one group."""
+    place, group = view.problem.place, view.parts[0].group
+    items = {name: _items(place, view.values, place.n_observed + i) for i, name in enumerate(place.latents)}
+    tops = {name: _lower(place, view.values, name) for name, own in items.items() if not own.size}
+    lower = {name: below for name, below in tops.items() if below}
+    if not lower and all(own.size < 2 for own in items.values()):
+        return [], ()
+    shared, space = _shared(items), _Space(fit, view, standardized)
+    rows = []
+    for name, own in items.items():
+        if own.size > 1:
+            for kind, found in _coefficients(space, place.variables.index(name), own, bool(shared & {*own.tolist()})):
+                rows.append(_row(name, kind, found, space, level, group))
+        elif name in lower:
+            rows += [_row(name, kind, one, space, level, group) for kind, one in _higher(space, name, lower[name])]
+    known = {name: own for name, own in items.items() if name not in lower}
+    return rows, tuple(of_group(tuple(_notes(place, known, shared, space)), group))
+
+
+def _lower(place: Structure, values: FloatArray, name: str) -> list[tuple[int, IntArray]]:
+    """First-order latent variables below one, each with its items; nothing unless all of them have items."""
+    f = place.variables.index(name)
+    rows = place.loading & (place.column == f) & (place.row >= place.n_observed) & (values != 0.0)
+    below = [(int(i), _items(place, values, int(i))) for i in place.row[rows]]
+    return below if below and all(own.size for _, own in below) else []
+
+
+def _higher(space: _Space, name: str, below: list[tuple[int, IntArray]]) -> Iterator[tuple[str, _Quantity | None]]:
+    """Coefficients of a factor of factors, for the sum of all items below it and for the factors themselves."""
+    f = space.place.variables.index(name)
+    weights, noise, second, disturbance = np.zeros(space.p), [], [], []
+    common: list[_Quantity] = []
+    for lower, items in below:
+        weights[items] += space.weight[items]
+        path = space.row(DIRECTED, lower, f)
+        loadings = [space.row(DIRECTED, int(i), lower) * space.constant(space.weight[i]) for i in items]
+        common.append(_sum(loadings) * path)
+        unit = space.problem.scale[lower]
+        second.append(path * space.constant(unit))
+        disturbance.append(space.row(COVARIANCE, lower, lower) * space.constant(unit**2))
+        noise += [space.row(COVARIANCE, int(i), int(i)) * space.constant(space.weight[i] ** 2) for i in items]
+    latent = space.latent_variance(f)
+    from_top = _sum(common) * _sum(common) * latent
+    yield "omega_l1", from_top / space.observed(np.outer(weights, weights))
+    top = _sum(second) * _sum(second) * latent
+    yield "omega_l2", top / (top + _sum(disturbance))
+    yield "omega_partial", from_top / (from_top + _sum(noise))
 
 
 def _items(place: Structure, values: FloatArray, latent: int) -> IntArray:
@@ -182,21 +235,21 @@ class _Quantity:
 
 
 class _Space:
-    """Parts of a fitted model as quantities, and the errors of what is made of them."""
+    """Parts of one group of a fitted model as quantities, and the errors of what is made of them."""
 
-    def __init__(self, fit: SemFit, standardized: bool) -> None:
-        problem, point = fit.problem, fit.point
+    def __init__(self, fit: SemFit, view: SemFit, standardized: bool) -> None:
+        part = view.parts[0]
+        problem, point = part.problem, part.point
         place, p = problem.place, problem.place.n_observed
-        self.place, self.problem, self.p = place, problem, p
+        self.place, self.problem, self.p, self.point = place, problem, p, point
         options = fit.options
         self.normal = options.estimator == "ML" and options.missing == "listwise" and options.cluster is None
-        balanced = fit.values * problem.multiplier
+        balanced = view.values * problem.multiplier
         self.directed, self.residual, _ = matrices(place, balanced)
         self.sample, self.at = problem.sample.cov, point.at
         self.weight = np.ones(p) if standardized else problem.scale[:p] / problem.scale[:p].max()
-        way = directions(place, point.at, problem.active, p)
-        self.left, self.right = point.inverse @ way.p, point.inverse @ way.q
-        self.information = derivatives(problem, point)[1]
+        self.fit, self.part = fit, part
+        self.information = derivatives(fit.system, State(0.0, tuple(one.point for one in fit.parts)))[1]
 
     def row(self, part: int, i: int, j: int) -> _Quantity:
         """An entry of A or S."""
@@ -218,14 +271,30 @@ class _Space:
         return _Quantity(value, np.zeros(self.problem.active.size), np.zeros((self.p, self.p)))
 
     def error(self, quantity: _Quantity) -> float:
-        """Standard error; see the head of this module."""
+        """Standard error: what the moments of every group do to the quantity; see the head of this module."""
         slope = self.problem.map.T @ quantity.by_rows
-        moves = self.problem.map @ np.linalg.solve(self.information, slope) if slope.size else slope
-        turned = (self.left * moves) @ self.right.T
-        g = 0.5 * (turned + turned.T) + quantity.by_cov
-        root = cholesky(self.at.covariance[: self.p, : self.p], "The implied covariance matrix")
-        inner = root.T @ g @ root
-        return math.sqrt(2.0 * float(np.vdot(inner, inner)) / self.problem.divisor)
+        moves = np.linalg.solve(self.information, slope) if slope.size else slope
+        total = 0.0
+        for share, part in zip(shares_of(self.fit.system), self.fit.parts, strict=True):
+            own = quantity.by_cov if part is self.part else np.zeros((part.problem.place.n_observed,) * 2)
+            total += _spread(part, share * (part.problem.map @ moves), own)
+        return math.sqrt(total)
+
+
+def _spread(part: Part, moves: FloatArray, by_cov: FloatArray) -> float:
+    """Variance that the moments of a group bring into a quantity that moves with its scores and covariances."""
+    problem, point, p = part.problem, part.point, part.problem.place.n_observed
+    way = directions(problem.place, point.at, problem.active, p)
+    turned = ((point.inverse @ way.p) * moves) @ (point.inverse @ way.q).T
+    g = 0.5 * (turned + turned.T) + by_cov
+    sigma = point.at.covariance[:p, :p]
+    root = cholesky(sigma, "The implied covariance matrix")
+    inner = root.T @ g @ root
+    total = 2.0 * float(np.vdot(inner, inner))
+    if way.mu is not None:
+        pull = point.inverse @ (way.mu @ moves)
+        total += float(pull @ sigma @ pull)
+    return total / problem.divisor
 
 
 def _coefficients(space: _Space, f: int, items: IntArray, shared: bool) -> Iterator[tuple[str, _Quantity | None]]:
@@ -254,8 +323,8 @@ def _sum(parts: list[_Quantity]) -> _Quantity:
     return total
 
 
-def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: float) -> dict[str, Any]:
-    row: dict[str, Any] = {"lhs": name, "level": "1", "group": "1", "kind": kind}
+def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: float, group: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"lhs": name, "level": "1", "group": group or "1", "kind": kind}
     if found is None:
         return row
     if not space.normal:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from spc.errors import SpcWarning
-from spc.sem import SemFit, fit
+from spc.sem import SemFit, fit, implied_moments, reliability
 from spc.sem.compare import compare
 from spc.sem.modification import modification_indices
 from spc.sem.release import release_test
@@ -83,3 +83,19 @@ def test_difference_tests(case: dict[str, Any]) -> None:
             assert mine[name] == pytest.approx(theirs[name], rel=1e-8)
         for name in ("cfi", "rmsea"):
             assert mine[name] == pytest.approx(theirs[f"{name}.robust"], rel=1e-6)
+
+
+@pytest.mark.parametrize("case", REFERENCE["second_order"], ids=lambda case: case["name"])
+def test_reliability_of_a_factor_of_factors(case: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        result = fit(model(case["model"], std_lv=case["std_lv"]), frames()["hs"])
+    ours = reliability(result).tidy().query("lhs == 'ability'").set_index("kind")["estimate"]
+    theirs = {name: value[0] for name, value in case["values"].items()}
+    implied = implied_moments(result)
+    assert not isinstance(implied, dict)
+    assert ours["omega_l1"] == pytest.approx(
+        theirs["omegaL1"] * implied.cov.sum() / result.observed.cov.sum(), rel=1e-6
+    )
+    assert ours["omega_l2"] == pytest.approx(theirs["omegaL2"], rel=1e-5)
+    assert ours["omega_partial"] == pytest.approx(theirs["partialOmegaL1"], rel=1e-6)

@@ -45,7 +45,7 @@ def found(fit: SemFit, column: str = "estimate", **options: object) -> pd.Series
 @pytest.mark.parametrize("name", MEASURED)
 def test_coefficients_are_those_of_semtools(name: str, kind: str) -> None:
     ours, theirs = found(fitted(name)), CASES[name]["validity"][kind]
-    assert set(theirs) == {latent for latent, _ in ours.index}
+    assert set(theirs) == {latent for latent, found_kind in ours.index if found_kind == kind}
     for latent, value in theirs.items():
         if name == "pd_single" and kind == "ave":
             continue  # semTools looks up the variances of the wrong items once a single-item latent stands before
@@ -148,8 +148,6 @@ def test_intervals_cover() -> None:
 
 
 def test_what_is_left_out_is_said() -> None:
-    notes = {(note.code, note.subject) for note in reliability(fitted("hs_second_order")).notes()}
-    assert ("not_measured", "ability") in notes
     single = reliability(fitted("pd_single"))
     assert [note.subject for note in single.notes()] == ["ind60"]
     assert set(single.tidy()["lhs"]) == {"dem60"}
