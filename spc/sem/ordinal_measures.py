@@ -47,6 +47,8 @@ def _matrix(problem: OrdinalProblem, statistics: FloatArray) -> FloatArray:
 def ordinal_residual_measures(problem: OrdinalProblem, theta: FloatArray) -> dict[str, float]:
     """RMR, SRMR and CRMR as lavaan has them for ordered items; ``srmr`` is of the correlations alone.
 
+    As there, the first two count a variance of every observed variable, covariates too, which leaves no residual.
+
     Parameters
     ----------
     problem : OrdinalProblem
@@ -63,7 +65,7 @@ def ordinal_residual_measures(problem: OrdinalProblem, theta: FloatArray) -> dic
     for name, scaling in _SCALINGS.items():
         matrix = (raw if scaling == "none" else balanced).covariance(scaling)
         second = float((matrix[np.triu_indices(p, 1)] ** 2).sum())
-        count = pairs + (0 if scaling == "bollen" else p)
+        count = pairs + (0 if scaling == "bollen" else problem.place.n_observed)
         numbers[name] = _root_mean_square(first + second, count + cuts)
         numbers[f"{name}_nomean"] = _root_mean_square(second, count)
     return {"srmr": numbers["srmr_bentler_nomean"], **numbers}
