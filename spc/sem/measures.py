@@ -95,6 +95,7 @@ def _test(fit: SemFit) -> dict[str, float]:
     }
 
 
+_ONE = pd.RangeIndex(1)
 _UNTESTED = (
     "npar", "df", "baseline_df", "logl", "aic", "bic", "bic2", "ntotal", "nobs", "ngroups", "estimator", "converged",
 )  # fmt: skip
@@ -337,4 +338,5 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "converged": fit.solution.converged,
     }
     numbers = _known(fit, numbers)
-    return pd.DataFrame({column: np.array([numbers.get(column, math.nan)]) for column in GLANCE_COLUMNS}, copy=False)
+    columns = {column: np.array([numbers.get(column, math.nan)]) for column in GLANCE_COLUMNS}
+    return pd.DataFrame(columns, index=_ONE, copy=False)

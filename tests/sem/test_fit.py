@@ -395,7 +395,7 @@ def test_a_model_that_is_not_identified_names_its_parameters() -> None:
 
 
 def test_a_search_without_end_carries_its_partial_solution(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("spc.sem.fit")
+    module = importlib.import_module("spc.sem.solve")
     for name in ("search", "along_valley"):
         monkeypatch.setattr(module, name, lambda problem, start: optimise.search(problem, start, max_iterations=1))
     with pytest.raises(NonConvergenceError) as caught:

@@ -168,11 +168,11 @@ def test_uls_under_normal_moments_is_worth_less_than_gls(data: pd.DataFrame) -> 
     made = model(TWO)
     problem = prepare(made, moments, "wishart")
     weight = weight_matrix("ULS", problem, None)
-    end = weighted_search(problem, np.array(problem.coordinates(fit(made, data).solution.theta)), weight)
+    end = weighted_search(problem, np.array(problem.coordinates(fit(made, data).solution.theta)), [weight])
     assert end is not None
     gamma = row_covariances("ULS", problem, moments)
     np.testing.assert_allclose(gamma, normal_covariances(problem.sample.cov * (299 / 300), means=False))
-    vcov, _ = unweighted_sandwich(problem, end.point, weight, gamma, [np.array([k]) for k in range(6)])
+    vcov, _ = unweighted_sandwich(problem, end.state, [weight], [gamma], [[np.array([k]) for k in range(6)]])
     best = slopes(problem, end.point.at)
     least = np.linalg.inv(best.T @ np.linalg.solve(gamma, best)) / problem.divisor
     assert np.linalg.eigvalsh(vcov - least)[0] > -1e-10

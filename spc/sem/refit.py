@@ -1,0 +1,108 @@
+"""The same model fitted again to other moments, for bootstraps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spc.errors import UnsupportedError, UsageError
+from spc.moments import Moments, Patterns
+from spc.sem.constrained import Objective
+from spc.sem.feasible import original
+from spc.sem.fiml import Answered, climb, unrestricted
+from spc.sem.joint import System, joint_with_moments
+from spc.sem.objective import answers_objective, normal_objective, squares_objective
+from spc.sem.optimise import Solution, search
+from spc.sem.restrictions import Restrictions, restrictions
+from spc.sem.result import Part, SemFit
+from spc.sem.solve import not_converged, search_everywhere, search_within, solution_of, weights_of
+from spc.sem.weighted import weighted_search, weighted_solve
+
+__all__ = ["refit"]
+
+
+def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequence[Patterns]) -> Solution:
+    """Fit the same model to other moments of the same variables, starting from the given fit.
+
+    Nothing but the estimates is computed: made for bootstraps, inside one ``one_blas_thread()``.
+
+    Parameters
+    ----------
+    fitted : SemFit
+    moments : Moments or Patterns, or a sequence of them in the order of ``fitted.parts``
+        Of at least the observed variables of the model; patterns for a fit under ``missing="fiml"``.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    UnsupportedError
+        Moments where the fit is of patterns, or the other way round.
+    UsageError
+        Not one for each group.
+    NonConvergenceError
+        The search stopped early.
+    NotPositiveDefiniteError
+        The moments have no inverse.
+    """
+    given: tuple[Moments | Patterns, ...]
+    given = (moments,) if isinstance(moments, Moments | Patterns) else tuple(moments)
+    if len(given) != len(fitted.parts):
+        raise UsageError(f"{len(given)} sets of moments for {len(fitted.parts)} groups; give one a group.")
+    if fitted.parts[0].answers is not None or any(isinstance(one, Patterns) for one in given):
+        return _refit_answers(fitted, given)
+    complete = [_restricted(one, part) for one, part in zip(given, fitted.parts, strict=True)]
+    system = joint_with_moments(original(fitted.system), complete)
+    if fitted.parts[0].weight is not None:
+        return _refit_weighted(fitted, system, complete)
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, normal_objective(system))
+    end = search(system, system.coordinates(fitted.solution.theta))
+    if end is None or not end.converged:
+        end = search_everywhere(system)
+    if not end.converged:
+        raise not_converged(system, end)
+    return solution_of(system, end)
+
+
+def _restricted(moments: Moments | Patterns, part: Part) -> Moments:
+    assert isinstance(moments, Moments)
+    names = part.model.observed
+    return moments if moments.names == names else moments.restrict(names)
+
+
+def _refit_answers(fitted: SemFit, given: Sequence[Moments | Patterns]) -> Solution:
+    answered = []
+    for one, part in zip(given, fitted.parts, strict=True):
+        if part.answers is None or not isinstance(one, Patterns):
+            raise UnsupportedError("A fit under missing='fiml' is refitted to Patterns, any other fit to Moments.")
+        names = part.model.observed
+        patterns = (one if one.names == names else one.restrict(names)).answering(part.model.exogenous)
+        answered.append(Answered(patterns, unrestricted(patterns)[0]))
+    system = joint_with_moments(original(fitted.system), [one.without.moments for one in answered])
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, answers_objective(system, answered))
+    end = climb(system, answered, system.coordinates(fitted.solution.theta), errors=False)
+    if not end.converged:
+        end = climb(system, answered, search_everywhere(system).x, errors=False)
+    if not end.converged:
+        raise not_converged(system, end)
+    return solution_of(system, end)
+
+
+def _refit_weighted(fitted: SemFit, system: System, moments: Sequence[Moments]) -> Solution:
+    weights = weights_of(system, moments, fitted.options)
+    if (rules := restrictions(fitted.model)) is not None:
+        return _refit_within(fitted, system, rules, squares_objective(system, weights))
+    end = weighted_search(system, system.coordinates(fitted.solution.theta), weights)
+    if end is None or not end.converged:
+        end = weighted_solve(system, weights)
+    if not end.converged:
+        raise not_converged(system, end)
+    return solution_of(system, end)
+
+
+def _refit_within(fitted: SemFit, system: System, rules: Restrictions, objective: Objective) -> Solution:
+    moved, end, _ = search_within(system, rules, objective, system.coordinates(fitted.solution.theta))
+    return solution_of(moved, end)

@@ -1,0 +1,137 @@
+"""From a system to the end of a search: start values, one after another, and what to say where none leads to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spc.errors import NonConvergenceError, NotPositiveDefiniteError, UnsupportedError
+from spc.linalg import FloatArray
+from spc.moments import Moments
+from spc.results import Note
+from spc.sem import diagnose
+from spc.sem.constrained import Objective
+from spc.sem.feasible import best_within
+from spc.sem.joint import System, look, problems_of
+from spc.sem.objective import normal_objective
+from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
+from spc.sem.options import Options
+from spc.sem.problem import Problem
+from spc.sem.restrictions import Restrictions, restrictions
+from spc.sem.start import WAYS, start_values
+from spc.sem.weighted import Weight, row_covariances, weight_matrix
+from spc.spec.table import Model
+
+__all__ = [
+    "evaluate_at", "not_converged", "search_everywhere", "search_within", "solution_of", "solve", "weights_of",
+]  # fmt: skip
+
+
+def solve(
+    system: System, model: Model, moments: Sequence[Moments], options: Options
+) -> tuple[System, tuple[Note, ...], tuple[Search, str]]:
+    """The system in the coordinates of the end, what to say of its constraints, the end and who found it."""
+    if options.engine == "semopy":
+        from spc.sem.semopy_engine import solve as solve_by_semopy
+
+        if len(moments) > 1:
+            raise UnsupportedError("engine='semopy' fits groups one by one, without what they share; use engine='spc'.")
+        theta = solve_by_semopy(model, moments[0], options.likelihood)
+        return system, (), (evaluate_at(system, theta), "semopy")
+    if (rules := restrictions(model)) is not None:
+        moved, end, notes = search_within(system, rules, normal_objective(system))
+        return moved, notes, (end, "converged")
+    end = search_everywhere(system)
+    if not end.converged:
+        nearby = diagnose.unidentified_nearby(system, end.x)
+        if nearby is not None:
+            raise diagnose.not_identified(diagnose.null_parameters(system, nearby))
+        raise not_converged(system, end)
+    return system, (), (end, "converged")
+
+
+def search_everywhere(system: System) -> Search:
+    """Search from one set of start values after another, then along the valley; the first end, else the best.
+
+    An end with a negative variance may be a false optimum: the other start values are tried too, and the lowest kept.
+    The user's own start values are left out where they lead nowhere.
+    """
+    best: Search | None = None
+    given = any(not np.isnan(problem.place.start).all() for problem in problems_of(system))
+    ways = (*WAYS, *(("unaided",) if given else ()))
+    for minimise, way in (*((search, way) for way in ways), (along_valley, ways[1]), (along_valley, ways[-1])):
+        if best is not None and best.converged and minimise is along_valley:
+            break
+        end = minimise(system, start_values(system, way))
+        if end is None:
+            continue
+        if best is None or (end.converged, -end.value) > (best.converged, -best.value):
+            best = end
+        if best.converged and _no_negative_variance(system, best.x):
+            return best
+    if best is None:
+        raise NotPositiveDefiniteError(
+            "The covariance matrix that the model implies at its start values is not positive definite. Check the "
+            "fixed values and the start values of the model."
+        )
+    return best
+
+
+def search_within(
+    system: System,
+    rules: Restrictions,
+    objective: Objective,
+    start: FloatArray | None = None,
+    *,
+    observed: bool = False,
+) -> tuple[System, Search, tuple[Note, ...]]:
+    """Search under constraints that are not linear; the system along them, its end, and what to say."""
+    found = best_within(system, rules, objective, start, observed=observed)
+    return found.system, found.end, found.notes
+
+
+def _no_negative_variance(system: System, x: FloatArray) -> bool:
+    return all(bool(np.all(one.values(x)[one.place.diagonal] >= 0.0)) for one in problems_of(system))
+
+
+def not_converged(system: System, end: Search) -> NonConvergenceError:
+    """Error that carries where a search stopped."""
+    partial = solution_of(system, end, "not converged")
+    return NonConvergenceError(
+        f"The search stopped after {end.iterations} steps before the gradient was zero (scaled gradient "
+        f"{partial.gradient_norm:.1e}). Usually the model does not fit these data anywhere near: look for a latent "
+        "variable with indicators that do not correlate, or give start values.",
+        partial,
+    )
+
+
+def evaluate_at(system: System, theta: FloatArray) -> Search:
+    """The state at estimates that came from elsewhere."""
+    x = system.coordinates(theta)
+    state = look(system, x)
+    if state is None:
+        raise NotPositiveDefiniteError("The covariance matrix implied by the estimates is not positive definite.")
+    score, information = derivatives(system, state)
+    decrement = float(score @ np.linalg.lstsq(information, score, rcond=None)[0])
+    return Search(x, state, information, max(decrement, 0.0), 0, True)
+
+
+def solution_of(system: System, end: Search, status: str = "converged") -> Solution:
+    """Free parameters in the user's units at the end of a search."""
+    message = {
+        "converged": f"converged after {end.iterations} steps",
+        "not converged": f"stopped after {end.iterations} steps",
+    }.get(status, f"estimates by {status}, evaluated here")
+    return Solution(system.theta(end.x), end.value, end.decrement**0.5, end.iterations, status, message)
+
+
+def weights_of(system: System, moments: Sequence[Moments], options: Options) -> list[Weight]:
+    """Weights of each block under GLS, ULS or WLS."""
+    return [_weight(*part, options) for part in zip(problems_of(system), moments, strict=True)]
+
+
+def _weight(problem: Problem, moments: Moments, options: Options) -> Weight:
+    if options.estimator == "WLS":
+        return weight_matrix("WLS", problem, row_covariances("WLS", problem, moments))
+    return weight_matrix("ULS" if options.estimator == "ULS" else "GLS", problem, None)
