@@ -55,10 +55,11 @@ def correlation_test(fit: SemFit) -> CompleteTest | None:
         gamma, info = problem.gamma[np.ix_(apart, apart)], _information(inverse)
         pull = weight * slope
         bread += share * (whole.T @ (problem.root[:, None] ** 2 * whole))
-        meat += share * (pull.T @ gamma @ pull)
+        half = gamma @ pull
+        meat += share * (pull.T @ half)
         carried = info @ slope
         middle += share * (slope.T @ carried)
-        weighted += share * (pull.T @ gamma @ carried)
+        weighted += share * (half.T @ carried)
         trace += float(np.vdot(info, gamma))
         base_trace += float(np.trace(gamma))
     inner = np.linalg.solve(bread, meat)
