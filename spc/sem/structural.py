@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spc.errors import ImproperSolutionWarning, NotIdentifiedError, UnsupportedError
+from spc.errors import NotIdentifiedError, SpcWarning, UnsupportedError
 from spc.results import Note, Provenance, tidy_frame
 from spc.sem import fitmeasures as measure
 from spc.sem.fit import fit as fit_model
@@ -111,7 +111,7 @@ def structural_fit(fit: SemFit) -> StructuralFit:
     Parameters
     ----------
     fit : SemFit
-        Fitted by maximum likelihood to complete data.
+        Fitted by maximum likelihood, with missing answers or without.
 
     Returns
     -------
@@ -137,15 +137,14 @@ def structural_fit(fit: SemFit) -> StructuralFit:
        df  df_m  df_s  rmsea_p
     0   4     3     1      0.0
     """
-    if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
-        raise UnsupportedError(
-            "The structure is told apart from the measurement for complete data under estimator='ML' only."
-        )
+    if fit.options.estimator != "ML" or fit.options.cluster is not None:
+        raise UnsupportedError("The structure is told apart from the measurement under estimator='ML' only.")
     apart = measurement_model(fit.model)
+    data = fit.observed if fit.answers is None else fit.answers.patterns
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ImproperSolutionWarning)
+        warnings.simplefilter("ignore", SpcWarning)
         try:
-            other = fit_model(apart, fit.observed, likelihood=fit.options.likelihood)
+            other = fit_model(apart, data, missing=fit.options.missing, likelihood=fit.options.likelihood)
         except NotIdentifiedError as error:
             raise UnsupportedError(
                 "The measurement part is not identified without the structure, so the two cannot be told apart: "

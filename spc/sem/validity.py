@@ -39,8 +39,8 @@ class LatentReliability:
     Attributes
     ----------
     table : DataFrame
-        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``, or, for a factor of
-        factors, ``omega_l1, omega_l2, omega_partial``.
+        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``; for a factor of
+        factors one of ``omega_l1, omega_l2, omega_partial``.
     n : int
         Rows of data.
     level : float

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import SpcWarning, UsageError
+from spc.errors import DataError, SpcWarning, UsageError
 from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, Result
-from spc.sem import SemFit, fit, fit_measures, modification_indices, reliability
+from spc.sem import SemFit, factor_scores, fit, fit_measures, modification_indices, reliability
 from spc.sem.compare import compare
 from spc.sem.invariance import Invariance, invariance
 from spc.spec import model
@@ -252,3 +252,17 @@ def test_reliability_in_each_group() -> None:
             own = table[(table["kind"] == kind) & (table["group"] == row["group"])].set_index("lhs")["estimate"]
             for latent in ("visual", "textual", "speed"):
                 assert own[latent] == pytest.approx(row[latent], rel=2e-4)
+
+
+def test_scores_of_each_group_by_its_own_numbers() -> None:
+    rows = frame("hs").sample(frac=1.0, random_state=3)
+    scores = factor_scores(scalar(), rows)
+    assert scores.index.equals(rows.index)
+    for view in scalar().views:
+        own = rows[rows["school"] == view.parts[0].group]
+        pd.testing.assert_frame_equal(scores.loc[own.index], factor_scores(view, own))
+    means = scores.groupby(rows["school"])["textual"].mean()
+    gap = scalar().tidy().query("lhs == 'textual' and op == '~1' and group == 'Grant-White'")["estimate"].iloc[0]
+    assert means["Grant-White"] - means["Pasteur"] == pytest.approx(gap, abs=0.05)
+    with pytest.raises(DataError, match="elsewhere"):
+        factor_scores(scalar(), rows.assign(school="elsewhere"))

@@ -97,3 +97,22 @@ def test_refusals_say_why():
     tied = "f =~ x1 + a*x2 + x3\ng =~ x4 + x5 + x6\ng ~ b*f\na == b\n"
     with pytest.raises(UnsupportedError, match="ties measurement"):
         structural_fit(fitted("hs_cfa", tied + "h =~ x7 + x8 + x9\n"))
+
+
+def test_with_missing_answers_the_two_tests_are_those_of_the_two_fits() -> None:
+    rng = np.random.default_rng(12)
+    a = rng.normal(size=400)
+    b = 0.5 * a + rng.normal(size=400)
+    c = 0.5 * b + 0.3 * a + rng.normal(size=400)
+    rows = pd.DataFrame(
+        {f"{name}{k}": f + rng.normal(size=400) for name, f in (("a", a), ("b", b), ("c", c)) for k in range(3)}
+    )
+    rows = rows.mask(rng.random(rows.shape) < 0.1)
+    items = "a =~ a0 + a1 + a2\nb =~ b0 + b1 + b2\nc =~ c0 + c1 + c2\n"
+    found = structural_fit(fit(items + "b ~ a\nc ~ b", rows, missing="fiml")).glance().iloc[0]
+    measured = fit(items, rows, missing="fiml").glance().iloc[0]
+    assert found["df_s"] == 1
+    assert found["chisq_m"] == pytest.approx(measured["chisq"], rel=1e-8)
+    assert found["chisq_s"] == pytest.approx(found["chisq"] - measured["chisq"], rel=1e-6)
+    full = structural_fit(fit(items + "b ~ a\nc ~ a + b", rows, missing="fiml")).glance().iloc[0]
+    assert full["df_s"] == 0
