@@ -10,6 +10,7 @@ import pandas as pd
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray
 from spc.sem.twolevel import SizeClasses, UnitMoments
+from spc.sem.twolevel_incomplete import Answered
 
 if TYPE_CHECKING:
     from spc.sem.result import SemFit
@@ -113,19 +114,27 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     cov = at.covariance * np.outer(unit, unit)
     cross = np.zeros((len(place.latents), p))
     cross[:, clusters.between] = cov[n:, :n]
-    moments = _implied(fit, levels)
-    apart, errors = given_means(clusters.units, *moments, cross, cov.diagonal()[n:])
+    apart, errors = _given_data(fit, levels, cross, cov.diagonal()[n:])
     index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=fit.options.cluster or "cluster")
     scores = pd.DataFrame(apart + at.mean[n:] * unit[n:], index=index, columns=list(place.latents))
     return scores.join(pd.DataFrame(errors, index=index, columns=[f"{name}_error" for name in place.latents]))
 
 
-def _implied(fit: SemFit, levels: TwoLevel) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Means and covariances of both levels as the model implies them, in the user's units."""
+def _given_data(
+    fit: SemFit, levels: TwoLevel, cross: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """:func:`given_means` at the moments that the model implies, from every answer where some are missing."""
     spot = levels.levels.at(fit.system.coordinates(fit.solution.theta))
     assert spot is not None
-    square = np.outer(levels.scale, levels.scale)
-    return spot.mu * levels.scale, spot.sigma_b * square, spot.sigma_w * square
+    scale, clusters = levels.scale, levels.clusters
+    square = np.outer(scale, scale)
+    mu, sigma_b, sigma_w = spot.mu * scale, spot.sigma_b * square, spot.sigma_w * square
+    if clusters.answers is None:
+        return given_means(clusters.units, mu, sigma_b, sigma_w, cross, variance)
+    found = Answered.at(clusters.answers, mu, sigma_b, sigma_w)
+    assert found is not None
+    left = variance - np.einsum("mi,jik,mk->jm", cross, found.hold, cross)
+    return found.pull @ cross.T, np.sqrt(np.maximum(left, 0.0))
 
 
 def _levels(fit: SemFit) -> TwoLevel:
