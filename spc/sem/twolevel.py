@@ -37,6 +37,7 @@ __all__ = [
     "SizeClasses",
     "UnitMoments",
     "curvature",
+    "kronecker",
     "level2",
     "require_replies",
     "unit_moments",
@@ -335,9 +336,9 @@ def curvature(units: UnitMoments, classes: SizeClasses, at: Level2, *, expected:
     half = 0.5 * classes.number[:, None, None] * at.weight
     outer = half if expected else at.cross - half
     scaled = at.weight * share[:, None, :]
-    b = _kronecker(outer, at.weight)
-    bw = _kronecker(outer, scaled)
-    w = _kronecker(outer * share[:, :, None], scaled)
+    b = kronecker(outer, at.weight)
+    bw = kronecker(outer, scaled)
+    w = kronecker(outer * share[:, :, None], scaled)
     freedom = np.where(units.side >= 0, np.append(units.freedom, 0.0)[units.side], 0.0)
     flat = 0.5 * freedom[:, None] * at.inverse
     inner = flat if expected else at.inverse @ units.pooled @ at.inverse - flat
@@ -352,7 +353,7 @@ def curvature(units: UnitMoments, classes: SizeClasses, at: Level2, *, expected:
     return Curvature(mu, mu_b, mu_w, b, bw, w)
 
 
-def _kronecker(outer: FloatArray, inner: FloatArray) -> FloatArray:
+def kronecker(outer: FloatArray, inner: FloatArray) -> FloatArray:
     """``K[(i, j), (k, l)] = sum_g outer_g[i, k] inner_g[j, l]``."""
     g, p = outer.shape[:2]
     product = outer.reshape(g, p * p).T @ inner.reshape(g, p * p)

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.linalg import FloatArray, frozen_array
-from spc.sem.twolevel import UnitMoments
+from spc.sem.twolevel import Curvature, UnitMoments, kronecker
 
 __all__ = ["Answered", "Incomplete", "UnitAnswers", "answer_scores", "unit_answers"]
 
@@ -354,8 +354,22 @@ class Incomplete:
         """The likelihood at given moments."""
         return Answered.at(self.answers, mu, sigma_b, sigma_w)
 
-    def curvature(self, found: Answered, *, expected: bool) -> None:
-        """There is no closed form."""
+    def curvature(self, found: Answered, *, expected: bool) -> Curvature | None:
+        """What is expected, nearly: that of covariances within units as if units were known, so that steps are safe.
+
+        Second derivatives themselves have no closed form.
+        """
+        if not expected:
+            return None
+        data, p = self.answers, found.hold.shape[1]
+        inner = np.zeros((len(found.weight), p, p))
+        inner[:, : data.width, : data.width] = found.weight
+        share = 1.0 - min(data.count / data.rows, 0.9)
+        nothing, none = np.zeros((p, p * p)), np.zeros((p * p, p * p))
+        return Curvature(
+            found.hold.sum(axis=0), nothing, nothing, kronecker(0.5 * found.hold, found.hold), none,
+            kronecker(0.5 * share * data.rows_of[:, None, None] * inner, inner),
+        )  # fmt: skip
 
     def scores(self, found: Answered, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Each unit's gradient in the moments."""

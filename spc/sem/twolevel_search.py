@@ -26,7 +26,6 @@ MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
 _STEP = 3e-5
-_RIDGE = 0.02
 
 
 class Found(Slope, Protocol):
@@ -108,13 +107,12 @@ class Objective:
     def information(self, x: FloatArray, state: State, *, expected: bool) -> FloatArray:
         """Second derivatives in the coordinates, or their expectation.
 
-        Where the moments have none in closed form, the second derivatives are differences of the gradient, and the
-        cross-products of the units' scores stand in for the expectation.
+        Where the moments have no second derivatives in closed form, these are differences of the gradient.
         """
         found, guard = state.found, state.spot.guard
         moments = self.data.curvature(found, expected=expected)
         if moments is None:
-            return self._products(state) if expected else self._differences(x)
+            return self._differences(x)
         matrix = join_curvature(moments, state.spot)
         more = self.map.convex(x, found) if expected else self.map.bend(x, found)
         if more is not None:
@@ -128,11 +126,6 @@ class Objective:
         spot = state.spot
         mu, b, w = self.data.scores(state.found, spot.mu)
         return np.asarray(mu @ spot.d_mu + b @ spot.d_b + w @ spot.d_w)
-
-    def _products(self, state: State) -> FloatArray:
-        scores = self.scores(state)
-        matrix = scores.T @ scores
-        return np.asarray(matrix + np.diag(_RIDGE * matrix.diagonal()))
 
     def _differences(self, x: FloatArray) -> FloatArray:
         matrix = np.empty((x.size, x.size))
