@@ -24,6 +24,7 @@ __all__ = ["conditional_moments"]
 
 TOLERANCE = 1e-11
 MAX_ITERATIONS = 60
+LARGEST = 7.0
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -87,9 +88,16 @@ def conditional_moments(counts: Counts, covariates: tuple[str, ...]) -> OrdinalM
             "data", ", ".join(covariates), "too_few_rows", f"{len(x)} rows with all covariates",
             f"more than {len(covariates) + 1}", "Leave out covariates that are mostly missing.",
         )  # fmt: skip
-    mean, cov = x.mean(axis=0), np.cov(x, rowvar=False, bias=True).reshape(len(inside), len(inside))
-    cholesky(cov, "The covariance matrix of the covariates", covariates)
+    mean, cov = x.mean(axis=0), np.cov(x, rowvar=False).reshape(len(inside), len(inside))
     unit = np.sqrt(cov.diagonal())
+    if (unit <= 1e-10 * np.abs(mean)).any():
+        raise DataError.of(
+            "data", ", ".join(np.array(covariates)[unit <= 1e-10 * np.abs(mean)]), "constant_column",
+            "the same value in every row", "values that vary", "Leave it out of the model, or check how it was read.",
+        )  # fmt: skip
+    cholesky(
+        cov / np.outer(unit, unit) - 1e-10 * np.eye(unit.size), "The covariance matrix of the covariates", covariates
+    )
     standard = (x - mean) / unit
     names = [name for name in counts.names if name not in covariates]
     outcomes = counts.restrict(names)
@@ -149,8 +157,9 @@ def _probit(code: FloatArray, size: int, x: FloatArray, name: str) -> _Alone:
     theta = np.concatenate([ndtri(np.cumsum(once)[:-1] / once.sum()), np.zeros(k)])
     value, score, curve, rows = _probit_at(theta, code, size, x)
     for _ in range(MAX_ITERATIONS):
-        step = np.linalg.solve(curve, score)
-        share = 1.0
+        if np.abs(theta).max() > LARGEST or not np.linalg.cond(curve) < 1e13:
+            break
+        step, share = np.linalg.solve(curve, score), 1.0
         while share > 1e-6:
             trial = _probit_at(theta + share * step, code, size, x)
             if trial[0] >= value - 1e-9:
@@ -158,9 +167,9 @@ def _probit(code: FloatArray, size: int, x: FloatArray, name: str) -> _Alone:
             share /= 2.0
         theta = theta + share * step
         value, score, curve, rows = trial
-        if np.abs(share * step).max() < TOLERANCE or np.abs(theta).max() > 100.0:
+        if np.abs(share * step).max() < TOLERANCE:
             break
-    if np.abs(theta).max() > 100.0 or np.abs(score).max() > 1e-4:
+    if np.abs(theta).max() > LARGEST or np.abs(score).max() > 1e-4:
         raise NonConvergenceError(
             f"{name}: the probit regression on the covariates has no finite estimates, because a covariate tells its "
             "categories apart without fail. Join categories, or leave that covariate out.",

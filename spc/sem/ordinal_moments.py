@@ -56,7 +56,7 @@ class OrdinalMoments:
     covariates : tuple of str
         What everything is given, k of them; thresholds and means are those at covariates of zero.
     slope : (p, k) array
-        On the covariates; their means ``covariate_mean`` and covariances ``covariate_cov`` have divisor n.
+        On the covariates; their means ``covariate_mean`` and covariances ``covariate_cov`` have divisor n - 1.
     """
 
     names: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 A standardised value is the value times powers of two variances ``D``: for a directed effect ``sqrt(C_jj / C_ii)``, for
 a variance ``1 / C_ii``, for a covariance ``1 / sqrt(S_ii S_jj)`` (so that residual covariances become residual
-correlations), for an intercept or a threshold ``1 / sqrt(C_ii)``, for a scale ``sqrt(C_ii)``.
+correlations), for an intercept or a threshold ``1 / sqrt(C_ii)``. A scale is 1 by itself.
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ def _powers(place: Structure) -> _Powers:
     off = covariance & (i != j)
     first = np.select([directed, off], [j, i + v], i)
     second = np.where(off, j + v, i)
-    grows = directed | (place.part == SCALE)
-    return _Powers(first, second, np.where(grows, 0.5, -0.5), np.where(directed | covariance, -0.5, 0.0))
+    return _Powers(first, second, np.where(directed, 0.5, -0.5), np.where(directed | covariance, -0.5, 0.0))
 
 
 def _variances(place: Structure, at: Implied, kind: Kind) -> FloatArray:
@@ -78,7 +77,7 @@ def standardised_values(place: Structure, values: FloatArray, at: Implied, kind:
     power, variances = _powers(place), _variances(place, at, kind)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = variances[..., power.first] ** power.first_power * variances[..., power.second] ** power.second_power
-        result = values * factor
+        result = np.where(place.part == SCALE, 1.0, values * factor)
     return np.where(np.isfinite(result), result, np.nan)
 
 
@@ -116,4 +115,5 @@ def standardised_slopes(
             power.first_power[:, None] * relative[power.first] + power.second_power[:, None] * relative[power.second]
         )
     slopes[rows, np.arange(rows.size)] += factor[rows]
+    slopes[place.part == SCALE] = 0.0
     return slopes
