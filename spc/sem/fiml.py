@@ -28,9 +28,7 @@ from spc.spec.table import Model
 
 __all__ = [
     "Answered", "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
-    "metric_of", "point_of",
-    "observed_information", "score",
-    "unrestricted", "usable",
+    "metric_of", "observed_information", "point_of", "score", "unrestricted", "usable",
 ]  # fmt: skip
 
 TOLERANCE = 1e-15
@@ -360,6 +358,7 @@ def _along(
 
 
 def point_of(problem: Problem, spot: Spot, answered: Answered) -> Point:
+    """The end of a search in one block; ``value`` is F less that of the saturated moments."""
     p, n = problem.place.n_observed, float(answered.patterns.n.sum())
     reached = logl(answered.patterns, spot.found.value, problem.scale[:p])
     value = 2.0 * (answered.without.logl - reached) / n

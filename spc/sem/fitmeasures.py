@@ -17,8 +17,8 @@ from spc.linalg import FloatArray
 
 __all__ = [
     "Residuals", "agfi", "aic", "bic", "bic2", "cfi", "chisq_pvalue", "cn", "crmr", "ecvi", "gfi", "gfi_squares", "ifi",
-    "logl", "mfi", "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose", "rmsea_pvalue", "rni", "srmr",
-    "srmr_mplus", "tli", "unrestricted_logl",
+    "logl", "mfi", "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose", "rmsea_pvalue", "rni",
+    "srmr", "srmr_mplus", "tli", "unrestricted_logl",
 ]  # fmt: skip
 
 

@@ -34,8 +34,8 @@ from spc.sem.scaled import Correction, ratio
 from spc.sem.start import WAYS, start_values
 
 __all__ = [
-    "Blocks", "Weight", "blocks_of", "baseline_discrepancy", "normal_covariances", "row_covariances", "unweighted_sandwich", "weight_matrix",
-    "weighted_search", "weighted_solve", "weighted_squares",
+    "Blocks", "Weight", "baseline_discrepancy", "blocks_of", "normal_covariances", "row_covariances",
+    "unweighted_sandwich", "weight_matrix", "weighted_search", "weighted_solve", "weighted_squares",
 ]  # fmt: skip
 
 Method = Literal["GLS", "ULS", "WLS"]
@@ -181,6 +181,7 @@ class Blocks:
     size: float
 
     def implied(self, x: FloatArray) -> tuple[Implied, ...] | None:
+        """What each block implies; None where one implies nothing."""
         found = []
         for problem in self.problems:
             at = _implied(problem, x)
@@ -190,6 +191,7 @@ class Blocks:
         return tuple(found)
 
     def residual(self, at: tuple[Implied, ...]) -> FloatArray:
+        """Weighted residuals of all moments of all blocks."""
         parts = zip(self.roots, self.problems, self.weights, at, strict=True)
         each = [
             root * weight.apply(residual_moments(problem, one)[:, None])[:, 0] for root, problem, weight, one in parts
@@ -197,10 +199,12 @@ class Blocks:
         return np.concatenate(each)
 
     def jacobian(self, at: tuple[Implied, ...]) -> FloatArray:
+        """Minus their derivatives in coordinates."""
         parts = zip(self.roots, self.problems, self.weights, at, strict=True)
         return np.concatenate([root * weight.apply(slopes(problem, one)) for root, problem, weight, one in parts])
 
     def state(self, at: tuple[Implied, ...]) -> State:
+        """F and the points of the blocks."""
         values, points = [], []
         for problem, weight, one in zip(self.problems, self.weights, at, strict=True):
             left = weight.apply(residual_moments(problem, one)[:, None])[:, 0]
@@ -212,6 +216,7 @@ class Blocks:
 
 
 def blocks_of(system: System, weights: Sequence[Weight]) -> Blocks:
+    """Blocks of a system with their weights."""
     parts = shares_of(system) * np.array([weight.constant for weight in weights])
     size = float(parts.max())
     return Blocks(problems_of(system), tuple(weights), np.sqrt(parts / size), size)
