@@ -20,7 +20,10 @@ from scipy.special import ndtr, ndtri
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, duplication, vech
 from spc.results import Note, Provenance, tidy_frame
+from spc.sem.fiml import Answers
+from spc.sem.incomplete import curvature_in_moments, lay_out, likelihood
 from spc.sem.optimise import derivatives
+from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, directions
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def misfit(fit: SemFit) -> Misfit:
     Parameters
     ----------
     fit : SemFit
-        Fitted by maximum likelihood to complete data.
+        Fitted by maximum likelihood. With missing answers the sample moments are the unrestricted ones of all answers.
 
     Returns
     -------
@@ -119,8 +122,10 @@ def misfit(fit: SemFit) -> Misfit:
     2   y   x     0.1       1.482         1.788
     4   m   x     0.0       0.000         0.000
     """
-    if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
-        raise UnsupportedError("Residuals with errors have a method for complete data under estimator='ML' only.")
+    if fit.options.estimator != "ML" or fit.options.cluster is not None:
+        raise UnsupportedError("Residuals with errors have a method under estimator='ML' only, without clusters.")
+    if fit.answers is not None and math.isnan(fit.answers.unrestricted_logl):
+        raise UnsupportedError("Too few rows answer all variables for unrestricted moments, so there are no residuals.")
     space = _Space(fit)
     provenance = Provenance.record({"residuals": "normal theory"}, fit.provenance.data_fingerprint)
     return Misfit(_table(fit, space), _summary(space), fit.problem.n, tuple(_notes(space)), provenance)
@@ -141,17 +146,22 @@ class _Space:
         means = self.mean if self.mean is not None else np.empty(0)
         residual = np.concatenate([vech(self.sample - self.sigma), means])
         self.residual = np.where(np.abs(residual) < _ZERO, 0.0, residual)
-        self.noise = _blocks(_spread(self.sample, rows, columns), self.sample, self.mean is not None) / self.n
+        double = duplication(p)
+        if fit.answers is None:
+            self.noise = _blocks(_spread(self.sample, rows, columns), self.sample, self.mean is not None) / self.n
+            weight = 0.5 * double.T @ np.kron(point.inverse, point.inverse) @ double
+            weight = _blocks(weight, point.inverse, self.mean is not None)
+        else:
+            unrestricted, weight = _of_answers(problem, fit.answers, self.mu, self.sigma)
+            self.noise = np.linalg.inv(unrestricted) / self.n
         self.noise = _given(self.noise, self._held(place.exogenous))
         way = directions(place, point.at, problem.active, p)
         slopes = way.p[rows] * way.q[columns] + way.p[columns] * way.q[rows]
         if self.mean is not None and way.mu is not None:
             slopes = np.vstack([slopes, way.mu])
         slopes = slopes @ problem.map
-        double = duplication(p)
-        weight = 0.5 * double.T @ np.kron(point.inverse, point.inverse) @ double
-        weight = _blocks(weight, point.inverse, self.mean is not None)
-        information = derivatives(problem, point)[1]
+        plain = fit.answers is None
+        information = derivatives(problem, point)[1] if plain else slopes.T @ weight @ slopes
         solved = np.linalg.solve(information, slopes.T @ weight) if slopes.size else np.zeros((0, len(residual)))
         keep = np.eye(len(residual)) - slopes @ solved
         self.spread = keep @ self.noise @ keep.T
@@ -184,6 +194,20 @@ class _Space:
         root, implied = np.sqrt(self.sample.diagonal()), np.sqrt(self.sigma.diagonal())
         found = vech(self.sample / np.outer(root, root) - self.sigma / np.outer(implied, implied))
         return np.where(np.abs(found) < _ZERO, 0.0, found)
+
+
+def _of_answers(problem: Problem, answers: Answers, mu: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Observed information on the moments, given who answered what: at the unrestricted and at the implied ones."""
+    p, sample = problem.place.n_observed, problem.sample
+    assert sample.mean is not None
+    data = lay_out(answers.patterns, problem.scale[:p])
+    found = []
+    for mean, cov in ((sample.mean, sample.cov), (mu, sigma)):
+        at = likelihood(data, mean, cov)
+        assert at is not None
+        whole = curvature_in_moments(data, at)
+        found.append(np.roll(np.roll(whole, -p, axis=0), -p, axis=1))
+    return found[0], found[1]
 
 
 def _spread(cov: FloatArray, rows: IntArray, columns: IntArray) -> FloatArray:

@@ -107,8 +107,22 @@ second_of <- function(name, model, std) {
   list(name = unbox(name), model = unbox(model), std_lv = unbox(std), values = as.list(found))
 }
 
+missed <- function(name, model, data, ...) {
+  fit <- fitted(model, data, ...)
+  plain <- resid(fit, type = "normalized")
+  rows <- lavResiduals(fit)
+  names <- lavNames(fit, "ov")
+  list(
+    name = unbox(name), model = unbox(model), data = unbox(data), options = tidied(list(...)), names = names,
+    bentler = unname(unclass(rows$cov)), standardized = unname(unclass(rows$cov.z)),
+    mean_standardized = unname(as.numeric(rows$mean.z)), normalized = unname(unclass(plain$cov)),
+    srmr = unbox(rows$summary["srmr", "total"])
+  )
+}
+
 write_json(
   list(
+    residuals = list(missed("fiml", three, "hs_mcar", missing = "ml"), missed("mar", three, "hs_mar", missing = "ml")),
     lavaan = unbox(as.character(packageVersion("lavaan"))), R = unbox(R.version.string),
     semTools = unbox(as.character(packageVersion("semTools"))),
     modification = list(

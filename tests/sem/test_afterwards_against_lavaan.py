@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from spc.errors import SpcWarning
-from spc.sem import SemFit, fit, implied_moments, reliability
+from spc.sem import SemFit, fit, implied_moments, misfit, reliability
 from spc.sem.compare import compare
 from spc.sem.modification import modification_indices
 from spc.sem.release import release_test
@@ -99,3 +99,16 @@ def test_reliability_of_a_factor_of_factors(case: dict[str, Any]) -> None:
     )
     assert ours["omega_l2"] == pytest.approx(theirs["omegaL2"], rel=1e-5)
     assert ours["omega_partial"] == pytest.approx(theirs["partialOmegaL1"], rel=1e-6)
+
+
+@pytest.mark.parametrize("case", REFERENCE["residuals"], ids=lambda case: case["name"])
+def test_residuals_with_missing_answers(case: dict[str, Any]) -> None:
+    found = misfit(fitted(case["model"], case))
+    for kind in ("bentler", "standardized", "normalized"):
+        ours = found.matrix(kind).loc[case["names"], case["names"]].to_numpy()
+        theirs = np.array(case[kind], dtype=np.float64)
+        apart = ~np.eye(len(theirs), dtype=bool)
+        np.testing.assert_allclose(ours[apart], theirs[apart], rtol=1e-3, atol=1e-4)
+    means = found.table.query("op == '~1'").set_index("lhs")["standardized"]
+    assert means[case["names"]].to_numpy() == pytest.approx(np.array(case["mean_standardized"]), rel=2e-3, abs=1e-3)
+    assert found.glance()["srmr"].iloc[0] == pytest.approx(case["srmr"], rel=1e-4)
