@@ -145,10 +145,11 @@ def fit(
     1  sales   ~   mood       0.5      0.061
     5     ab  :=    a*b       0.2      0.041
     """
+    ordered = _words(ordered) or _ordered_columns(model, data)
     ordinal = bool(ordered) or (isinstance(model, Model) and bool(model.ordinal))
     options = Options(
         estimator or ("WLSMV" if ordinal else "ML"), _missing(missing, ordinal=ordinal), likelihood, engine, level,
-        cluster, group, _words(group_equal), _words(group_partial), _words(ordered), information,
+        cluster, group, _words(group_equal), _words(group_partial), ordered, information,
     )  # fmt: skip
     result = _dispatched(model, data, options, ordinal=ordinal)
     for note in result.found:
@@ -166,6 +167,22 @@ def _missing(given: Missing | Literal["ml"] | None, *, ordinal: bool) -> Missing
     if given is None:
         return "pairwise" if ordinal else "listwise"
     return "fiml" if given == "ml" else given
+
+
+def _ordered_columns(model: Model | str, data: object) -> tuple[str, ...]:
+    """Variables of the model that are ordered categoricals in the data, unless the model says which are ordered."""
+    if not isinstance(data, pd.DataFrame) or not any(map(_is_categorical, data.dtypes.tolist())):
+        return ()
+    if isinstance(model, Model) and model.ordinal:
+        return ()
+    from spc.sem.ordinal_fit import ordered_columns
+    from spc.spec import observed_variables
+
+    return ordered_columns(data, observed_variables(model) if isinstance(model, str) else model.observed)
+
+
+def _is_categorical(dtype: object) -> bool:
+    return isinstance(dtype, pd.CategoricalDtype) and bool(dtype.ordered)
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:

@@ -145,7 +145,13 @@ def _completed(
         wanted["groups"] = labels
         wanted |= {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}
     wanted.pop("meanstructure", None)
-    return read_model(text, **wanted), levels
+    read = read_model(text, **wanted)
+    if not read.ordinal:
+        raise UsageError(
+            f"ordered: {', '.join(name for name in levels if name in known)} only explain, and covariates need no "
+            "categories: give them as numbers, and leave ordered= out."
+        )
+    return read, levels
 
 
 def _levels(groups: Sequence[Group], named: Sequence[str]) -> dict[str, tuple[Any, ...]]:

@@ -146,6 +146,20 @@ def test_labels_of_categories_do_not_matter() -> None:
     np.testing.assert_array_equal(one.tidy()["estimate"], other.tidy()["estimate"])
 
 
+def test_ordered_categoricals_need_not_be_named() -> None:
+    data = answers()
+    typed = data.assign(**{name: pd.Categorical(data[name], ordered=True) for name in FIVE})
+    one, other = fit(TWO, data, ordered=FIVE), fit(TWO, typed)
+    assert other.options.ordered == tuple(FIVE)
+    assert one.chisq == other.chisq
+
+
+def test_covariates_with_categories_are_refused() -> None:
+    data = answers().assign(site=lambda d: pd.Categorical(d["site"], ordered=True))
+    with pytest.raises(UsageError, match="site only explain"):
+        fit(TWO + "f ~ site\n", data, ordered=["site"])
+
+
 def test_rows_in_any_order() -> None:
     data = answers()
     one, other = (fit(TWO, frame, ordered=FIVE) for frame in (data, data.sample(frac=1.0, random_state=2)))
