@@ -35,6 +35,7 @@ from .errors import SpcWarning as SpcWarning
 from .errors import SpecError as SpecError
 from .errors import UnsupportedError as UnsupportedError
 from .errors import UsageError as UsageError
+from .moments import Counts as Counts
 from .moments import Moments as Moments
 from .moments import Patterns as Patterns
 from .regression import link_regressions as link_regressions
