@@ -1,6 +1,7 @@
 from .chain import ChainFit as ChainFit
 from .chain import LinkShapes as LinkShapes
 from .chain import Plan as Plan
+from .chain import Rivals as Rivals
 from .chain import TwoSidedFit as TwoSidedFit
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
@@ -10,6 +11,7 @@ from .chain import link_shapes as link_shapes
 from .chain import power as power
 from .chain import published_links as published_links
 from .chain import published_standing as published_standing
+from .chain import rivals as rivals
 from .contracts import load_schema as load_schema
 from .contracts import schema_names as schema_names
 from .contracts import schema_text as schema_text

@@ -6,6 +6,7 @@ from spc.chain.power import Plan, Power, power
 from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
+from spc.chain.rivals import Rivals, rivals
 from spc.chain.run import fit_study
 from spc.chain.shape import LinkShapes, link_shapes
 from spc.chain.two_sided import fit_two_sided
@@ -18,6 +19,7 @@ __all__ = [
     "Plan",
     "Power",
     "PublishedLinks",
+    "Rivals",
     "TwoSidedFit",
     "fit_chain",
     "fit_study",
@@ -28,4 +30,5 @@ __all__ = [
     "published_links",
     "published_standing",
     "recovery",
+    "rivals",
 ]

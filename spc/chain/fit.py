@@ -22,7 +22,7 @@ from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import aggregation
 
-__all__ = ["fit_chain"]
+__all__ = ["fit_chain", "measurement_text"]
 
 FEWEST_UNITS_TO_RESAMPLE = 10
 SMALL_NUMBER_OF_UNITS = 60
@@ -95,7 +95,7 @@ def fit_chain(
         if engine != "spc":
             raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
         return _two_sided(study, rows, links, draws, seed, level)
-    full = "\n".join([*_measurement_text(study, rows), study.chain.model])
+    full = "\n".join([*measurement_text(study, rows), study.chain.model])
     sem = fit(model(full), rows.frame, engine=engine, level=level)
     unit = _resampled_units(sem, rows)
     replicates = None if unit is None else bootstrap(sem, rows.frame, draws=draws, seed=seed, cluster=unit).replicates
@@ -136,7 +136,7 @@ def _two_sided(
     )
 
 
-def _measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
+def measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
     """One latent variable a construct, single items too: exogenous latent variables covary by default."""
     if rows.items.empty:
         return []
