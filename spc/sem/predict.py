@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from spc.errors import UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.moments import numeric_values
 from spc.sem.ram import DIRECTED, IntArray, Structure
 from spc.sem.scope import by_group
@@ -56,6 +56,8 @@ def predict(
         (from).
     DataError
         A column is absent, not numeric or infinite; or the model knows no means.
+    UnsupportedError
+        The model has ordered items.
 
     Notes
     -----
@@ -72,6 +74,11 @@ def predict(
     0   10.0
     1   12.0
     """
+    if fit.model.ordinal:
+        raise UnsupportedError(
+            f"Ordered items ({', '.join(fit.model.ordinal)}) have no method for predictions: their categories are no "
+            "values to add up. Fit the items as continuous to predict them."
+        )
     if len(fit.groups) > 1:
         return by_group(fit, newdata, lambda view, rows: predict(view, rows, outcomes=outcomes, given=given))
     place, p = fit.problem.place, fit.problem.place.n_observed

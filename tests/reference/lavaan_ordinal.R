@@ -64,7 +64,7 @@ data_sets <- list(hs2 = hs2, hs3 = hs3, hs4 = hs4, hs5 = hs5, hs_many = hs_many,
 # An ordered item that is explained by another one has the wrong residual variance in lavaan 0.6-14, and one that explains
 # others is taken to have a known one: such models are tested against equivalent ones instead. Its polyserial correlations
 # may stop short of their maximum where the continuous variable is skewed, and given covariates a third of them run into
-their bounds; so the variables here are not skewed, and there are no continuous items beside covariates.
+# their bounds; so the variables here are not skewed, and there are no continuous items beside covariates.
 
 # --- models ----------------------------------------------------------------------------------------------------
 
