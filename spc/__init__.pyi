@@ -49,12 +49,14 @@ from .results import Replicates as Replicates
 from .results import Result as Result
 from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
+from .sem import cluster_scores as cluster_scores
 from .sem import compare as compare
 from .sem import effects as effects
 from .sem import export_names as export_names
 from .sem import factor_scores as factor_scores
 from .sem import fit as fit
 from .sem import htmt as htmt
+from .sem import icc as icc
 from .sem import invariance as invariance
 from .sem import misfit as misfit
 from .sem import modification_indices as modification_indices

@@ -20,6 +20,7 @@ from spc.sem.scores import factor_scores
 from spc.sem.small_sample import SmallSampleTest, small_sample_test
 from spc.sem.structural import StructuralFit, structural_fit
 from spc.sem.tables import implied_moments, r_square, residuals, standardized
+from spc.sem.twolevel_scores import cluster_scores, icc
 from spc.sem.validity import LatentReliability, reliability
 from spc.sem.wald import WaldTest, wald_test
 
@@ -44,6 +45,7 @@ __all__ = [
     "StudyCorrelations",
     "WaldTest",
     "bootstrap",
+    "cluster_scores",
     "compare",
     "effects",
     "export_names",
@@ -51,6 +53,7 @@ __all__ = [
     "fit",
     "fit_measures",
     "htmt",
+    "icc",
     "implied_moments",
     "invariance",
     "misfit",

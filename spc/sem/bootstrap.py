@@ -31,6 +31,7 @@ from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
 from spc.sem.restrictions import restrictions
+from spc.sem.scope import require_one_level
 from spc.sem.standardize import standardised_values
 
 __all__ = ["Bootstrap", "bootstrap"]
@@ -235,6 +236,7 @@ def bootstrap(
     [0.54, 0.42, 0.66]
     """
     _check_options(draws, kind, interval, level, cluster)
+    require_one_level(fit, "Bootstrap draws")
     _check_fit(fit, kind)
     rows = None if kind == "parametric" else rows_of(fit, data, cluster)
     with one_blas_thread():

@@ -18,6 +18,7 @@ from spc.sem.ordinal_problem import OrdinalProblem, ordinal_structure
 from spc.sem.problem import Balanced, Problem, balance, in_units
 from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure, structure
 from spc.sem.result import Part
+from spc.sem.scope import require_one_level
 from spc.spec.table import Model, Parameter
 
 __all__ = ["modification_indices"]
@@ -76,6 +77,7 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     """
     if not minimum >= 0.0:
         raise UsageError(f"minimum={minimum!r}: expected zero or more, such as 3.84.")
+    require_one_level(fit, "Modification indices")
     x = fit.system.coordinates(fit.solution.theta)
     wider = [_wider(part, fit.options.likelihood) for part in fit.parts]
     leans = [_Lean.of(part, x, *one) for part, one in zip(fit.parts, wider, strict=True)]

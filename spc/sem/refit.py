@@ -14,6 +14,7 @@ from spc.sem.objective import answers_objective, normal_objective, squares_objec
 from spc.sem.optimise import Solution, search
 from spc.sem.restrictions import Restrictions, restrictions
 from spc.sem.result import Part, SemFit
+from spc.sem.scope import require_one_level
 from spc.sem.solve import not_converged, search_everywhere, search_within, solution_of, weights_of
 from spc.sem.weighted import weighted_search, weighted_solve
 
@@ -46,6 +47,7 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     NotPositiveDefiniteError
         The moments have no inverse.
     """
+    require_one_level(fitted, "Refits")
     given: tuple[Moments | Patterns, ...]
     given = (moments,) if isinstance(moments, Moments | Patterns) else tuple(moments)
     if len(given) != len(fitted.parts):

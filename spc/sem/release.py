@@ -20,6 +20,7 @@ from spc.sem.joint import shares_of
 from spc.sem.lean import lean, rows_of_tests
 from spc.sem.problem import label_slopes
 from spc.sem.restrictions import restrictions
+from spc.sem.scope import require_one_level
 
 __all__ = ["ReleaseTest", "release_test"]
 
@@ -90,6 +91,7 @@ def release_test(fit: SemFit) -> ReleaseTest:
         lhs   rhs  statistic
     0  y~x1  y~x2      3.409
     """
+    require_one_level(fit, "Score tests of equal parameters")
     names, matrix = _equalities(fit)
     if not names:
         raise UsageError("The model holds no parameters equal, so there is nothing to release.")

@@ -13,7 +13,7 @@ from spc.sem.groups import split
 if TYPE_CHECKING:
     from spc.sem.result import SemFit
 
-__all__ = ["by_group", "require_complete_ml"]
+__all__ = ["by_group", "require_complete_ml", "require_one_level"]
 
 _LIKELIHOOD = ("ML", "MLM", "MLR")
 
@@ -40,6 +40,26 @@ def require_complete_ml(fit: SemFit, what: str, estimators: tuple[str, ...] = _L
         raise UnsupportedError(
             f"{what} work for fits with estimator {listed} and missing='listwise'; this one has "
             f"estimator={estimator!r} and missing={missing!r}."
+        )
+
+
+def require_one_level(fit: SemFit, what: str) -> None:
+    """Raise for a fit of two levels.
+
+    Parameters
+    ----------
+    fit : SemFit
+    what : str
+        What was asked for, to begin the message: ``"Modification indices"``.
+
+    Raises
+    ------
+    UnsupportedError
+    """
+    if fit.levels is not None:
+        raise UnsupportedError(
+            f"{what} have no method for models of two levels. These have: tidy(), glance(), standardized(), "
+            "r_square(), residuals(), effects(), wald_test(), and compare() with another fit."
         )
 
 

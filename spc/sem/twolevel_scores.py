@@ -75,6 +75,17 @@ def icc(fit: SemFit) -> pd.Series:
     ------
     UnsupportedError
         The model has one level.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> rng = np.random.default_rng(1)
+    >>> shop = np.repeat(np.arange(60), 10)
+    >>> mood = 0.5 * rng.normal(size=60)[shop] + rng.normal(size=600)
+    >>> sales = 0.4 * mood + rng.normal(size=60)[shop] + rng.normal(size=600)
+    >>> rows = pd.DataFrame({"shop": shop, "mood": mood, "sales": sales})
+    >>> icc(fit("level: 1; sales ~ mood; level: 2; sales ~ mood", rows, cluster="shop")).round(1).to_dict()
+    {'sales': 0.5, 'mood': 0.2}
     """
     levels = _levels(fit)
     own, best = levels.clusters.within, levels.best
@@ -103,6 +114,19 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     ------
     UnsupportedError
         The model has one level, or no latent variable between clusters.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> rng = np.random.default_rng(1)
+    >>> shop = np.repeat(np.arange(50), 8)
+    >>> climate, mood = rng.normal(size=50), rng.normal(size=400)
+    >>> noise = [rng.normal(size=400) + 0.6 * rng.normal(size=50)[shop] for _ in range(3)]
+    >>> items = {f"x{i}": climate[shop] + mood + one for i, one in enumerate(noise)}
+    >>> text = "level: 1; f =~ x0 + x1 + x2; level: 2; g =~ x0 + x1 + x2"
+    >>> scores = cluster_scores(fit(text, pd.DataFrame(items).assign(shop=shop), cluster="shop"))
+    >>> bool(np.corrcoef(scores["g"], climate)[0, 1] > 0.8)
+    True
     """
     levels = _levels(fit)
     part = fit.parts[1]

@@ -15,7 +15,7 @@ TEXTS = {
 }
 
 
-def rows(units=30):
+def rows(units=60):
     rng = np.random.default_rng(3)
     code = np.repeat(np.arange(units), rng.integers(1, 7, units))
     trait, x = rng.normal(size=units), rng.normal(size=code.size)

@@ -13,7 +13,19 @@ from spc.errors import (
     NotIdentifiedError,
     UnsupportedError,
 )
-from spc.sem import fit, fit_measures, r_square
+from spc.sem import (
+    bootstrap,
+    compare,
+    effects,
+    fit,
+    fit_measures,
+    misfit,
+    modification_indices,
+    r_square,
+    release_test,
+    small_sample_test,
+    structural_fit,
+)
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.spec import model
 
@@ -229,3 +241,27 @@ def wrong(frame, **options):
 def test_what_cannot_be_fitted_says_why(change, options, error, said):
     with pytest.raises(error, match=said):
         wrong(change(data("balanced")), **options)
+
+
+@pytest.mark.parametrize("ask", [modification_indices, release_test, misfit, small_sample_test, structural_fit])
+def test_what_has_no_method_for_two_levels_says_so(ask):
+    with pytest.raises(UnsupportedError):
+        ask(ours("equal_loadings"))
+    with pytest.raises(UnsupportedError, match="two levels"):
+        bootstrap(ours("equal_loadings"), data("balanced"), draws=10)
+
+
+def test_effects_differ_by_level():
+    table = effects(ours("path"), draws=200).tidy()
+    direct = table[(table["kind"] == "direct") & (table["lhs"] == "y2") & (table["rhs"] == "y1")]
+    assert direct["level"].tolist() == ["1", "2"]
+    rows = ours("path").tidy()
+    expected = rows[(rows["op"] == "~") & (rows["lhs"] == "y2") & (rows["rhs"] == "y1")]["estimate"]
+    np.testing.assert_allclose(direct["estimate"], expected)
+
+
+def test_nested_models_are_compared():
+    free, equal = ours("documented"), ours("equal_loadings")
+    row = compare(free, equal).tidy().iloc[0]
+    expected = MODELS["equal_loadings"]["chisq"] - MODELS["documented"]["chisq"]
+    assert row["statistic"] == pytest.approx(expected, rel=1e-4)
