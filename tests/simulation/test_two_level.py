@@ -69,4 +69,4 @@ def test_many_firms_hold_the_truth_as_often_as_said(estimator):
     assert (coverage[~spread] > 0.93).all()
     assert (coverage[~spread] < 0.97).all()
     assert (coverage[spread] > 0.89).all()  # a symmetric interval for a variance falls short with 100 clusters
-    assert 0.03 < (p_values < 0.05).mean() < 0.08
+    assert 0.03 < (p_values < 0.05).mean() < 0.09
