@@ -271,8 +271,8 @@ def _fill(frame: pd.DataFrame, names: Sequence[str], known: Mapping[str, tuple[A
     if not plain:
         return
     answers = numeric_values(frame, plain)
-    for column, name in enumerate(plain):
-        answer, levels = answers[:, column], np.asarray(known[name], dtype=np.float64)
+    for at_column, name in enumerate(plain):
+        answer, levels = answers[:, at_column], np.asarray(known[name], dtype=np.float64)
         at = np.minimum(np.searchsorted(levels, answer), levels.size - 1)
         codes[:, names.index(name)] = np.where(levels[at] == answer, at, -1)
 
