@@ -73,7 +73,7 @@ class UnitAnswers:
     @property
     def width(self) -> int:
         """R."""
-        return self.patterns.shape[1]
+        return int(self.patterns.shape[1])
 
     @property
     def count(self) -> int:
@@ -93,7 +93,7 @@ class UnitAnswers:
     @cached_property
     def rows_of(self) -> FloatArray:
         """Rows with each pattern (G,)."""
-        return np.bincount(self.pattern, self.number, len(self.patterns))
+        return np.bincount(self.pattern, self.number, len(self.patterns)).astype(np.float64)
 
     @cached_property
     def scatter_of(self) -> FloatArray:
@@ -249,7 +249,7 @@ class Answered:
         pull = toward - _times(hold, _times(beyond.cov, toward))
         expected = beyond.shift + _times(beyond.cov, pull)
         residual = np.where(data.patterns[data.pattern], apart - expected[data.unit], 0.0)
-        value = data.rows_of @ height + float((weight * data.scatter_of).sum())
+        value = float(data.rows_of @ height) + float((weight * data.scatter_of).sum())
         value += float(data.number @ (apart * lean).sum(axis=1)) + beyond.value
         value += 2.0 * float(np.log(np.einsum("jii->ji", factor)).sum())
         value -= float((beyond.shift * (given + toward)).sum() + (toward * _times(spread, toward)).sum())

@@ -14,7 +14,7 @@ import numpy as np
 from spc.linalg import FloatArray
 from spc.sem.ml import bend
 from spc.sem.problem import Problem
-from spc.sem.ram import Implied, IntArray, directions, implied
+from spc.sem.ram import BoolArray, Implied, IntArray, directions, implied
 
 __all__ = ["Guard", "Level", "Levels", "Linear", "MomentMap", "Slope", "Spot", "symmetric_basis"]
 
@@ -106,7 +106,7 @@ class Linear:
 
     @classmethod
     def of(
-        cls, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray, means: FloatArray, b: FloatArray, w: FloatArray
+        cls, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray, means: BoolArray, b: BoolArray, w: BoolArray
     ) -> tuple[Linear, FloatArray]:
         """The map whose coordinates are the chosen moments, and their values there; the others stay.
 
