@@ -7,7 +7,7 @@ A result is frozen and has four methods: ``tidy()`` (long table with :data:`TIDY
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.linalg import FloatArray, frozen_array
@@ -28,6 +29,7 @@ __all__ = [
     "Provenance",
     "Replicates",
     "Result",
+    "assembled",
     "fingerprint",
     "package_version",
     "tidy_frame",
@@ -169,6 +171,46 @@ class Result(Protocol):
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers."""
+
+
+Columns = tuple[Any, npt.NDArray[np.intp]]
+
+
+def assembled(blocks: Sequence[Columns], columns: pd.Index, rows: int) -> pd.DataFrame:
+    """A table from blocks of columns, each of one type, without pandas' look at every column.
+
+    Parameters
+    ----------
+    blocks : sequence of (array, positions)
+        A (k, rows) array that nobody else holds, or an extension array of one column; and which columns these are.
+    columns : Index
+    rows : int
+
+    Examples
+    --------
+    >>> assembled([(np.array([[0.5, 1.5]]), np.array([0]))], pd.Index(["x"]), 2)
+         x
+    0  0.5
+    1  1.5
+    """
+    create, index = _block_builder(), pd.RangeIndex(rows)
+    if create is not None and all(array.ndim == 2 or isinstance(array.dtype, pd.StringDtype) for array, _ in blocks):
+        return create(list(blocks), index=index, columns=columns)
+    found: dict[int, Any] = {}
+    for array, places in blocks:
+        found |= dict(zip(places.tolist(), [array] if array.ndim == 1 else array, strict=True))
+    return pd.DataFrame({name: found[i] for i, name in enumerate(columns)}, index=index)
+
+
+@cache
+def _block_builder() -> Callable[..., pd.DataFrame] | None:
+    """What pandas 3 has for those who know their columns; None before."""
+    try:
+        from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    found: Callable[..., pd.DataFrame] = create_dataframe_from_blocks
+    return found
 
 
 def tidy_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 from spc.errors import DataError, Finding
 from spc.linalg import FloatArray
 
-__all__ = ["absent_columns", "numeric_values"]
+__all__ = ["absent_columns", "numeric_values", "plain_values"]
 
 
 def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
@@ -27,8 +27,8 @@ def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
     >>> numeric_values(pd.DataFrame({"x": [1, None]}), ["x"]).tolist()
     [[1.0], [nan]]
     """
-    values = _plain_values(frame, list(names))
-    if values is None:
+    values = plain_values(frame, list(names))
+    if values is None or np.isinf(values).any():
         findings = _column_faults(frame, names)
         if findings:
             raise DataError(findings)
@@ -36,20 +36,25 @@ def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
     return values
 
 
-def _plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
-    """Values of ordinary columns in one step; None where a column needs a closer look."""
+def plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
+    """Values of ordinary columns in one step, infinite ones as well; None where a column needs a closer look.
+
+    Examples
+    --------
+    >>> plain_values(pd.DataFrame({"x": [1, 2], "y": ["a", "b"]}), ["x"]).tolist()
+    [[1.0], [2.0]]
+    """
     columns = list(frame.columns)
-    if len(set(columns)) < len(columns) or not set(names) <= set(columns):
+    if names != columns:
+        if not set(names) <= set(columns):
+            return None
+        frame = frame[names]
+    if frame.shape[1] > len(set(names)):
         return None
-    part = frame if names == columns else frame[names]
-    if not all(map(_is_plain, part.dtypes.tolist())):
+    values = frame.to_numpy()
+    if len(names) == 1 and not isinstance(frame.dtypes.iloc[0], np.dtype):
         return None
-    values = part.to_numpy(dtype=np.float64)
-    return None if np.isinf(values).any() else values
-
-
-def _is_plain(dtype: object) -> bool:
-    return isinstance(dtype, np.dtype) and dtype.kind in "fiub"
+    return np.asarray(values, dtype=np.float64) if values.dtype.kind in "fiub" else None
 
 
 def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:

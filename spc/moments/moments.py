@@ -14,7 +14,7 @@ import pandas as pd
 
 from spc.errors import DataError, Finding
 from spc.linalg import FloatArray, frozen_array, unvech, vech
-from spc.moments.columns import absent_columns, numeric_values
+from spc.moments.columns import absent_columns, numeric_values, plain_values
 
 __all__ = ["Moments", "shifted"]
 
@@ -96,16 +96,10 @@ class Moments:
             A column is absent, given twice or not numeric, a value is infinite, or fewer than two rows are complete.
         """
         names = list(frame.columns if names is None else names)
-        values = numeric_values(frame, names)
-        complete = ~np.isnan(values).any(axis=1)
-        values = values if complete.all() else values[complete]
-        if len(values) < 2:
-            raise DataError.of(
-                "data", None, "too_few_rows", f"{len(values)} complete rows", "at least 2",
-                "Check for columns that are empty; name fewer variables or collect more answers.",
-            )  # fmt: skip
-        mean = values.mean(axis=0)
+        values, mean = _complete_rows(frame, names)
         centred = values - mean
+        if higher:
+            centred -= centred.mean(axis=0)
         fourth = _higher(centred) if higher else None
         return cls(names, len(values), mean, centred.T @ centred / (len(values) - 1), fourth, group)
 
@@ -168,6 +162,24 @@ class Moments:
         mean, cov = self.mean + shift * (other.n / n), cross / (n - 1)
         higher = _merged(self, other, mean, cov)
         return Moments(self.names, n, mean, cov, higher, group)
+
+
+def _complete_rows(frame: pd.DataFrame, names: list[str]) -> tuple[FloatArray, FloatArray]:
+    """Values of the rows without missing answers, and their means, which tell whether there are any."""
+    values = plain_values(frame, names)
+    if values is not None and len(values) > 1:
+        with np.errstate(all="ignore"):
+            mean = values.mean(axis=0)
+        if np.isfinite(mean).all():
+            return values, mean
+    values = numeric_values(frame, names)
+    values = values[~np.isnan(values).any(axis=1)]
+    if len(values) < 2:
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{len(values)} complete rows", "at least 2",
+            "Check for columns that are empty; name fewer variables or collect more answers.",
+        )  # fmt: skip
+    return values, values.mean(axis=0)
 
 
 _BLOCK = 4_000_000

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from spc.linalg import FloatArray
-from spc.results import GLANCE_COLUMNS
+from spc.results import GLANCE_COLUMNS, assembled
 from spc.sem import fitmeasures as measure
 from spc.sem.diagnose import n_moments
 from spc.sem.options import LEAST_SQUARES
@@ -26,6 +27,8 @@ from spc.sem.weighted import weighted_squares
 from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
+    from pandas.api.extensions import ExtensionArray
+
     from spc.sem.result import Part, SemFit
 
 __all__ = ["Baseline", "baseline", "covariates_of", "fit_measures", "glance_row"]
@@ -95,7 +98,14 @@ def _test(fit: SemFit) -> dict[str, float]:
     }
 
 
-_ONE = pd.RangeIndex(1)
+_COLUMNS = pd.Index(GLANCE_COLUMNS)
+_COUNTS, _FLAG, _ESTIMATOR = (
+    ("npar", "df", "baseline_df", "nobs", "ngroups"),
+    ("converged",),
+    _COLUMNS.get_indexer(pd.Index(["estimator"])),
+)
+_RATIOS = tuple(name for name in GLANCE_COLUMNS if name not in (*_COUNTS, *_FLAG, "estimator"))
+_GLANCE = tuple((names, _COLUMNS.get_indexer(pd.Index(names))) for names in (_COUNTS, _FLAG, _RATIOS))
 _UNTESTED = (
     "npar", "df", "baseline_df", "logl", "aic", "bic", "bic2", "ntotal", "nobs", "ngroups", "estimator", "converged",
 )  # fmt: skip
@@ -338,5 +348,10 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "converged": fit.solution.converged,
     }
     numbers = _known(fit, numbers)
-    columns = {column: np.array([numbers.get(column, math.nan)]) for column in GLANCE_COLUMNS}
-    return pd.DataFrame(columns, index=_ONE, copy=False)
+    blocks = [(np.array([[numbers.get(name, math.nan)] for name in names]), at) for names, at in _GLANCE]
+    return assembled([*blocks, (_estimator(fit.options.estimator).copy(), _ESTIMATOR)], _COLUMNS, 1)
+
+
+@cache
+def _estimator(name: str) -> ExtensionArray:
+    return pd.Series([name], dtype="str").array

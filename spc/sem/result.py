@@ -27,7 +27,7 @@ from spc.sem.problem import Problem
 from spc.sem.restrictions import restrictions
 from spc.sem.scaled import Correction
 from spc.sem.standardize import standardised_values
-from spc.sem.tables import estimates_table, tidy_table
+from spc.sem.tables import estimates_table, tidy_numbers, tidy_table
 from spc.sem.weighted import Weight
 from spc.spec.table import Model
 
@@ -246,8 +246,9 @@ class SemFit:
         )
 
     @cached_property
-    def _tidy(self) -> pd.DataFrame:
-        return tidy_table(self)
+    def numbers(self) -> FloatArray:
+        """Numbers of :meth:`tidy` (7, R): estimate, error, statistic, p value, interval, standardised value."""
+        return frozen_array(tidy_numbers(self))
 
     def tidy(self) -> pd.DataFrame:
         """All rows of the parameter table, fixed ones with a missing standard error, then the defined parameters.
@@ -255,7 +256,7 @@ class SemFit:
         ``kind`` is one of ``loading, regression, variance, covariance, intercept, defined``; ``group`` is the label
         of the group, or ``"1"`` where there is one; ``std_all`` holds the completely standardised value.
         """
-        return self._tidy.copy()
+        return tidy_table(self)
 
     def glance(self) -> pd.DataFrame:
         """One row: size of the model, test, fit measures and information criteria, named as in lavaan."""

@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments
-from spc.results import TIDY_COLUMNS
+from spc.results import TIDY_COLUMNS, assembled
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.problem import label_slopes
 from spc.sem.ram import COVARIANCE, DIRECTED
@@ -19,6 +19,8 @@ from spc.sem.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:
+    from pandas.api.extensions import ExtensionArray
+
     from spc.sem.result import SemFit
 
 __all__ = [
@@ -28,19 +30,21 @@ __all__ = [
     "r_square",
     "residuals",
     "standardized",
+    "tidy_numbers",
     "tidy_table",
 ]
 
-_NUMBERS = pd.Index(TIDY_COLUMNS[7:])
+_COLUMNS = pd.Index(TIDY_COLUMNS)
+_WORDS, _NUMBERS = tuple(np.array([i]) for i in range(7)), np.arange(7, len(TIDY_COLUMNS))
 _KIND = {
     "=~": "loading", "~": "regression", "~1": "intercept", "|": "threshold", "~*~": "scale", ":=": "defined",
 }  # fmt: skip
 
 
 @remembered
-def _words(model: Model) -> pd.DataFrame:
+def _words(model: Model) -> tuple[ExtensionArray, ...]:
     """The text columns of the table, defined parameters last."""
-    return pd.DataFrame(_text(model), dtype="str")
+    return tuple(pd.Series(column, dtype="str").array for column in _text(model).values())
 
 
 def _text(model: Model) -> dict[str, list[str]]:
@@ -65,17 +69,19 @@ def _group_of(model: Model, group: int) -> str:
     return model.groups[0] if len(model.groups) == 1 else model.groups[group - 1]
 
 
-def _frame(
-    words: pd.DataFrame, estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, level: float
-) -> pd.DataFrame:
-    """Text columns, then the numbers of :data:`spc.results.TIDY_COLUMNS` in their order."""
+def _numbers(estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, level: float) -> FloatArray:
+    """Numbers of :data:`spc.results.TIDY_COLUMNS` in their order (7, R)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / std_error
     half = float(ndtri(0.5 + level / 2.0)) * std_error
     p_value = 2.0 * ndtr(-np.abs(statistic))
-    numbers = np.array([estimate, std_error, statistic, p_value, estimate - half, estimate + half, std_all])
-    right = pd.DataFrame(numbers.T, index=words.index, columns=_NUMBERS, copy=False)
-    return pd.concat([words, right], axis=1)
+    return np.array([estimate, std_error, statistic, p_value, estimate - half, estimate + half, std_all])
+
+
+def _frame(model: Model, numbers: FloatArray) -> pd.DataFrame:
+    """Text columns, then numbers, which nobody else may hold."""
+    words = [(column.copy(), place) for column, place in zip(_words(model), _WORDS, strict=True)]
+    return assembled([*words, (numbers, _NUMBERS)], _COLUMNS, numbers.shape[1])
 
 
 def _errors(variances: FloatArray) -> FloatArray:
@@ -85,6 +91,11 @@ def _errors(variances: FloatArray) -> FloatArray:
 
 def tidy_table(fit: SemFit) -> pd.DataFrame:
     """All rows of the parameter table and the defined parameters; see ``SemFit.tidy``."""
+    return _frame(fit.model, fit.numbers.copy())
+
+
+def tidy_numbers(fit: SemFit) -> FloatArray:
+    """The numbers of ``SemFit.tidy``, a row a column of the table."""
     model, values, std_all = fit.model, fit.values, fit.std_all
     variances = fit.vcov.diagonal()
     free = np.concatenate([part.problem.place.free for part in fit.parts])
@@ -94,7 +105,7 @@ def tidy_table(fit: SemFit) -> pd.DataFrame:
         values = np.concatenate([values, defined])
         std_error = np.concatenate([std_error, errors])
         std_all = np.concatenate([std_all, _defined_standardised(fit, std_all)])
-    return _frame(_words(model), values, std_error, std_all, fit.options.level)
+    return _numbers(values, std_error, std_all, fit.options.level)
 
 
 def _defined(fit: SemFit) -> tuple[FloatArray, FloatArray]:
@@ -163,8 +174,7 @@ def standardized(fit: SemFit, type: Kind = "all") -> pd.DataFrame:  # noqa: A002
         jacobian = np.vstack([jacobian, *(moved[item.name] for item in fit.model.defined)])
     variances = np.einsum("ij,jk,ik->i", jacobian, fit.vcov, jacobian)
     variances[variances < 1e-18 * np.maximum(estimate**2, 1e-300)] = 0.0
-    everything = fit.tidy()["std_all"].to_numpy(dtype=np.float64)
-    return _frame(_words(fit.model), estimate, _errors(variances), everything, fit.options.level)
+    return _frame(fit.model, _numbers(estimate, _errors(variances), fit.numbers[-1], fit.options.level))
 
 
 def _standardised_part(fit: SemFit, kind: Kind) -> tuple[FloatArray, FloatArray]:

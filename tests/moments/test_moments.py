@@ -139,3 +139,30 @@ def test_moments_of_order_four_merge_and_restrict(cut: int, seed: int) -> None:
 def test_moments_of_order_four_need_their_shape() -> None:
     with pytest.raises(DataError, match="5 x 5"):
         Moments(["a", "b"], 10, [0.0, 0.0], np.eye(2), higher=np.eye(4))
+
+
+def test_higher_moments_keep_their_digits_far_from_zero():
+    skewed = pd.DataFrame({"x": np.random.default_rng(0).exponential(size=301) // 2.0**-20 * 2.0**-20})
+    small, large = (Moments.from_frame(skewed + shift, higher=True).higher for shift in (0.0, 2.0**32))
+    np.testing.assert_allclose(large, small, rtol=1e-12)
+
+
+def test_infinite_and_missing_answers_are_told_apart():
+    data = frame()
+    data.loc[0, "a"], data.loc[1, "b"] = np.inf, np.nan
+    with pytest.raises(DataError, match="infinite"):
+        Moments.from_frame(data)
+    data.loc[0, "a"] = -data.loc[2, "a"]
+    assert Moments.from_frame(data).n == 39
+
+
+def test_columns_of_any_number_type_are_read():
+    data = frame().round(2)
+    data["a"] = data["a"] > 0
+    wide = data.astype({"a": "boolean", "b": "Float64"})
+    np.testing.assert_allclose(Moments.from_frame(wide).cov, Moments.from_frame(data.astype(float)).cov, rtol=1e-12)
+
+
+def test_categories_are_not_numbers():
+    with pytest.raises(DataError, match="numbers"):
+        Moments.from_frame(pd.DataFrame({"a": pd.Categorical([1, 2, 3])}))
