@@ -1,6 +1,10 @@
 """The service-profit chain itself: its constructs, links and effects, fitted on a study."""
 
+from spc.chain.confounding import Robustness, link_robustness
+from spc.chain.equivalence import Equivalence, equivalence
+from spc.chain.evidence import Evidence, evidence
 from spc.chain.fit import fit_chain
+from spc.chain.method_factor import MethodFactor, method_factor
 from spc.chain.methods import LinkMethods, link_methods
 from spc.chain.power import Plan, Power, power
 from spc.chain.published import PublishedLinks, published_links, published_standing
@@ -14,18 +18,26 @@ from spc.chain.two_sided_result import TwoSidedFit
 
 __all__ = [
     "ChainFit",
+    "Equivalence",
+    "Evidence",
     "LinkMethods",
     "LinkShapes",
+    "MethodFactor",
     "Plan",
     "Power",
     "PublishedLinks",
     "Rivals",
+    "Robustness",
     "TwoSidedFit",
+    "equivalence",
+    "evidence",
     "fit_chain",
     "fit_study",
     "fit_two_sided",
     "link_methods",
+    "link_robustness",
     "link_shapes",
+    "method_factor",
     "power",
     "published_links",
     "published_standing",

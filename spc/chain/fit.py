@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
@@ -113,6 +114,7 @@ def fit_chain(
             {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
         ),
         resampled=replicates is not None,
+        smallest=_smallest(study),
     )
 
 
@@ -133,7 +135,14 @@ def _two_sided(
         labels={construct.name: construct.title for construct in study.codebook},
         messages=(*rows.messages, *side_notes(found)),
         provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
+        smallest=_smallest(study),
     )
+
+
+def _smallest(study: Study) -> Smallest | None:
+    if study.chain is None or (study.chain.smallest_effect is None and study.chain.smallest_effect_money is None):
+        return None
+    return Smallest(study.chain.smallest_effect, study.chain.smallest_effect_money)
 
 
 def measurement_text(study: Study, rows: AnalysisRows) -> list[str]:

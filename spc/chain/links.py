@@ -10,7 +10,7 @@ from spc.spec import Model
 
 __all__ = ["Verdict", "outcomes", "verdict"]
 
-Verdict = Literal["holds", "unclear", "opposite", "not interpretable"]
+Verdict = Literal["holds", "unclear", "opposite", "practically nil", "too small to matter", "not interpretable"]
 
 
 def outcomes(model: Model) -> dict[str, list[str]]:
@@ -29,7 +29,14 @@ def outcomes(model: Model) -> dict[str, list[str]]:
     return dict(links)
 
 
-def verdict(conf_low: float, conf_high: float, *, interpretable: bool = True) -> Verdict:
+def verdict(
+    conf_low: float,
+    conf_high: float,
+    *,
+    interpretable: bool = True,
+    smallest: float | None = None,
+    inner: tuple[float, float] | None = None,
+) -> Verdict:
     """What an interval says about a link that theory has positive.
 
     Parameters
@@ -38,19 +45,31 @@ def verdict(conf_low: float, conf_high: float, *, interpretable: bool = True) ->
         Ends of the interval of the link.
     interpretable : bool
         False when the fit as a whole cannot tell the links apart.
+    smallest : float, optional
+        Smallest effect of interest, on either side of zero.
+    inner : tuple of float, optional
+        Interval that is held against the smallest effect, on its scale: of level ``1 - 2 alpha`` for two one-sided
+        tests at ``alpha``. The interval of the link where it is not given.
 
     Returns
     -------
-    {"holds", "unclear", "opposite", "not interpretable"}
-        The interval lies above zero, covers zero, lies below zero; or must not be read.
+    {"holds", "unclear", "opposite", "practically nil", "too small to matter", "not interpretable"}
+        The interval lies above zero, covers zero, lies below zero; lies wholly inside the smallest effect and covers
+        zero, or does not; or must not be read.
 
     Examples
     --------
     >>> verdict(0.1, 0.4), verdict(-0.1, 0.4), verdict(-0.4, -0.1)
     ('holds', 'unclear', 'opposite')
+    >>> verdict(-0.04, 0.06, smallest=0.1), verdict(0.01, 0.06, smallest=0.1)
+    ('practically nil', 'too small to matter')
     """
     if not interpretable or math.isnan(conf_low) or math.isnan(conf_high):
         return "not interpretable"
+    low, high = (conf_low, conf_high) if inner is None else inner
+    clear = conf_low > 0 or conf_high < 0
+    if smallest is not None and -smallest < low and high < smallest:
+        return "too small to matter" if clear else "practically nil"
     if conf_low > 0:
         return "holds"
     return "opposite" if conf_high < 0 else "unclear"

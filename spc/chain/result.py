@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from spc.chain.equivalence import Smallest, link_equivalence
 from spc.chain.links import verdict
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.regression import LinkRegressions
@@ -47,6 +48,9 @@ class ChainFit:
     provenance : Provenance
     resampled : bool
         Whether the draws come from resampling; single parameters then take their intervals from them too.
+    smallest : Smallest, optional
+        Smallest effect of interest; a link shown to be smaller has the verdict ``practically nil``, or ``too small to
+        matter`` where it is clear of zero.
     """
 
     sem: SemFit | TwoSidedFit
@@ -60,6 +64,7 @@ class ChainFit:
     messages: tuple[Note, ...]
     provenance: Provenance
     resampled: bool = False
+    smallest: Smallest | None = None
     kind: str = "chain"
 
     @property
@@ -77,16 +82,31 @@ class ChainFit:
         return self._tidy
 
     @cached_property
-    def _tidy(self) -> pd.DataFrame:
-        others = self.sem.parameters() if isinstance(self.sem, TwoSidedFit) else self.sem.tidy()
-        effects = self.effects.tidy() if self.resampled else _with_exact_links(self.effects.tidy(), others)
-        links = effects[effects["kind"] == "direct"].assign(kind="link")
-        readable = self.interpretable
+    def _others(self) -> pd.DataFrame:
+        return self.sem.parameters() if isinstance(self.sem, TwoSidedFit) else self.sem.tidy()
+
+    @cached_property
+    def _effects(self) -> pd.DataFrame:
+        return self.effects.tidy() if self.resampled else _with_exact_links(self.effects.tidy(), self._others)
+
+    @cached_property
+    def links(self) -> pd.DataFrame:
+        """Rows of the links, and ``readable``: whether each may be read. Without verdicts."""
         closed = self.sem.unreadable if isinstance(self.sem, TwoSidedFit) else frozenset()
-        links["label"] = [
-            verdict(low, high, interpretable=readable and cause not in closed)
-            for low, high, cause in zip(links["conf_low"], links["conf_high"], links["rhs"], strict=True)
-        ]
+        rows = self._effects[self._effects["kind"] == "direct"].assign(kind="link")
+        return rows.assign(readable=self.interpretable & ~rows["rhs"].isin(closed))
+
+    @cached_property
+    def _tidy(self) -> pd.DataFrame:
+        effects, others, links = self._effects, self._others, self.links
+        rows: list[Any] = list(links.itertuples(index=False))
+        words = {(row.lhs, row.rhs): verdict(row.conf_low, row.conf_high, interpretable=row.readable) for row in rows}
+        if self.smallest is not None:
+            tested, _ = link_equivalence(self.sem, self.effects, links, self.smallest, self.effects.level)
+            words |= {(link.lhs, link.rhs): link.verdict for link in tested}
+        links = links.drop(columns="readable").assign(
+            label=[words[pair] for pair in zip(links["lhs"], links["rhs"], strict=True)]
+        )
         return pd.concat(
             [
                 links,

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from spc.disclosure import DisclosureRule
 from spc.errors import DataError, Finding, SpecError
 from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
+from spc.study.accounts import AccountsSpec, CostDriver
 from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudySpec, TableSpec
 from spc.study.lags import Lag, circle, wave_offsets
 from spc.study.structure import Path as Keys
@@ -23,7 +25,7 @@ from spc.survey import Construct
 
 __all__ = ["TABLES", "parts"]
 
-TABLES = ("employee_responses", "customer_responses", "units", "customers", "transactions", "assignments")
+TABLES = ("employee_responses", "customer_responses", "units", "customers", "transactions", "costs", "assignments")
 """Canonical tables, in the order in which they are checked and shown."""
 
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -82,6 +84,7 @@ def parts(
         "money": _money(sound.get("money"), raw, book),
         "disclosure": _disclosure(sound.get("disclosure", {}), book),
         "report": ReportSpec(**sound.get("report", {})),
+        "accounts": _accounts(sound.get("accounts"), raw, book),
     }
     return pieces, book.findings
 
@@ -300,8 +303,11 @@ def _chain(
     known = {c.name for c in constructs}
     if not links or not {n for e, cs in links.items() for n in (e, *cs)} <= known:
         return None
-    options = {key: value[key] for key in ("level", "measurement", "wave") if key in value}
+    options = {key: value[key] for key in _CHAIN_OPTIONS if key in value}
     return ChainSpec(model=text, preset=preset, lags=lags, **options)
+
+
+_CHAIN_OPTIONS = ("level", "measurement", "wave", "smallest_effect", "smallest_effect_money")
 
 
 def _preset_text(declared: Sequence[str], book: _Notebook) -> str:
@@ -431,6 +437,51 @@ def _money(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Noteb
             "Add [tables.customers] with its file, or take [money] out.",
         )
     return replace(MoneySpec(), **value)
+
+
+def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Notebook) -> AccountsSpec | None:
+    if value is None:
+        return None
+    declared = _names(raw, "tables")
+    if "transactions" not in declared:
+        hint = "Add [tables.transactions] with its file, or take [accounts] out."
+        book.add(("accounts",), "accounts_without_transactions", "no transactions table", "one row a purchase", hint)
+    drivers = []
+    for index, given in enumerate(value.get("drivers", ())):
+        keys: Keys = ("accounts", "drivers", index)
+        try:
+            driver = CostDriver(**given)
+        except DataError as error:
+            book.adopt(keys, error.findings)
+            continue
+        if driver.table not in declared and declared:
+            found = f"table {driver.table!r}, which is not declared"
+            book.add((*keys, "table"), "undeclared_table", found, "a declared table", nearest(driver.table, declared))
+        drivers.append(driver)
+    rest = {key: inner for key, inner in value.items() if key not in {"drivers", "until", "groups", "overrides"}}
+    groups = value.get("groups", {})
+    try:
+        return AccountsSpec(
+            tuple(drivers),
+            until=_day(value.get("until"), book),
+            revenue_cuts=tuple(map(float, groups.get("revenue", ()))),
+            ratio_cuts=tuple(map(float, groups.get("contribution_ratio", ()))),
+            overrides=tuple(MappingProxyType(dict(given)) for given in value.get("overrides", ())),
+            **rest,
+        )
+    except DataError as error:
+        book.adopt(("accounts",), error.findings)
+    return None
+
+
+def _day(text: str | None, book: _Notebook) -> date | None:
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        book.add(("accounts", "until"), "wrong_type", f"{text!r}", "a day written 2026-12-31", "Correct it.")
+    return None
 
 
 def _disclosure(value: Mapping[str, Any], book: _Notebook) -> DisclosureRule:

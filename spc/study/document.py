@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from spc.disclosure import DisclosureRule
 from spc.errors import DataError, Finding
+from spc.study.accounts import AccountsSpec
 from spc.study.lags import Lag
 from spc.survey import Construct
 
@@ -94,6 +95,11 @@ class ChainSpec:
     wave : int, str or None
         Wave of the last construct; the latest when None.
     lags : tuple of Lag
+    smallest_effect : float or None
+        Smallest link of interest, in standard deviations.
+    smallest_effect_money : float or None
+        Smallest effect of interest of a link on the money outcome, a unit and period, for one standard deviation of the
+        cause.
     """
 
     model: str
@@ -102,6 +108,8 @@ class ChainSpec:
     measurement: Measurement = "auto"
     wave: int | str | None = None
     lags: tuple[Lag, ...] = ()
+    smallest_effect: float | None = None
+    smallest_effect_money: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,7 @@ class StudyDocument:
     report : ReportSpec
     text : str
         The document as written.
+    accounts : AccountsSpec or None
     """
 
     path: Path
@@ -166,6 +175,7 @@ class StudyDocument:
     disclosure: DisclosureRule
     report: ReportSpec
     text: str
+    accounts: AccountsSpec | None = None
 
     @property
     def folder(self) -> Path:
