@@ -13,7 +13,9 @@ __all__ = ["CURVE_COLUMNS", "constant_hazard_test", "survival_curve"]
 CURVE_COLUMNS = ("period", "at_risk", "events", "survival", "conf_low", "conf_high", "geometric")
 
 
-def survival_curve(time: FloatArray, left: BoolArray, *, rate: float, level: float) -> pd.DataFrame:
+def survival_curve(
+    time: FloatArray, left: BoolArray, *, rate: float, level: float, entry: FloatArray | None = None
+) -> pd.DataFrame:
     """Kaplan–Meier curve at whole periods, up to the last in which somebody left.
 
     Parameters
@@ -25,6 +27,8 @@ def survival_curve(time: FloatArray, left: BoolArray, *, rate: float, level: flo
         Retention under a constant hazard, for the column ``geometric = rate ** period``.
     level : float
         Of the pointwise intervals (log minus log).
+    entry : (n,) array, optional
+        Tenure at which watching began; nobody counts as at risk before.
 
     Returns
     -------
@@ -45,13 +49,15 @@ def survival_curve(time: FloatArray, left: BoolArray, *, rate: float, level: flo
         return pd.DataFrame({name: pd.Series(dtype=float) for name in CURVE_COLUMNS})
     from statsmodels.duration.survfunc import SurvfuncRight
 
-    fit = SurvfuncRight(time, left.astype(int))
+    fit = SurvfuncRight(time, left.astype(int), entry=None if entry is None or not entry.any() else entry)
     period = np.arange(1, int(np.ceil(time[left].max())) + 1)
     step = np.searchsorted(fit.surv_times, period, side="right")
     survival = np.concatenate([[1.0], fit.surv_prob])[step]
     error = np.concatenate([[0.0], fit.surv_prob_se])[step]
     low, high = _log_log_interval(survival, error, level)
     at_risk = len(time) - np.searchsorted(np.sort(time), period - 1, side="right")
+    if entry is not None:
+        at_risk -= len(entry) - np.searchsorted(np.sort(entry), period - 1, side="right")
     columns = (period, at_risk, _leavers(time, left)[: period.size], survival, low, high, rate ** period.astype(float))
     return pd.DataFrame(dict(zip(CURVE_COLUMNS, columns, strict=True)))
 
@@ -81,7 +87,7 @@ def _exposure(time: FloatArray) -> FloatArray:
     return np.asarray(np.bincount(whole, time - whole, minlength=size)[:-1] + passed[1:])[: size - 1]
 
 
-def constant_hazard_test(time: FloatArray, left: BoolArray) -> float:
+def constant_hazard_test(time: FloatArray, left: BoolArray, entry: FloatArray | None = None) -> float:
     """p-value of one rate of leaving against one of its own in every period.
 
     A likelihood-ratio test: binomial when all tenures are whole, Poisson otherwise. Neighbouring periods are joined
@@ -101,11 +107,14 @@ def constant_hazard_test(time: FloatArray, left: BoolArray) -> float:
     from scipy.special import chdtrc, xlogy
 
     exposure, leavers = _exposure(time), _leavers(time, left)
+    if entry is not None and entry.any():
+        before = _exposure(np.append(entry, time.max()))[: exposure.size] - _exposure(time.max()[None])[: exposure.size]
+        exposure = exposure - before
     hazard = leavers.sum() / exposure.sum()
     span = np.minimum(((exposure.cumsum() - exposure / 2) * hazard / 5).astype(int), int(leavers.sum() / 5) - 1)
     groups = np.unique(span, return_inverse=True)[1]
     n, e = np.bincount(groups, exposure), np.bincount(groups, leavers)
-    whole = bool(np.all(time == np.floor(time)))
+    whole = bool(np.all(time == np.floor(time)) and (entry is None or np.all(entry == np.floor(entry))))
     if len(n) < 2 or not hazard > 0 or (whole and hazard >= 1):
         return float("nan")
     gain = xlogy(e, e / n) - e * np.log(hazard)

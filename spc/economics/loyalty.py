@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from spc.economics.lifetime import elasticity, margin_multiple, uplift
-from spc.economics.remarks import CLAIM, loyalty_notes
+from spc.economics.base import Base, Mixture
+from spc.economics.figures import figure_rows
+from spc.economics.joint import Joint, joint_draws
+from spc.economics.ledger import MarginMean, ages_of, margin_mean, read_ledger
+from spc.economics.lifetable import LifeTable, life_table
+from spc.economics.models import MODELS, RetentionModel, calibration, choose_model, misfit
+from spc.economics.remarks import loyalty_notes
 from spc.economics.retention import Retention, estimate_retention
-from spc.economics.tenure import numeric_column, tenure_between
 from spc.economics.terms import LoyaltyTerms
-from spc.errors import DataError, UsageError
+from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
 
@@ -25,37 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["LoyaltyValue", "MarginMean", "loyalty_value"]
 
 Row = dict[str, Any]
-Function = Callable[[FloatArray, FloatArray], FloatArray]
-
-
-@dataclass(frozen=True, slots=True)
-class MarginMean:
-    """Mean margin per customer and period, losses included.
-
-    Attributes
-    ----------
-    estimate, std_error : float
-    customers : int
-        How many margins it is the mean of.
-    negative : int
-        How many of them are losses.
-    """
-
-    estimate: float
-    std_error: float
-    customers: int
-    negative: int
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Student's interval."""
-        from scipy.special import stdtrit
-
-        half = float(stdtrit(self.customers - 1, (1 + level) / 2)) * self.std_error
-        return self.estimate - half, self.estimate + half
-
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw n means from Student's distribution around the estimate, shape (n,)."""
-        return np.asarray(self.estimate + self.std_error * rng.standard_t(self.customers - 1, size=n))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +39,17 @@ class LoyaltyValue:
     retention : Retention
     margin : MarginMean or None
         None when the table has no margins; there is no money then, only per cent.
+    model : RetentionModel
+        What the figures rest on, see ``retention_model`` of :func:`loyalty_value`.
+    table : LifeTable
+        Customers at risk and leavers by period of tenure.
+    ages, shares : (A,) arrays
+        Periods behind present customers, and the share of customers at each.
+    joint : Joint
+        Draws of the model's parameters and the mean margin.
     draws : Replicates
-        Joint draws: columns ``retention`` and, with margins, ``margin``. Row i of every money figure comes from row i.
+        The same as columns ``retention`` (share of present customers that stays for the next period) and, with margins,
+        ``margin``. Row i of every money figure comes from row i.
     present : int
         Customers the firm has now.
     dropped : int
@@ -80,6 +60,11 @@ class LoyaltyValue:
     terms: LoyaltyTerms
     retention: Retention
     margin: MarginMean | None
+    model: RetentionModel
+    table: LifeTable
+    ages: FloatArray
+    shares: FloatArray
+    joint: Joint
     draws: Replicates
     present: int
     dropped: int
@@ -93,13 +78,16 @@ class LoyaltyValue:
     def tidy(self) -> pd.DataFrame:
         """One row a figure.
 
-        ``kind`` is one of ``retention, churn, multiple, elasticity, uplift_percent`` (``points`` more of retention),
-        ``uplift_relative`` (the same number as *per cent of* retention), ``closed_form`` (without a horizon) and
-        ``claim`` (the range usually quoted, as ``conf_low`` and ``conf_high``); with margins also ``margin, clv,
-        clv_new`` (a customer to be won: first margin counted, acquisition cost taken off), ``uplift_money`` (per
-        customer) and ``uplift_base`` (all present customers).
+        ``kind`` is one of ``retention, churn, multiple, elasticity, uplift_percent`` (``points`` more of everybody's
+        retention), ``uplift_relative`` (the same number as *per cent of* retention), ``closed_form`` (without a
+        horizon), ``claim`` (the range usually quoted, as ``conf_low`` and ``conf_high``) and ``claim_terms`` (what the
+        discount, the growth of margins or the cost of winning a customer would have to be for an end of that range);
+        with margins also ``margin, clv, clv_new`` (a customer to be won: first margin counted, acquisition cost taken
+        off), ``uplift_money`` (per customer) and ``uplift_base`` (all present customers). Where customers differ in
+        retention, ``uplift_constant`` is what one rate for all would say, and ``points_had`` how many points the
+        average customer gains when nobody can stay more surely than for sure. ``parameter`` rows are the model's own.
         """
-        return tidy_frame(list(_rows(self)))
+        return tidy_frame(list(figure_rows(self)))
 
     def glance(self) -> pd.DataFrame:
         """One row: the terms, and what they were applied to.
@@ -124,7 +112,11 @@ class LoyaltyValue:
             "periods_at_risk": r.periods_at_risk,
             "whole_periods": r.whole,
             "p_constant": r.p_constant,
+            "retention_model": self.model.name,
+            "units": self.joint.units,
+            "correlation": self.joint.correlation,
             "draws": len(self.draws.values),
+            **dict(zip(("calibration_chisq", "calibration_df", "calibration_pvalue"), self.misfit(), strict=True)),
         }
         return pd.DataFrame([values])
 
@@ -133,8 +125,36 @@ class LoyaltyValue:
         return (*self.retention.notes(), *loyalty_notes(self))
 
     def augment(self) -> pd.DataFrame:
-        """The retention curve: ``period, at_risk, events, survival, conf_low, conf_high, geometric``."""
-        return self.retention.curve.copy()
+        """The retention curve: ``period, at_risk, events, survival, conf_low, conf_high, geometric``.
+
+        Beside what was seen, ``fitted`` is the share still there by the model, and ``expected`` how many leavers it
+        expects in the period.
+        """
+        curve = self.retention.curve.copy()
+        found = calibration(self.model, self.table).iloc[: len(curve)]
+        return curve.assign(fitted=found["fitted"].to_numpy(), expected=found["expected"].to_numpy())
+
+    def misfit(self) -> tuple[float, int, float]:
+        """Pearson's chi-square of leavers by period against the model, its degrees of freedom and p-value."""
+        return misfit(self.model, self.table)
+
+    def base(self, *, drawn: bool = False, new: bool = False, cuts: tuple[float, ...] | None = None) -> Base:
+        """Present customers as the model sees them, or with ``new`` customers to be won.
+
+        Parameters
+        ----------
+        drawn : bool
+            One base for every draw, instead of that of the estimates.
+        new : bool
+        cuts : tuple of float, optional
+            Chances of leaving at which what is computed has a kink; those of ``points`` when left out.
+        """
+        if self.model.name == "constant" and not drawn:
+            return Mixture(np.array([self.retention.estimate]), np.ones(1))
+        p = self.terms.points
+        ages, shares = (np.zeros(1), np.ones(1)) if new else (self.ages, self.shares)
+        parameters = self.joint.parameters if drawn else self.model.point
+        return self.model.base(parameters, ages, shares, (p, p / (1 + p)) if cuts is None else cuts)
 
 
 def loyalty_value(
@@ -147,6 +167,7 @@ def loyalty_value(
     currency: str | None = None,
     acquisition_cost: float | None = None,
     until: object = None,
+    retention_model: str | None = None,
     level: float = 0.95,
     draws: int = 4000,
     seed: int | None = None,
@@ -168,6 +189,11 @@ def loyalty_value(
         See :class:`LoyaltyTerms`; from the study where not given, else 0.05, ``"year"``, none, 0.
     until : date, optional
         How far a ledger with dates reaches.
+    retention_model : {"auto", "constant", "sbg", "kaplan-meier"}, optional
+        How customers stay. ``"constant"``: with one rate for all. ``"sbg"``: each with a rate of her own (shifted
+        beta-geometric, see :func:`fit_beta_geometric`), so that those who have stayed long are the loyal ones.
+        ``"kaplan-meier"``: as seen in each period of tenure. ``"auto"``, and the study's own where it states one: one
+        rate, unless customers are seen to differ.
     level : float
         Level of the intervals.
     draws : int
@@ -188,12 +214,15 @@ def loyalty_value(
 
     Notes
     -----
-    Retention is drawn from the beta distribution of its events and occasions, the mean margin from Student's
-    distribution around it, independently, and every figure is computed on each pair of draws. Intervals of money are
-    the middle ``level`` of the results. Figures that depend on retention alone take the range of results over the
-    middle ``level`` of retention: the relative uplift first falls and then rises with retention, and the middle of its
-    draws would leave out the truth near the turn. Points that would take retention past one stop there, and a note
-    says so.
+    Retention and the mean margin are drawn together, and every figure is computed on each draw. Where customers share
+    units (a column ``unit`` of at least five), both come from leaving out one unit at a time; else retention comes from
+    the beta distribution of its events and occasions (one rate for all) or its posterior, the mean margin from
+    Student's distribution, in an order that has their estimated correlation. Intervals of money are the middle ``level`` of the
+    results. With one rate for all, figures that depend on it alone take the range of results over the middle ``level``
+    of retention: the relative uplift first falls and then rises with retention, and the middle of its draws would leave
+    out the truth near the turn.
+    Points are added to everybody's chance of staying. Who would pass one stays for sure, and a note says how many
+    points that leaves on average.
     The margin is that of present customers where there are at least two, since it is their future that is valued.
 
     Examples
@@ -214,14 +243,36 @@ def loyalty_value(
         "currency": currency,
         "acquisition_cost": acquisition_cost,
     }
+    chosen = _model_name(stated.pop("retention_model", "auto") if retention_model is None else retention_model)
     terms = _terms({**stated, **{name: value for name, value in given.items() if value is not None}}, level)
     seed = own_seed if seed is None else seed
-    ledger, dropped = _ledger(customers, terms.period, until)
-    retention = estimate_retention(ledger["tenure"], ledger["churned"], level=level)
-    margin = _margin(ledger)
-    provenance = Provenance.record({**asdict(terms), "draws": draws}, fingerprint(ledger), seed)
-    drawn = _joint_draws(retention, margin, draws, seed)
-    return LoyaltyValue(terms, retention, margin, drawn, int(ledger["present"].sum()), dropped, provenance)
+    ledger, dropped = read_ledger(customers, terms.period, until)
+    entry = ledger.get("entry")
+    retention = estimate_retention(ledger["tenure"], ledger["churned"], entry=entry, level=level)
+    margin = margin_mean(ledger)
+    table = life_table(ledger["tenure"], ledger["churned"], entry)
+    model = choose_model(chosen, table)
+    joint = joint_draws(model, ledger, margin, draws, seed)
+    options = {**asdict(terms), "draws": draws, "retention_model": model.name}
+    provenance = Provenance.record(options, fingerprint(ledger), seed)
+    ages, shares = ages_of(ledger)
+    present = int(ledger["present"].sum())
+    drawn = _replicates(model, joint, ages, shares, seed)
+    return LoyaltyValue(
+        terms, retention, margin, model, table, ages, shares, joint, drawn, present, dropped, provenance
+    )
+
+
+def _replicates(model: RetentionModel, joint: Joint, ages: FloatArray, shares: FloatArray, seed: int) -> Replicates:
+    stays = model.base(joint.parameters, ages, shares, ()).next_rate()
+    columns = [stays] if joint.margin is None else [stays, joint.margin]
+    return Replicates(np.column_stack(columns), ("retention", "margin")[: len(columns)], seed=seed)
+
+
+def _model_name(name: object) -> str:
+    if name not in MODELS:
+        raise UsageError(f"The retention model is {name!r}; expected one of {', '.join(MODELS)}.")
+    return str(name)
 
 
 def _of_study(study: Study) -> tuple[pd.DataFrame, Row, int]:
@@ -248,137 +299,3 @@ def _terms(given: Row, level: float) -> LoyaltyTerms:
             "counts five periods at ten per cent a period."
         )
     return LoyaltyTerms(**given, level=level)
-
-
-def _ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.DataFrame, int]:
-    have = set(customers.columns)
-    if not ({"tenure", "churned"} <= have or {"start", "end"} <= have):
-        raise DataError.of(
-            "customers",
-            None,
-            "missing_column",
-            f"columns {', '.join(map(str, customers.columns)) or '(none)'}",
-            "tenure and churned, or start and end",
-            "Name the columns of the ledger in the study document.",
-        )
-    if {"tenure", "churned"} <= have:
-        complete = customers["tenure"].notna() & customers["churned"].notna()
-        ledger = customers.loc[complete, ["tenure", "churned"]]
-        ledger = ledger.assign(present=numeric_column(ledger["churned"], "churned", "0 or 1") == 0)
-    else:
-        complete = customers["start"].notna()
-        kept = customers.loc[complete]
-        ledger = tenure_between(kept["start"], kept["end"], until=until, period=period)
-    if "margin" in have:
-        ledger = ledger.assign(margin=_money(customers.loc[complete, "margin"]))
-    return ledger.reset_index(drop=True), int((~complete).sum())
-
-
-def _money(values: pd.Series) -> FloatArray:
-    amounts = numeric_column(values, "margin", "amounts of money")
-    if np.isinf(amounts).any():
-        raise DataError.of("customers", "margin", "infinite", "infinite amounts", "finite ones", "Check the column.")
-    return amounts
-
-
-def _margin(ledger: pd.DataFrame) -> MarginMean | None:
-    if "margin" not in ledger:
-        return None
-    known = ledger["margin"].notna()
-    present = known & ledger["present"]
-    amounts = ledger.loc[present if present.sum() >= 2 else known, "margin"].to_numpy(dtype=float)
-    if amounts.size < 2:
-        raise DataError.of(
-            "customers",
-            "margin",
-            "too_few",
-            f"{amounts.size} margins",
-            "at least two, for an interval",
-            "Fill the column, or leave it out to have retention alone.",
-        )
-    error = float(amounts.std(ddof=1) / math.sqrt(amounts.size))
-    return MarginMean(float(amounts.mean()), error, amounts.size, int((amounts < 0).sum()))
-
-
-def _joint_draws(retention: Retention, margin: MarginMean | None, n: int, seed: int) -> Replicates:
-    rng = np.random.default_rng(seed)
-    columns = [retention.draws(n, rng)] + ([] if margin is None else [margin.draws(n, rng)])
-    return Replicates(np.column_stack(columns), ("retention", "margin")[: len(columns)], seed=seed)
-
-
-def _rows(value: LoyaltyValue) -> Iterator[Row]:
-    t, r, m = value.terms, value.retention, value.margin
-    per = f"per {t.period}"
-    exact = {"op": "", "rhs": per, "std_error": r.std_error}
-    yield {**exact, "lhs": "retention", "kind": "retention", **_estimate(r.estimate, r.conf_low, r.conf_high)}
-    yield {**exact, "lhs": "churn", "kind": "churn", **_estimate(1 - r.estimate, 1 - r.conf_high, 1 - r.conf_low)}
-    if m is not None:
-        yield {
-            "lhs": "margin",
-            "rhs": f"per customer, {per}",
-            "kind": "margin",
-            "std_error": m.std_error,
-            **_estimate(m.estimate, *m.interval(t.level)),
-        }
-    for lhs, rhs, kind, function, money in _figures(t, value.present):
-        if m is not None or not money:
-            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, function, money)}
-    yield {
-        "lhs": "uplift_percent",
-        "rhs": "+5 points, as usually quoted",
-        "kind": "claim",
-        "conf_low": CLAIM[0],
-        "conf_high": CLAIM[1],
-    }
-
-
-def _figures(t: LoyaltyTerms, base: int) -> Iterator[tuple[str, str, str, Function, bool]]:
-    """Every figure as a function of retention and margin: lhs, rhs, kind, function, whether it is money."""
-    d, h, p, size = t.discount, t.horizon, t.points, f"{100 * t.points:g}"
-    ahead = "no horizon" if math.isinf(h) else f"{h:g} {t.period}{'s' if h > 1 else ''} ahead"
-    endless = d > 0
-
-    def gain(r: FloatArray, horizon: float) -> FloatArray:
-        better = np.minimum(r + p, 1.0)
-        return margin_multiple(better, d, horizon=horizon) - margin_multiple(r, d, horizon=horizon)
-
-    yield "multiple", ahead, "multiple", lambda r, _: margin_multiple(r, d, horizon=h), False
-    yield "elasticity", ahead, "elasticity", lambda r, _: elasticity(r, d, horizon=h), False
-    yield "clv", ahead, "clv", lambda r, m: m * margin_multiple(r, d, horizon=h), True
-    if t.acquisition_cost:
-        won = f"a customer to be won, {ahead}"
-        cost = t.acquisition_cost
-        yield "clv", won, "clv_new", lambda r, m: m * margin_multiple(r, d, horizon=h, first_margin=True) - cost, True
-    points = f"+{size} points, {ahead}"
-    yield "uplift_percent", points, "uplift_percent", lambda r, _: uplift(r, d, points=p, horizon=h), False
-    yield "uplift_money", f"{points}, per customer", "uplift_money", lambda r, m: m * gain(r, h), True
-    yield "uplift_money", f"{points}, {base} customers", "uplift_base", lambda r, m: base * m * gain(r, h), True
-    relative = f"+{size} percent of retention, {ahead}"
-    yield "uplift_percent", relative, "uplift_relative", lambda r, _: uplift(r, d, points=p * r, horizon=h), False
-    if endless:
-        points = f"+{size} points, no horizon"
-        yield "clv", "no horizon", "closed_form", lambda r, m: m * margin_multiple(r, d), True
-        yield "uplift_percent", points, "closed_form", lambda r, _: uplift(r, d, points=p), False
-        yield "uplift_money", f"{points}, per customer", "closed_form", lambda r, m: m * gain(r, math.inf), True
-        yield "elasticity", "no horizon", "closed_form", lambda r, _: elasticity(r, d), False
-
-
-def _estimate(estimate: float, low: float, high: float) -> Row:
-    return {"estimate": estimate, "conf_low": low, "conf_high": high}
-
-
-def _from_draws(value: LoyaltyValue, function: Function, money: bool) -> Row:
-    m = value.margin.estimate if value.margin is not None else math.nan
-    point = float(function(np.array(value.retention.estimate), np.array(m))) + 0.0
-    if not math.isfinite(point):
-        return _estimate(point, math.nan, math.nan)
-    retention = value.draws.values[:, 0]
-    drawn = function(retention, value.draws.values[:, -1])
-    tail = (1 - value.terms.level) / 2
-    if money:
-        low, high = np.quantile(drawn, [tail, 1 - tail])
-    else:
-        least, most = np.quantile(retention, [tail, 1 - tail])
-        middle = drawn[(retention >= least) & (retention <= most)]
-        low, high = middle.min(), middle.max()
-    return {"std_error": float(drawn.std(ddof=1)), **_estimate(point, min(float(low), point), max(float(high), point))}

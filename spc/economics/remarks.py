@@ -6,17 +6,18 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from spc.economics.lifetime import retention_for_uplift
+from spc.economics.base import points_more
+from spc.economics.claim import CLAIM
+from spc.economics.figures import relative_gain
+from spc.economics.lifetime import retention_for_uplift, uplift
+from spc.economics.models import WORDS
 from spc.economics.terms import LoyaltyTerms
 from spc.results import Note
 
 if TYPE_CHECKING:
     from spc.economics.loyalty import LoyaltyValue
 
-__all__ = ["CLAIM", "loyalty_notes"]
-
-CLAIM = (0.25, 0.85)
-"""The range usually quoted for five points of retention; a claim without a traceable study."""
+__all__ = ["loyalty_notes"]
 
 
 def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
@@ -31,7 +32,8 @@ def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
             f"{t.discount:.0%} are assumed. State them under [money]."
         )
         yield Note("terms_assumed", "warning", "customer value", text)
-    if r.estimate + t.points > 1:
+    yield from _model_notes(value)
+    if value.model.name == "constant" and r.estimate + t.points > 1:
         text = (
             f"Retention is {r.estimate:.1%}, so {100 * t.points:g} more points are not to be had; "
             f"the figures count the {100 * (1 - r.estimate):.1f} points up to 100 %."
@@ -43,6 +45,61 @@ def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
     yield from _margin_notes(value)
     yield Note("claim", "info", "uplift", _claim_text(t))
     yield Note("before_cost", "info", "uplift", "The figures are before the cost of winning the extra loyalty.")
+
+
+def _model_notes(value: LoyaltyValue) -> Iterator[Note]:
+    """On what picture of customers the figures rest, and whether it fits."""
+    gap = _widest_gap(value)
+    if value.model.name == "constant":
+        if value.retention.p_constant < 0.01 and gap is not None and gap[0] >= 0.03:
+            text = (
+                f"Customers do not leave at the same rate in every period: {gap[1]} The figures rest on that one rate; "
+                "where long-standing customers leave less, it understates what they are worth. Set retention_model to "
+                "'sbg' or 'kaplan-meier' to let it differ."
+            )
+            yield Note("hazard_not_constant", "warning", "retention", text)
+    else:
+        yield Note("retention_model", "info", "retention", _model_text(value))
+        if value.misfit()[2] < 0.01 and gap is not None and gap[0] >= 0.03:
+            text = f"The {WORDS[value.model.name]} model does not follow this ledger: {gap[1]}"
+            yield Note("retention_model_misfit", "warning", "retention", text)
+    if value.joint.units:
+        text = (
+            f"Customers of a unit share its fate: the intervals come from leaving out each of {value.joint.units} "
+            "units in turn, not from counting customers."
+        )
+        yield Note("clustered_by_unit", "info", "retention", text)
+
+
+def _widest_gap(value: LoyaltyValue) -> tuple[float, str] | None:
+    """How far the model and the curve lie apart, and where, among periods with at least 30 customers at risk."""
+    curve = value.augment()
+    seen = curve.loc[curve["at_risk"] >= 30]
+    gap = (seen["survival"] - seen["fitted"]).abs().to_numpy()
+    if not gap.size:
+        return None
+    period, survival, fitted = seen[["period", "survival", "fitted"]].to_numpy()[gap.argmax()]
+    name = "one rate for all" if value.model.name == "constant" else "the model"
+    return float(gap.max()), f"after {period:.0f} {survival:.0%} are still there where {name} says {fitted:.0%}."
+
+
+def _model_text(value: LoyaltyValue) -> str:
+    t = value.terms
+    alike = float(uplift(value.retention.estimate, t.discount, points=t.points, horizon=t.horizon))
+    own = float(relative_gain(value.base(), t, t.horizon))
+    text = (
+        f"The figures rest on the {WORDS[value.model.name]} model, in which the share that leaves goes by tenure. One "
+        f"rate for all would put {100 * t.points:g} points at {alike:+.1%} of customer value, this says {own:+.1%}. "
+    )
+    if value.model.name == "kaplan-meier":
+        return text + "After the last period seen customers are taken to leave as they did at its end."
+    more = points_more(t.points)
+    had = float(value.base().next_rate(more) - value.base().next_rate())
+    return text + (
+        "Customers differ, and those who have stayed are the loyal ones: most of the value lies with customers whom "
+        f"{100 * t.points:g} points can hardly make stay more surely, so that on average {100 * had:.1f} points are to "
+        "be had."
+    )
 
 
 def _margin_notes(value: LoyaltyValue) -> Iterator[Note]:

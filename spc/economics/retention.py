@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.curve import constant_hazard_test, survival_curve
-from spc.economics.tenure import watched
+from spc.economics.tenure import entered
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -74,10 +74,12 @@ class Retention:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the rate."""
-        return tuple(note for note in (_few_note(self), _edge_note(self), _shape_note(self)) if note is not None)
+        return tuple(note for note in (_few_note(self), _edge_note(self)) if note is not None)
 
 
-def estimate_retention(tenure: npt.ArrayLike, churned: npt.ArrayLike, *, level: float = 0.95) -> Retention:
+def estimate_retention(
+    tenure: npt.ArrayLike, churned: npt.ArrayLike, *, entry: npt.ArrayLike | None = None, level: float = 0.95
+) -> Retention:
     r"""Retention per period from tenure and churn.
 
     Customers who have not left count for the time they were watched and not beyond (right censoring). Under one rate
@@ -93,6 +95,8 @@ def estimate_retention(tenure: npt.ArrayLike, churned: npt.ArrayLike, *, level: 
         left at the third occasion; one who has not churned renewed three times. Tenure 0 counts for nothing.
     churned : (n,) array-like of bool
         Whether the customer left.
+    entry : (n,) array-like of float, optional
+        Tenure at which watching began, for a ledger that leaves out those who had gone before (left truncation).
     level : float
         Level of the intervals.
 
@@ -120,9 +124,9 @@ def estimate_retention(tenure: npt.ArrayLike, churned: npt.ArrayLike, *, level: 
     """
     if not 0 < level < 1:
         raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
-    time, left = watched(tenure, churned)
-    events, at_risk = int(left.sum()), float(time.sum())
-    whole = bool(np.all(time == np.floor(time)))
+    time, left, start = entered(tenure, churned, entry)
+    events, at_risk = int(left.sum()), float((time - start).sum())
+    whole = bool(np.all(time == np.floor(time)) and np.all(start == np.floor(start)))
     rate = 1 - events / at_risk if whole else math.exp(-events / at_risk)
     low, high = (_binomial_interval if whole else _poisson_interval)(events, at_risk, level)
     return Retention(
@@ -135,8 +139,8 @@ def estimate_retention(tenure: npt.ArrayLike, churned: npt.ArrayLike, *, level: 
         whole=whole,
         customers=len(time),
         active=int((~left).sum()),
-        curve=survival_curve(time, left, rate=rate, level=level),
-        p_constant=constant_hazard_test(time, left),
+        curve=survival_curve(time, left, rate=rate, level=level, entry=start),
+        p_constant=constant_hazard_test(time, left, start),
     )
 
 
@@ -182,19 +186,3 @@ def _edge_note(r: Retention) -> Note | None:
         )
         return Note("all_churned", "serious", "retention", text)
     return None
-
-
-def _shape_note(r: Retention) -> Note | None:
-    if not r.p_constant < 0.01:
-        return None
-    seen = r.curve.loc[r.curve["at_risk"] >= 30]
-    gap = (seen["survival"] - seen["geometric"]).abs().to_numpy()
-    if not gap.size or gap.max() < 0.03:
-        return None
-    period, survival, geometric = seen[["period", "survival", "geometric"]].to_numpy()[gap.argmax()]
-    text = (
-        f"Customers do not leave at the same rate in every period: after {period:.0f} "
-        f"{survival:.0%} are still there where one rate for all says {geometric:.0%}. The figures rest on that one "
-        "rate; where long-standing customers leave less, it understates what they are worth."
-    )
-    return Note("hazard_not_constant", "warning", "retention", text)

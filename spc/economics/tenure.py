@@ -9,7 +9,7 @@ import pandas as pd
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 
-__all__ = ["PERIODS", "numeric_column", "tenure_between", "watched"]
+__all__ = ["PERIODS", "entered", "numeric_column", "tenure_between", "watched"]
 
 PERIODS = {"year": 12, "quarter": 3, "month": 1, "week": 7, "day": 1}
 """Months in a year, quarter and month; days in a week and day."""
@@ -133,6 +133,39 @@ def watched(tenure: npt.ArrayLike, churned: npt.ArrayLike) -> tuple[FloatArray, 
     if not time.sum() > 0:
         _refuse(np.ones(1, bool), "tenure", "table in which nobody has been watched for a period", "tenures above 0")
     return time, gone
+
+
+def entered(
+    tenure: npt.ArrayLike, churned: npt.ArrayLike, entry: npt.ArrayLike | None = None
+) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """Tenure, churn and the tenure at which watching began, as checked arrays.
+
+    Raises
+    ------
+    DataError
+        As for :func:`watched`; entries that are missing, negative or behind the tenure, and customers who left at the
+        very moment at which watching began.
+
+    Examples
+    --------
+    >>> entered([3, 4], [1, 0], [2, 0])[2]
+    array([2., 0.])
+    """
+    time, left = watched(tenure, churned)
+    if entry is None:
+        return time, left, np.zeros(time.size)
+    start = numeric_column(entry, "entry", "numbers of periods, 0 or more")
+    if start.shape != time.shape:
+        raise UsageError(f"entry has {start.size} values and tenure {time.size}; expected one of each a customer.")
+    _refuse(
+        ~(np.isfinite(start) & (start >= 0)), "entry", "entries that are missing, infinite or negative", "0 or more"
+    )
+    _refuse(start > time, "entry", "customers whose watching began after it ended", "entry before tenure")
+    _refuse(left & (start >= time), "entry", "customers who left when their watching began", "entry before tenure")
+    _refuse(
+        np.array([not (time - start).sum() > 0]), "entry", "table in which nobody was watched", "entry before tenure"
+    )
+    return time, left, start
 
 
 def _refuse(wrong: BoolArray, column: str, what: str, expected: str, hint: str = "Check the column.") -> None:

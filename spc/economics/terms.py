@@ -68,6 +68,13 @@ class LoyaltyTerms:
         if math.isinf(self.horizon) and self.discount == 0:
             raise UsageError("Without horizon and without discount customer value has no limit. State one of the two.")
 
+    @property
+    def ahead(self) -> str:
+        """How far the figures look, in words."""
+        if math.isinf(self.horizon):
+            return "no horizon"
+        return f"{self.horizon:g} {self.period}{'s' if self.horizon > 1 else ''} ahead"
+
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)

@@ -76,11 +76,11 @@ def test_the_test_of_a_constant_hazard_keeps_its_size():
     assert np.mean(np.array(broken) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 
-def test_a_falling_hazard_is_seen_and_said():
+def test_a_falling_hazard_is_seen():
     falling = estimate_retention(*ledger([0.4, 0.25, 0.15, 0.1, 0.06, 0.05], 3000, 1))
     assert falling.p_constant < 1e-6
-    assert "hazard_not_constant" in {note.code for note in falling.notes()}
     steady = estimate_retention(*ledger([0.2] * 6, 3000, 1))
+    assert steady.p_constant > 0.01
     assert steady.notes() == ()
 
 

@@ -1,0 +1,140 @@
+"""The customer ledger as the models of retention want it: tenure, churn, presence, margin, unit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spc.economics.tenure import numeric_column, tenure_between
+from spc.errors import DataError
+from spc.linalg import FloatArray
+
+__all__ = ["MarginMean", "ages_of", "margin_mean", "read_ledger"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarginMean:
+    """Mean margin per customer and period, losses included.
+
+    Attributes
+    ----------
+    estimate, std_error : float
+    customers : int
+        How many margins it is the mean of.
+    negative : int
+        How many of them are losses.
+    """
+
+    estimate: float
+    std_error: float
+    customers: int
+    negative: int
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Student's interval."""
+        from scipy.special import stdtrit
+
+        half = float(stdtrit(self.customers - 1, (1 + level) / 2)) * self.std_error
+        return self.estimate - half, self.estimate + half
+
+    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """Draw n means from Student's distribution around the estimate, shape (n,)."""
+        return np.asarray(self.estimate + self.std_error * rng.standard_t(self.customers - 1, size=n))
+
+
+def read_ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.DataFrame, int]:
+    """Rows of customers that are known: ``tenure, churned, present``, and ``margin, entry, unit`` where given.
+
+    Returns
+    -------
+    ledger : DataFrame
+    dropped : int
+        Customers left out because tenure or churn was missing.
+
+    Raises
+    ------
+    DataError
+        Columns that are missing, or hold values that cannot be.
+    """
+    have = set(customers.columns)
+    if not ({"tenure", "churned"} <= have or {"start", "end"} <= have):
+        raise DataError.of(
+            "customers",
+            None,
+            "missing_column",
+            f"columns {', '.join(map(str, customers.columns)) or '(none)'}",
+            "tenure and churned, or start and end",
+            "Name the columns of the ledger in the study document.",
+        )
+    if {"tenure", "churned"} <= have:
+        complete = customers["tenure"].notna() & customers["churned"].notna()
+        ledger = customers.loc[complete, ["tenure", "churned"]]
+        ledger = ledger.assign(present=numeric_column(ledger["churned"], "churned", "0 or 1") == 0)
+    else:
+        complete = customers["start"].notna()
+        kept = customers.loc[complete]
+        ledger = tenure_between(kept["start"], kept["end"], until=until, period=period)
+    if "margin" in have:
+        ledger = ledger.assign(margin=_amounts(customers.loc[complete, "margin"]))
+    kept = customers.loc[complete]
+    if "entry" in have:
+        ledger = ledger.assign(entry=kept["entry"].fillna(0))
+    if "unit" in have:
+        ledger = ledger.assign(unit=kept["unit"])
+    return ledger.reset_index(drop=True), int((~complete).sum())
+
+
+def ages_of(ledger: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Whole periods behind present customers, and the share of customers at each; new customers where none is present.
+
+    Examples
+    --------
+    >>> ages_of(pd.DataFrame({"tenure": [2.5, 2.0, 7.0], "present": [True, True, False]}))
+    (array([2.]), array([1.]))
+    """
+    behind = np.floor(ledger.loc[ledger["present"], "tenure"].to_numpy(dtype=float))
+    if not behind.size:
+        return np.zeros(1), np.ones(1)
+    ages, count = np.unique(behind, return_counts=True)
+    return ages, count / count.sum()
+
+
+def _amounts(values: pd.Series) -> FloatArray:
+    amounts = numeric_column(values, "margin", "amounts of money")
+    if np.isinf(amounts).any():
+        raise DataError.of("customers", "margin", "infinite", "infinite amounts", "finite ones", "Check the column.")
+    return amounts
+
+
+def margin_rows(ledger: pd.DataFrame) -> pd.Series:
+    """Which rows the mean margin is of: present customers, or all where fewer than two of those have a margin."""
+    known = ledger["margin"].notna()
+    present = known & ledger["present"]
+    return present if present.sum() >= 2 else known
+
+
+def margin_mean(ledger: pd.DataFrame) -> MarginMean | None:
+    """Mean margin of present customers; None without a column of margins.
+
+    Raises
+    ------
+    DataError
+        Fewer than two margins.
+    """
+    if "margin" not in ledger:
+        return None
+    amounts = ledger.loc[margin_rows(ledger), "margin"].to_numpy(dtype=float)
+    if amounts.size < 2:
+        raise DataError.of(
+            "customers",
+            "margin",
+            "too_few",
+            f"{amounts.size} margins",
+            "at least two, for an interval",
+            "Fill the column, or leave it out to have retention alone.",
+        )
+    error = float(amounts.std(ddof=1) / math.sqrt(amounts.size))
+    return MarginMean(float(amounts.mean()), error, amounts.size, int((amounts < 0).sum()))
