@@ -31,7 +31,8 @@ def schema_names() -> tuple[str, ...]:
     Examples
     --------
     >>> schema_names()
-    ('assignments', 'customer_responses', 'customers', 'employee_responses', 'study', 'transactions', 'units')
+    ('assignments', 'costs', 'customer_responses', 'customers', 'employee_responses', 'study', 'transactions',
+     'units')
     """
     return tuple(sorted(path.stem for path in schema_folder().glob("*.yaml")))
 

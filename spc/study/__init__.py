@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spc.study.accounts import AccountsSpec, CostDriver
 from spc.study.check import CheckReport, check_study
 from spc.study.document import (
     ChainSpec,
@@ -19,8 +20,10 @@ from spc.study.read import read_study
 from spc.study.study import Study, person_scores, unit_scores
 
 __all__ = [
+    "AccountsSpec",
     "ChainSpec",
     "CheckReport",
+    "CostDriver",
     "Lag",
     "MoneySpec",
     "ReportSpec",

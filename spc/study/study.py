@@ -13,6 +13,7 @@ import pandas as pd
 from spc.disclosure import DisclosureRule
 from spc.errors import Finding, UsageError
 from spc.results import Note, fingerprint
+from spc.study.accounts import AccountsSpec
 from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudyDocument
 from spc.study.quality import Quality, latest_wave, quality
 from spc.survey import Construct, score, score_table
@@ -78,6 +79,11 @@ class Study:
     def money(self) -> MoneySpec | None:
         """The terms of money; None in a study without."""
         return self.document.money
+
+    @property
+    def accounts(self) -> AccountsSpec | None:
+        """How customer accounts are kept; None in a study that does not say."""
+        return self.document.accounts
 
     @property
     def disclosure(self) -> DisclosureRule:

@@ -1,0 +1,160 @@
+"""A table as something DuckDB can select from, wherever it is: for sums that never bring its rows here."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from spc.errors import DataError
+from spc.sources.database import chosen_table, connect, damaged, quoted
+from spc.sources.raw import Request
+from spc.sources.source import FORMATS, existing, unknown_format
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Relation", "open_relation"]
+
+_BLANK = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A", ".")
+_WANTED = {"parquet": "Parquet files of the same columns", "duckdb": "a DuckDB file", "csv": "a table as text in UTF-8",
+           "frame": "a DataFrame"}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Relation:
+    """A table that DuckDB can select from. Made by :func:`open_relation`.
+
+    Attributes
+    ----------
+    label : str
+        What to call the table in findings.
+    way : {"parquet", "duckdb", "csv", "frame"}
+    kinds : mapping of str to str
+        DuckDB's type of each column; those of a text file are all VARCHAR.
+    source : str
+        What stands behind FROM; every name in it is quoted.
+    values : tuple
+        What its question marks stand for.
+    path : Path or None
+    frame : DataFrame or None
+    """
+
+    label: str
+    way: str
+    kinds: Mapping[str, str]
+    source: str
+    values: tuple[Any, ...] = ()
+    path: Path | None = None
+    frame: pd.DataFrame | None = field(default=None, repr=False)
+
+    @contextmanager
+    def opened(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Hold a connection that reaches this table; what DuckDB cannot do is said in our own words."""
+        import duckdb
+
+        try:
+            with connect(self.path if self.way == "duckdb" else None) as connection:
+                if self.frame is not None:
+                    connection.register("frame", self.frame)
+                yield connection
+        except duckdb.Error as error:
+            request = Request(self.path or Path(self.label), self.label)
+            raise damaged(request, _WANTED[self.way], error) from None
+
+    def renamed(self, columns: Mapping[str, Sequence[str]]) -> Relation:
+        """The table with columns under other names: new name to the columns it is joined from with ``-``.
+
+        Columns that are not there are passed over; a column that bears a new name itself gives way.
+        """
+        made = {new: list(old) for new, old in columns.items() if all(name in self.kinds for name in old)}
+        if not made:
+            return self
+        used = {name for old in made.values() for name in old}
+        rest = {name: kind for name, kind in self.kinds.items() if name not in used and name not in made}
+        cells = [f"{_joined(old)} AS {quoted(new)}" for new, old in made.items()] + [quoted(name) for name in rest]
+        kinds = {new: self.kinds[old[0]] if len(old) == 1 else "VARCHAR" for new, old in made.items()} | rest
+        text = f"(SELECT {', '.join(cells)} FROM {self.source})"  # noqa: S608 - quoted
+        return replace(self, kinds=MappingProxyType(kinds), source=text)
+
+    def rows(self, text: str, values: Sequence[Any] = (), *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Answer of a query whose ``{source}`` is this table."""
+        with self.opened() as connection:
+            query = text.replace("{source}", self.source)
+            return list(connection.execute(query, [*before, *self.values, *values]).fetchall())
+
+
+def _joined(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return quoted(names[0])
+    return " || '-' || ".join(f"trim(CAST({quoted(name)} AS VARCHAR))" for name in names)
+
+
+def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, name: str | None = None) -> Relation:
+    r"""Open a DataFrame, a Parquet file or folder, a DuckDB table or a text file for queries.
+
+    Parameters
+    ----------
+    data : str or Path or DataFrame
+    table : str, optional
+        Table of a DuckDB file; may be left out when there is only one.
+    name : str, optional
+        What to call the table in findings.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it cannot be read as such a table.
+
+    Examples
+    --------
+    >>> relation = open_relation(pd.DataFrame({"x": [1, 2, 4]}))
+    >>> relation.rows('SELECT sum("x") FROM {source}')
+    [(7,)]
+    """
+    if isinstance(data, pd.DataFrame):
+        return _described(Relation(name or "data", "frame", {}, "frame", frame=data))
+    label, folder = name or Path(data).name, Path(data)
+    if "://" not in str(data) and "\0" not in str(data) and folder.is_dir():
+        files = sorted(file for file in folder.rglob("*") if FORMATS.get(file.suffix.lower()) == "parquet")
+        if not files:
+            raise DataError.of(
+                label, None, "absent_file", f"no Parquet file in {folder}", "Parquet files", "Correct it."
+            )
+        return _parquet(folder, files, label)
+    path = existing(data, label)
+    way = FORMATS.get(path.suffix.lower())
+    if way == "parquet":
+        return _parquet(path, [path], label)
+    if way == "duckdb":
+        empty = Relation(label, "duckdb", {}, "", path=path)
+        with empty.opened() as connection:
+            return _described(replace(empty, source=chosen_table(connection, Request(path, label, table))))
+    if way == "csv":
+        blanks = ", ".join(f"'{word}'" for word in _BLANK)
+        text = f"read_csv(?, header = true, all_varchar = true, nullstr = [{blanks}], max_line_size = 33554432)"
+        return _described(Relation(label, "csv", {}, text, (glob.escape(str(path)),), path))
+    if way is None:
+        raise unknown_format(path, label)
+    raise DataError.of(
+        label, None, "unknown_format", f"{path.name}, a {way} file", "Parquet, DuckDB or text",
+        "Read it with spc.read_table and give its frame.",
+    )  # fmt: skip
+
+
+def _parquet(path: Path, files: Sequence[Path], label: str) -> Relation:
+    names = [glob.escape(str(file)) for file in files]
+    return _described(Relation(label, "parquet", {}, "read_parquet(?)", (names,), path))
+
+
+def _described(relation: Relation) -> Relation:
+    with relation.opened() as connection:
+        text = f"DESCRIBE SELECT * FROM {relation.source}"  # noqa: S608 - quoted
+        found = connection.execute(text, list(relation.values)).fetchall()
+    return replace(relation, kinds=MappingProxyType({name: kind for name, kind, *_ in found}))
