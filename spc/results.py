@@ -7,11 +7,13 @@ A result is frozen and has four methods: ``tidy()`` (long table with :data:`TIDY
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from textwrap import wrap
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -29,6 +31,7 @@ __all__ = [
     "Provenance",
     "Replicates",
     "Result",
+    "Shown",
     "assembled",
     "fingerprint",
     "package_version",
@@ -171,6 +174,78 @@ class Result(Protocol):
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers."""
+
+
+class Shown:
+    """A result that prints as a page: what it is, its measures, its rows, its notes.
+
+    For dataclasses with ``repr=False``. The tables of the result itself have all columns and all digits.
+    """
+
+    def __str__(self) -> str:
+        result: Any = self
+        title = _TITLES.get(result.kind, result.kind.replace("_", " ").capitalize())
+        lines = [title, "", *_measures(result.glance()), ""]
+        rows = self._rows_shown()
+        lines += printed(rows.head(_ROWS_SHOWN)).splitlines()
+        if len(rows) > _ROWS_SHOWN:
+            lines.append(f"... and {len(rows) - _ROWS_SHOWN} more in tidy()")
+        for note in result.notes():
+            lines += ["", *wrap(f"{note.severity}, {note.subject}: {note.text}", 100)]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _rows_shown(self) -> pd.DataFrame:
+        table: pd.DataFrame = self.tidy()  # type: ignore[attr-defined]
+        told = set(table["kind"]) <= _TOLD_BY_OPERATOR
+        spare = [name for name in ("level", "group") if set(table[name]) <= {"", "1"}] + ["kind"] * told
+        return table.drop(columns=spare).rename(columns=_SHORT)
+
+
+_ROWS_SHOWN = 200
+_TITLES = {"sem": "Structural equation model", "htmt": "HTMT", "wald": "Wald test", "release": "Score tests"}
+_TOLD_BY_OPERATOR = {"loading", "regression", "variance", "covariance", "intercept", "threshold", "scale", "defined"}
+_SHORT = {
+    "std_error": "error", "statistic": "stat", "p_value": "p", "conf_low": "low", "conf_high": "high", "std_all": "std"
+}  # fmt: skip
+
+
+def printed(table: pd.DataFrame) -> str:
+    """A table as text: three decimals, p values below .0005 as such, no columns that hold nothing.
+
+    Examples
+    --------
+    >>> print(printed(pd.DataFrame({"lhs": ["a", "b"], "label": ["", ""], "estimate": [0.25, 3e6], "p": [0.0, None]})))
+    lhs  estimate     p
+      a     0.250 <.001
+      b 3.000e+06
+    """
+    shown = {}
+    for name, column in table.items():
+        texts = [_cell(value, str(name) in ("p", "pvalue")) for value in column]
+        if any(texts):
+            shown[name] = texts
+    lines = pd.DataFrame(shown).to_string(index=False).splitlines() if shown else []
+    return "\n".join(map(str.rstrip, lines))
+
+
+def _cell(value: Any, probability: bool) -> str:
+    if not isinstance(value, float | np.floating):
+        return str(value)
+    number = float(value)
+    if math.isnan(number):
+        return ""
+    if probability and number < 0.0005:
+        return "<.001"
+    return f"{number:.3f}" if number == 0 or 0.0005 <= abs(number) < 1e6 else f"{number:.3e}"
+
+
+def _measures(row: pd.DataFrame) -> list[str]:
+    found = {name: _cell(value, "pvalue" in str(name)) for name, (value,) in row.items()}
+    joined = "; ".join(f"{name} {text}".replace(" ", "\N{NO-BREAK SPACE}") for name, text in found.items() if text)
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrap(joined, 100)]
 
 
 Columns = tuple[Any, npt.NDArray[np.intp]]

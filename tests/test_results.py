@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.results import TIDY_COLUMNS, Estimates, Provenance, fingerprint, tidy_frame
+from spc.results import TIDY_COLUMNS, Estimates, Note, Provenance, Shown, fingerprint, tidy_frame
 
 
 def test_tidy_tables_are_numeric_where_numeric():
@@ -34,3 +34,33 @@ def test_provenance_cannot_be_changed():
     with pytest.raises(TypeError):
         record.options["draws"] = 20
     assert record.time.endswith("+00:00")
+
+
+class Page(Shown):
+    kind = "sem"
+
+    def tidy(self):
+        return tidy_frame([
+            {"lhs": "f", "op": "=~", "rhs": "x1", "level": "1", "group": "1", "kind": "loading", "estimate": 1.0},
+            {"lhs": "f", "op": "=~", "rhs": "x2", "level": "1", "group": "1", "kind": "loading", "estimate": 0.5,
+             "std_error": 2.5e-5, "p_value": 0.0},
+        ])  # fmt: skip
+
+    def glance(self):
+        return pd.DataFrame([{"chisq": 3.25, "df": 2, "pvalue": 1e-9, "cfi_robust": float("nan"), "estimator": "ML"}])
+
+    def notes(self):
+        return (Note("heywood", "serious", "x1~~x1", "It is below zero. " * 8),)
+
+
+def test_a_result_prints_as_a_page():
+    lines = str(Page()).splitlines()
+    assert lines[2] == "chisq 3.250; df 2; pvalue <.001; estimator ML"
+    assert lines[4:7] == [
+        "lhs op rhs estimate     error     p",
+        "  f =~  x1    1.000",
+        "  f =~  x2    0.500 2.500e-05 <.001",
+    ]
+    assert lines[8].startswith("serious, x1~~x1: It is below zero.")
+    assert max(map(len, lines)) <= 100
+    assert repr(Page()) == str(Page())

@@ -14,7 +14,7 @@ import pandas as pd
 
 from spc.errors import EstimationError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.results import Note, Provenance, Replicates
+from spc.results import Note, Provenance, Replicates, Shown
 from spc.sem.answer_draws import AnswerDraws
 from spc.sem.boot_rows import Rows, rows_of
 from spc.sem.defined import defined_values, label_rows
@@ -42,8 +42,8 @@ Interval = Literal["percentile", "bca"]
 _STD_BLOCK = 32
 
 
-@dataclass(frozen=True, eq=False)
-class Bootstrap:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bootstrap(Shown):
     """Replicates of a fitted model.
 
     Attributes

@@ -14,7 +14,7 @@ import pandas as pd
 from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.moments import Moments
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.difference import Difference, MomentSpace, plain_difference, satorra_2000, satorra_bentler_2001
 from spc.sem.feasible import original
 from spc.sem.fit import SemFit
@@ -41,8 +41,11 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
+_SHOWN = ("model", "df", "chisq", "cfi", "rmsea", "srmr", "aic", "bic", "chisq_diff", "df_diff", "pvalue")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """Models in order of their degrees of freedom, each against the one before.
 
     Attributes
@@ -84,6 +87,9 @@ class Comparison:
     def augment(self) -> pd.DataFrame:
         """The whole table, one row a model."""
         return self.table.copy()
+
+    def _rows_shown(self) -> pd.DataFrame:
+        return self.table[[name for name in _SHOWN if name in self.table]]
 
     def notes(self) -> tuple[Note, ...]:
         """Models that are not nested, or differences that cannot be tested."""

@@ -19,7 +19,7 @@ import pandas as pd
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.results import Estimates, Note, Provenance, Replicates, tidy_frame
+from spc.results import Estimates, Note, Provenance, Replicates, Shown, tidy_frame
 from spc.sem.diagnose import of_group
 from spc.sem.held_draws import HeldEstimates
 from spc.sem.ram import COVARIANCE, DIRECTED, Structure, structure
@@ -34,8 +34,8 @@ MAX_PATHS = 500
 """Specific indirect effects listed at most."""
 
 
-@dataclass(frozen=True, eq=False)
-class Effects:
+@dataclass(frozen=True, eq=False, repr=False)
+class Effects(Shown):
     """All effects of a model, raw and standardised, with their draws.
 
     Attributes

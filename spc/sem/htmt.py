@@ -13,7 +13,7 @@ from spc.errors import DataError, EstimationError, UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments, numeric_values
 from spc.resample import Rows, bootstrap
-from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -23,8 +23,8 @@ LIBERAL = 0.90
 """Above this two constructs are hardly two (Henseler, Ringle & Sarstedt 2015)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Htmt:
+@dataclass(frozen=True, eq=False, repr=False)
+class Htmt(Shown):
     """Ratios of all pairs of constructs.
 
     Attributes

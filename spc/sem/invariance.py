@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 from spc.errors import SpcWarning, UsageError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.compare import difference_of
 from spc.sem.fit import SemFit
 from spc.sem.fit import fit as fit_model
@@ -63,8 +63,8 @@ _SHOWN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Invariance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Invariance(Shown):
     """A model held equal across groups step by step.
 
     Attributes

@@ -19,7 +19,7 @@ from scipy.special import ndtr, ndtri
 
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, duplication, vech
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.fiml import Answers
 from spc.sem.incomplete import curvature_in_moments, lay_out, likelihood
 from spc.sem.optimise import derivatives
@@ -35,8 +35,8 @@ _ZERO = 1e-9
 """Residuals in balanced units below this are none: they are fitted exactly."""
 
 
-@dataclass(frozen=True, eq=False)
-class Misfit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Misfit(Shown):
     """Residuals of a fitted model.
 
     Attributes

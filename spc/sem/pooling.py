@@ -18,7 +18,7 @@ import pandas as pd
 
 from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 from spc.sem.ram import COVARIANCE, DIRECTED, Structure, matrices, structure
 from spc.spec import Model
 from spc.spec import model as read_model
@@ -81,8 +81,8 @@ def _require_correlations(study: StudyCorrelations) -> None:
             raise DataError.of(study.name, None, rule, found, expected, "Correct this study's matrix, or leave it out.")
 
 
-@dataclass(frozen=True, eq=False)
-class PooledCorrelations:
+@dataclass(frozen=True, eq=False, repr=False)
+class PooledCorrelations(Shown):
     """Stage one: correlations pooled over studies.
 
     Attributes
@@ -354,8 +354,8 @@ def _notes(
     return tuple(notes)
 
 
-@dataclass(frozen=True, eq=False)
-class PooledPaths:
+@dataclass(frozen=True, eq=False, repr=False)
+class PooledPaths(Shown):
     """Stage two: a path model on pooled correlations.
 
     Attributes

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from spc.errors import SpecError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
-from spc.results import Note, Provenance
+from spc.results import Note, Provenance, Shown
 from spc.sem.constrained import Frame, Objective, along_equalities, feasible_start, solve_restricted
 from spc.sem.feasible import original
 from spc.sem.fiml import Answered, unrestricted
@@ -60,8 +60,8 @@ class End:
     fits: int
 
 
-@dataclass(frozen=True, eq=False)
-class ProfileIntervals:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProfileIntervals(Shown):
     """Profile-likelihood intervals of parameters.
 
     Attributes

@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.defined import is_linear, label_rows, linear_constraints, linear_equalities
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
@@ -27,8 +27,8 @@ __all__ = ["ReleaseTest", "release_test"]
 _UNTESTABLE = 1e-8
 
 
-@dataclass(frozen=True, eq=False)
-class ReleaseTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class ReleaseTest(Shown):
     """Score tests of equalities.
 
     Attributes
@@ -56,8 +56,11 @@ class ReleaseTest:
         return pd.DataFrame([{"chisq": self.statistic, "df": self.df, "pvalue": self.p_value}])
 
     def notes(self) -> tuple[Note, ...]:
-        """Nothing beyond the notes of the fit."""
-        return ()
+        """Why there is no test of all of them together, where there is none."""
+        if not np.isnan(self.statistic):
+            return ()
+        text = "Without all of them together the model is not identified, so they are tested one by one only."
+        return (Note("not_identified", "info", "all equalities", text),)
 
 
 def release_test(fit: SemFit) -> ReleaseTest:

@@ -13,7 +13,7 @@ import pandas as pd
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
-from spc.results import Estimates, Note, Provenance
+from spc.results import Estimates, Note, Provenance, Shown
 from spc.sem import diagnose
 from spc.sem.fiml import Answers
 from spc.sem.fiml_robust import CompleteTest, complete_test
@@ -78,8 +78,8 @@ class Part:
         return self.group or str(self.level)
 
 
-@dataclass(frozen=True, eq=False)
-class SemFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class SemFit(Shown):
     """A fitted structural equation model of one or several groups.
 
     Attributes

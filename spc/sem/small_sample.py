@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from spc.errors import UnsupportedError, UsageError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.fitmeasures import chisq_pvalue, rmsea, rmsea_ci
 from spc.sem.measures import fit_measures
 
@@ -69,8 +69,8 @@ def yuan_factor(p: int, k: int, n: int) -> float:
     return 1.0 - (2 * p + 2 * k + 7) / (6.0 * n)
 
 
-@dataclass(frozen=True, eq=False)
-class SmallSampleTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class SmallSampleTest(Shown):
     """A corrected chi-square test.
 
     Attributes

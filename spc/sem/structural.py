@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spc.errors import NotIdentifiedError, SpcWarning, UnsupportedError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem import fitmeasures as measure
 from spc.sem.fit import fit as fit_model
 from spc.sem.measures import fit_measures
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["StructuralFit", "measurement_model", "structural_fit"]
 
 
-@dataclass(frozen=True, eq=False)
-class StructuralFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class StructuralFit(Shown):
     """Chi-square and RMSEA of a whole model, its measurement and its structure.
 
     Attributes

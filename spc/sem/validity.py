@@ -19,7 +19,7 @@ from scipy.special import ndtri
 
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray, cholesky
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.diagnose import of_group
 from spc.sem.joint import State, shares_of
 from spc.sem.optimise import derivatives
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["LatentReliability", "reliability"]
 
 
-@dataclass(frozen=True, eq=False)
-class LatentReliability:
+@dataclass(frozen=True, eq=False, repr=False)
+class LatentReliability(Shown):
     """Reliability of the items of each latent variable.
 
     Attributes

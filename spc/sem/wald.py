@@ -9,7 +9,7 @@ import pandas as pd
 
 from spc.errors import SpecError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.fit import SemFit
 from spc.sem.fitmeasures import chisq_pvalue
@@ -22,8 +22,8 @@ __all__ = ["WaldTest", "wald_test"]
 _DEPENDENT = 1e-10
 
 
-@dataclass(frozen=True, eq=False)
-class WaldTest:
+@dataclass(frozen=True, eq=False, repr=False)
+class WaldTest(Shown):
     """A joint test of constraints.
 
     Attributes
