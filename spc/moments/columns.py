@@ -51,10 +51,8 @@ def plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
         frame = frame[names]
     if frame.shape[1] > len(set(names)):
         return None
-    values = frame.to_numpy()
-    if len(names) == 1 and not isinstance(frame.dtypes.iloc[0], np.dtype):
-        return None
-    return np.asarray(values, dtype=np.float64) if values.dtype.kind in "fiub" else None
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in frame.dtypes.tolist())
+    return frame.to_numpy(dtype=np.float64) if plain else None
 
 
 def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:

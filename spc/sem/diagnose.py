@@ -194,7 +194,7 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
                 "a correlation or a combination of them is beyond one. No population has such latent variables.",
             )
         )
-    if not notes and _correlated_residuals(place) and not _positive(_residual_block(place, at)):
+    if not notes and place.residuals_correlate and not _positive(_residual_block(place, at)):
         notes.append(
             Note(
                 "residual_covariance",
@@ -223,11 +223,6 @@ def of_level(notes: Sequence[Note], level: int) -> list[Note]:
     return [replace(one, subject=f"{one.subject} (level {level})", text=f"Level {level}: {one.text}") for one in notes]
 
 
-def _correlated_residuals(place: Structure) -> bool:
-    rows = place.covariance_rows
-    return bool(((place.row[rows] != place.column[rows]) & (place.row[rows] < place.n_observed)).any())
-
-
 def _residual_block(place: Structure, at: Implied) -> FloatArray:
     block = at.residual[: place.n_observed, : place.n_observed]
     kept = np.flatnonzero(block.any(axis=1))
@@ -246,7 +241,8 @@ def _positive(matrix: FloatArray) -> bool:
 
 def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:
     notes = []
-    for i in np.flatnonzero(place.diagonal & (place.free >= 0) & (values < 0)):
+    rows = place.free_variances
+    for i in rows[values[rows] < 0]:
         name = place.variables[place.row[i]]
         notes.append(
             Note(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from typing import Literal
 from warnings import warn
 
@@ -434,7 +434,8 @@ def _finish(
         for piece, one, problem, point in zip(pieces, moments, problems, end.state.points, strict=True)
     )
     arrays = [array for one in moments for array in (one.cov, one.mean) if array is not None]
-    provenance = Provenance.record(asdict(options), fingerprint(*arrays))
+    said = {field.name: getattr(options, field.name) for field in fields(options)}
+    provenance = Provenance.record(said, fingerprint(*arrays))
     return SemFit(
         model, parts, solution, frozen_array(vcov), baseline(problems, models_of(pieces)), options, provenance, system,
         (*_improper(parts, end), *diagnose.dropped_rows(given, sum(one.n for one in moments))),

@@ -199,13 +199,17 @@ def _approximation(test: dict[str, float], n: int, groups: int) -> dict[str, flo
 
 def _residuals(part: Part, *, user_units: bool) -> measure.Residuals:
     problem, point = part.problem, part.point
-    p = problem.place.n_observed
-    scale = problem.scale[:p] if user_units else np.ones(p)
+    p, sample = problem.place.n_observed, problem.sample
+    known = point.residual_mean is not None
+    cov, mean = sample.cov, sample.mean if known else None
+    sigma, mu = point.at.covariance[:p, :p], point.at.mean[:p] if known else None
+    if not user_units:
+        return measure.Residuals(cov, sigma, mean, mu)
+    scale = problem.scale[:p]
     square = np.outer(scale, scale)
-    sigma = point.at.covariance[:p, :p] * square
-    if point.residual_mean is None or problem.sample.mean is None:
-        return measure.Residuals(problem.sample.cov * square, sigma)
-    return measure.Residuals(problem.sample.cov * square, sigma, problem.sample.mean * scale, point.at.mean[:p] * scale)
+    if mean is None or mu is None:
+        return measure.Residuals(cov * square, sigma * square)
+    return measure.Residuals(cov * square, sigma * square, mean * scale, mu * scale)
 
 
 def _groups(fit: SemFit) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.linalg import FloatArray
-from spc.sem.ram import Directions, Implied, IntArray, Structure, directions, implied
+from spc.sem.ram import Implied, IntArray, Plan, Structure, implied
 
 __all__ = ["Point", "Products", "Sample", "bend", "curvature", "discrepancy", "products", "score_and_information"]
 
@@ -84,7 +84,7 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
     log_det = 2.0 * float(np.log(factor.diagonal()).sum())
     lower, _ = dpotri(factor, lower=1)
     inverse = lower + lower.T
-    np.einsum("ii->i", inverse)[:] *= 0.5
+    inverse.ravel("K")[:: p + 1] *= 0.5
     value = log_det - sample.log_det + float(np.vdot(sample.cov, inverse)) - p
     residual = None
     if place.meanstructure and sample.mean is not None:
@@ -95,21 +95,57 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Products:
-    """Derivatives of some rows of the table and their products with W, which all second-order quantities share."""
+    """Products with W and M that all derivatives at a point share.
 
-    way: Directions
-    wp: FloatArray
-    wq: FloatArray
+    Every p and q is a column of ``U = F (C_s, B)``, but for a factor, with C_s the columns of variables that point at
+    others: all products of directions are entries of ``U'WU`` and ``U'MU``.
+
+    Attributes
+    ----------
+    plan : Plan
+        Where the rows of the table find their p and q.
+    pwp, qwq, pwq : (r, r) arrays
+        ``P'WP``, ``Q'WQ`` and ``P'WQ``.
+    basis, moved : (p, u) arrays
+        U and MU.
+    weight : (r,) array or None
+        ``dmu = p weight``; None in models without means.
+    pull : (u,) array or None
+        ``r'WU``.
+    """
+
+    plan: Plan
     pwp: FloatArray
     qwq: FloatArray
     pwq: FloatArray
+    basis: FloatArray
+    moved: FloatArray
+    weight: FloatArray | None
+    pull: FloatArray | None
 
 
-def products(place: Structure, point: Point, rows: IntArray) -> Products:
-    """``WP``, ``WQ``, ``P'WP``, ``Q'WQ`` and ``P'WQ`` of the given rows of the table."""
-    way = directions(place, point.at, rows, place.n_observed)
-    wp, wq = point.inverse @ way.p, point.inverse @ way.q
-    return Products(way, wp, wq, way.p.T @ wp, way.q.T @ wq, way.p.T @ wq)
+def products(place: Structure, point: Point, sample: Sample, rows: IntArray) -> Products:
+    """Products of the directions of the given rows of the table."""
+    plan, at, w, p = place.plan(rows), point.at, point.inverse, place.n_observed
+    basis = np.concatenate([at.covariance[:p].take(place.sources, axis=1), at.total[:p]], axis=1)
+    weighted = w @ basis
+    gram = basis.T @ weighted
+    target, weight, pull = sample.cov, None, None
+    if point.residual_mean is not None:
+        target = target + np.outer(point.residual_mean, point.residual_mean)
+        weight, pull = plan.weight(at), point.residual_mean @ weighted
+    moved = w @ (target @ weighted) - weighted
+    return Products(plan, *_chosen(plan, gram), basis, moved, weight, pull)
+
+
+def _chosen(plan: Plan, gram: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """``P'XP``, ``Q'XQ`` and ``P'XQ`` from ``U'XU``."""
+    from_p, factor = gram.take(plan.near, axis=0), plan.factor
+    pq = from_p.take(plan.far, axis=1)
+    pq *= factor
+    qq = gram.take(plan.far, axis=0).take(plan.far, axis=1)
+    qq *= plan.factors
+    return from_p.take(plan.near, axis=1), qq, pq
 
 
 def score_and_information(
@@ -132,17 +168,15 @@ def score_and_information(
         Minus half of the gradient of F.
     information : (r, r) array
     """
-    known = products(place, point, rows) if known is None else known
-    way = known.way
-    information = known.pwp * known.qwq + known.pwq * known.pwq.T
-    target = sample.cov
-    if point.residual_mean is not None:
-        target = target + np.outer(point.residual_mean, point.residual_mean)
-    score = np.einsum("ij,ij->j", known.wp, target @ known.wq) - known.pwq.diagonal()
-    if way.mu is not None and point.residual_mean is not None:
-        w_mu = point.inverse @ way.mu
-        information += way.mu.T @ w_mu
-        score += point.residual_mean @ w_mu
+    known = products(place, point, sample, rows) if known is None else known
+    plan, pwq = known.plan, known.pwq
+    information = known.pwp * known.qwq
+    information += pwq * pwq.T
+    score = np.einsum("ij,ij->j", known.basis.take(plan.near, axis=1), known.moved.take(plan.far, axis=1))
+    score *= plan.factor
+    if known.weight is not None and known.pull is not None:
+        information += known.pwp * np.outer(known.weight, known.weight)
+        score += known.pull[plan.near] * known.weight
     return score, information
 
 
@@ -159,21 +193,20 @@ def curvature(
     -------
     (r, r) array
     """
-    known = products(place, point, rows) if known is None else known
-    way, w = known.way, point.inverse
-    target = sample.cov
-    if point.residual_mean is not None:
-        target = target + np.outer(point.residual_mean, point.residual_mean)
-    m = w @ target @ w - w
-    mp, mq = m @ way.p, m @ way.q
-    cross = (way.p.T @ mq) * known.pwq.T
-    first = cross + cross.T + (way.q.T @ mq) * known.pwp + (way.p.T @ mp) * known.qwq
-    if way.mu is None or point.residual_mean is None:
-        return first - bend(place, point.at, m, None, rows)
-    pull = w @ point.residual_mean
-    w_mu = w @ way.mu
-    both = (pull @ way.p)[:, None] * (way.q.T @ w_mu) + (pull @ way.q)[:, None] * (way.p.T @ w_mu)
-    return first + both + both.T - bend(place, point.at, m, pull, rows)
+    known = products(place, point, sample, rows) if known is None else known
+    plan, few = known.plan, place.sources.size
+    tension = known.basis.T @ known.moved
+    pmp, qmq, cross = _chosen(plan, tension)
+    cross *= known.pwq.T
+    result = cross + cross.T
+    result += qmq * known.pwp
+    result += pmp * known.qwq
+    result -= _bend_of_covariances(place, point.at, tension[few:, few:], tension[few:, :few], rows)
+    if known.weight is None or known.pull is None:
+        return result
+    to, source = known.pull[plan.near], known.pull[plan.far] * plan.factor
+    both = (to[:, None] * known.pwq.T + source[:, None] * known.pwp) * known.weight
+    return np.asarray(result + both + both.T - _bend_of_means(place, point.at, known.pull[few:], rows))
 
 
 def bend(place: Structure, at: Implied, tension: FloatArray, pull: FloatArray | None, rows: IntArray) -> FloatArray:
@@ -193,19 +226,19 @@ def bend(place: Structure, at: Implied, tension: FloatArray, pull: FloatArray | 
     -------
     (r, r) array
     """
-    result = _bend_of_covariances(place, at, tension, rows)
-    return result if pull is None else result + _bend_of_means(place, at, pull, rows)
+    total, covariance = at.total[: place.n_observed], at.covariance[: place.n_observed]
+    turned = total.T @ tension
+    result = _bend_of_covariances(place, at, turned @ total, turned @ covariance.take(place.sources, axis=1), rows)
+    return result if pull is None else result + _bend_of_means(place, at, pull @ total, rows)
 
 
-def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: IntArray) -> FloatArray:
-    """``tr(M d2S) / 2`` for all pairs of rows: none between covariances, which enter sigma linearly."""
-    p, plan = place.n_observed, place.plan(rows)
-    m_total = m @ at.total[:p]
-    tt, tc = at.total[:p].T @ m_total, m_total.T @ at.covariance[:p]
-    d, c = np.flatnonzero(plan.directed), np.flatnonzero(plan.covariance)
+def _bend_of_covariances(place: Structure, at: Implied, tt: FloatArray, tc: FloatArray, rows: IntArray) -> FloatArray:
+    """``tr(M d2S) / 2`` for all pairs of rows, from ``B'F'MFB`` and ``B'F'MFC_s``: none between covariances."""
+    plan = place.plan(rows)
+    d, c = plan.slopes, plan.spreads
     i, j, k, el = plan.to[d], plan.source[d], plan.to[c], plan.source[c]
     from_source, to_target = at.total.take(j, axis=0), tt.take(i, axis=0)
-    chain = from_source.take(i, axis=1) * tc.take(i, axis=0).take(j, axis=1)
+    chain = from_source.take(i, axis=1) * tc.take(i, axis=0).take(plan.far[d], axis=1)
     within = chain + chain.T + at.covariance.take(j, axis=0).take(j, axis=1) * to_target.take(i, axis=1)
     mixed = to_target.take(k, axis=1) * from_source.take(el, axis=1)
     mixed += to_target.take(el, axis=1) * from_source.take(k, axis=1)
@@ -213,15 +246,13 @@ def _bend_of_covariances(place: Structure, at: Implied, m: FloatArray, rows: Int
     blocks = np.zeros((rows.size, rows.size))
     first, second = slice(d.size), slice(d.size, d.size + c.size)
     blocks[first, first], blocks[first, second], blocks[second, first] = within, mixed, mixed.T
-    back = np.argsort(place.part[rows], kind="stable").argsort()
-    return blocks.take(back, axis=0).take(back, axis=1)
+    return blocks.take(plan.back, axis=0).take(plan.back, axis=1)
 
 
-def _bend_of_means(place: Structure, at: Implied, pull: FloatArray, rows: IntArray) -> FloatArray:
-    """``pull' d2 mu``: directed effects with one another, and with the intercepts they carry on."""
+def _bend_of_means(place: Structure, at: Implied, lean: FloatArray, rows: IntArray) -> FloatArray:
+    """``pull' d2 mu`` from ``lean = pull'FB``: directed effects with one another, and with intercepts they carry on."""
     plan = place.plan(rows)
-    d, a = np.flatnonzero(plan.directed), np.flatnonzero(plan.intercept)
-    lean = pull @ at.total[: place.n_observed]
+    d, a = plan.slopes, np.flatnonzero(plan.intercept)
     i, j = plan.to[d], plan.source[d]
     result = np.zeros((rows.size, rows.size))
     chain = at.total[np.ix_(j, i)] * np.outer(lean[i], at.mean[j])

@@ -126,7 +126,8 @@ def observed_information(system: System, at: State | Point) -> FloatArray:
 
 def _products(system: System, state: State) -> Known:
     problems = problems_of(system)
-    return tuple(products(one.place, point, one.active) for one, point in zip(problems, state.points, strict=True))
+    each = zip(problems, state.points, strict=True)
+    return tuple(products(one.place, point, one.sample, one.active) for one, point in each)
 
 
 def search(problem: System, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:

@@ -271,8 +271,9 @@ def check_moments(moments: Moments, place: Structure) -> None:
     p = len(moments.names)
     variances = moments.cov.diagonal()
     floor = np.zeros(p) if moments.mean is None else (1e-10 * np.abs(moments.mean)) ** 2
-    constant = [name for name, flag in zip(moments.names, variances <= floor, strict=True) if flag]
-    if constant:
+    flat = variances <= floor
+    if flat.any():
+        constant = [name for name, flag in zip(moments.names, flat, strict=True) if flag]
         raise DataError.of(
             "data", ", ".join(constant), "constant_column", "the same value in every row", "values that vary",
             "Leave it out of the model, or check how it was read.",

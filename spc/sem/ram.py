@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.lapack import dgesv
 
 from spc.errors import SpecError, UnsupportedError
 from spc.linalg import FloatArray
@@ -43,19 +44,36 @@ class Plan:
         Entry of each row.
     pick : (r,) int array
         Column of ``(C, B)`` that is q, but for ``factor``.
+    near, far : (r,) int arrays
+        Columns of ``(C[:, sources], B)`` that are p, and q but for ``factor``.
     factor : (r,) array
         A half for variances, nought for intercepts, else one.
-    directed, covariance, intercept : (r,) bool arrays
+    factors : (r, r) array
+        Their products.
+    directed, intercept : (r,) bool arrays
         The matrix that each row sits in.
+    slopes, spreads : int arrays
+        The rows that are directed effects, and those that are covariances.
+    back : (r,) int array
+        From an order of slopes, then spreads, then intercepts, to that of the rows.
     """
 
     to: IntArray
     source: IntArray
     pick: IntArray
+    near: IntArray
+    far: IntArray
     factor: FloatArray
+    factors: FloatArray
     directed: BoolArray
-    covariance: BoolArray
     intercept: BoolArray
+    slopes: IntArray
+    spreads: IntArray
+    back: IntArray
+
+    def weight(self, at: Implied) -> FloatArray:
+        """What to multiply p by for the derivatives of the means."""
+        return np.where(self.directed, at.mean[self.source], self.intercept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +177,17 @@ class Structure:
         return np.asarray((self.part == COVARIANCE) & (self.row == self.column))
 
     @cached_property
+    def free_variances(self) -> IntArray:
+        """Rows that are variances to be estimated."""
+        return np.flatnonzero(self.diagonal & (self.free >= 0))
+
+    @cached_property
+    def residuals_correlate(self) -> bool:
+        """Whether the model has covariances of observed variables."""
+        rows = self.covariance_rows
+        return bool(((self.row[rows] != self.column[rows]) & (self.row[rows] < self.n_observed)).any())
+
+    @cached_property
     def anchors(self) -> tuple[IntArray, IntArray]:
         """Rows that may give a latent variable its unit: fixed variances; and fixed loadings, the last one first."""
         latent, given = self.column >= self.n_observed, ~np.isnan(self.fixed)
@@ -202,7 +231,12 @@ class Structure:
         directed, covariance, intercept = part == DIRECTED, part == COVARIANCE, part == INTERCEPT
         pick = np.where(directed, source, source + len(self.variables))
         factor = np.where(directed | covariance, np.where(covariance & (to == source), 0.5, 1.0), 0.0)
-        return Plan(to, source, pick, factor, directed, covariance, intercept)
+        few = self.sources.size
+        far = np.where(directed, np.searchsorted(self.sources, source) if few else 0, source + few)
+        return Plan(
+            to, source, pick, to + few, far, factor, np.outer(factor, factor), directed, intercept,
+            np.flatnonzero(directed), np.flatnonzero(covariance), np.argsort(part, kind="stable").argsort(),
+        )  # fmt: skip
 
     @property
     def observed(self) -> tuple[str, ...]:
@@ -353,7 +387,7 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     """Moments of all variables at the given row values, with the leading axes of ``values``.
 
     Only the variables that point at some other need an inverse: with ``A = A_s E_s'`` of their columns,
-    ``(I - A)^-1 = I + A_s (I - E_s' A_s)^-1 E_s'``.
+    ``(I - A)^-1 = I + Y E_s'`` with ``Y = A_s (I - E_s' A_s)^-1``, and ``C`` adds products with Y to S.
 
     Raises
     ------
@@ -361,15 +395,25 @@ def implied(place: Structure, values: FloatArray) -> Implied:
         ``I - A`` has no inverse: feedback effects that sum to one.
     """
     a, s, alpha = matrices(place, values)
-    total = np.zeros_like(a)
-    if place.sources.size:
-        columns = a.take(place.sources, axis=-1)
-        core = np.eye(place.sources.size) - columns.take(place.sources, axis=-2)
-        total[..., place.sources] = columns @ np.linalg.inv(core)
-    np.einsum("...ii->...i", total)[...] += 1.0
-    covariance = total @ s @ np.swapaxes(total, -1, -2)
+    total, covariance, few = np.zeros(a.shape), s, place.sources
+    if few.size:
+        columns = a.take(few, axis=-1)
+        slopes = columns @ _inverse(np.eye(few.size) - columns.take(few, axis=-2))
+        total[..., few] = slopes
+        half = s + slopes @ s.take(few, axis=-2)
+        covariance = half + half.take(few, axis=-1) @ np.swapaxes(slopes, -1, -2)
+    total.reshape(*a.shape[:-2], -1)[..., :: a.shape[-1] + 1] += 1.0
     mean = (total @ alpha[..., None])[..., 0] if place.intercept_rows.size else alpha
     return Implied(total, covariance, mean, s)
+
+
+def _inverse(core: FloatArray) -> FloatArray:
+    if core.ndim > 2:
+        return np.asarray(np.linalg.inv(core))
+    _, _, inverse, fault = dgesv(core, np.eye(len(core)))
+    if fault:
+        raise np.linalg.LinAlgError("Singular matrix")
+    return np.asarray(inverse)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -404,5 +448,4 @@ def directions(place: Structure, at: Implied, rows: IntArray, size: int) -> Dire
     q *= plan.factor
     if not place.meanstructure:
         return Directions(reach, q, None)
-    weight = np.where(plan.directed, at.mean[plan.source], plan.intercept)
-    return Directions(reach, q, reach * weight)
+    return Directions(reach, q, reach * plan.weight(at))

@@ -25,7 +25,9 @@ class _Layout:
 
     ``first`` is the first item of each loading's latent, ``count`` the number of its items, ``alone`` whether the
     item has no other latent. ``several`` holds the paths to each outcome of several causes, ``apart`` the free
-    covariances of latent variables that nothing in the structural part points at.
+    covariances of latent variables that nothing in the structural part points at. Then the rows that start values are
+    for: markers, the last first; free loadings; all variances; covariances of observed variables that nothing points
+    at; means of observed variables; and whether the user gave any start value.
     """
 
     loadings: IntArray
@@ -40,6 +42,12 @@ class _Layout:
     outcomes: BoolArray
     several: tuple[IntArray, ...]
     apart: IntArray
+    markers: IntArray
+    free_loadings: IntArray
+    variances: IntArray
+    untouched: IntArray
+    means: IntArray
+    given: BoolArray | None
 
 
 @lru_cache(maxsize=64)
@@ -57,9 +65,17 @@ def _layout(place: Structure) -> _Layout:
     free = place.covariance_rows[place.free[place.covariance_rows] >= 0]
     i, j = place.row[free], place.column[free]
     apart = free[(i != j) & (np.minimum(i, j) >= p) & (causes[i] == 0) & (causes[j] == 0)]
+    target = np.arange(v) >= p
+    target[place.row[place.part == DIRECTED]] = True
+    untouched = (place.part == COVARIANCE) & ~target[place.row] & ~target[place.column]
+    held = place.loading & (place.free < 0) & ~(place.fixed == 0.0)
+    given = ~np.isnan(place.start)
     return _Layout(
-        loadings, item, latent, first[latent], count, alone, paths, outcome, cause, causes > 0, several, apart
-    )
+        loadings, item, latent, first[latent], count, alone, paths, outcome, cause, causes > 0, several, apart,
+        np.flatnonzero(held)[::-1], np.flatnonzero(place.loading & (place.free >= 0)), np.flatnonzero(place.diagonal),
+        np.flatnonzero(untouched), np.flatnonzero((place.part == INTERCEPT) & (place.row < p)),
+        given if given.any() else None,
+    )  # fmt: skip
 
 
 def start_values(problem: System, way: Way = "structure") -> FloatArray:
@@ -91,50 +107,34 @@ def start_values(problem: System, way: Way = "structure") -> FloatArray:
 
 def _wanted(problem: Problem, way: Way) -> FloatArray:
     """Balanced values of the free rows of one block."""
-    place = problem.place
-    values = problem.base.copy()
-    plain = way == "plain"
-    axis = np.full(values.size, 0.7) if plain else _axes(place, problem.sample.cov)
-    loadings, variances = _measurement(place, problem, axis, plain)
-    intercept = place.part == INTERCEPT
-    values[place.loading] = loadings[place.loading]
+    place, sample = problem.place, problem.sample
+    lay, values = _layout(place), problem.base.copy()
+    axis = np.full(values.size, 0.7) if way == "plain" else _axes(place, sample.cov)
+    variances = _measurement(problem, axis, values, plain=way == "plain")
     if place.recursive and way in ("structure", "unaided"):
-        _regressions(place, problem.sample.cov, axis, values, variances)
-    values[place.diagonal] = variances[place.row[place.diagonal]]
-    _covariates(place, problem.sample.cov, values)
-    if problem.sample.mean is not None:
-        observed = intercept & (place.row < place.n_observed)
-        values[observed] = problem.sample.mean[place.row[observed]]
-    if way != "unaided":
-        values = np.where(np.isnan(place.start), values, place.start * problem.multiplier)
+        _regressions(place, sample.cov, axis, values, variances)
+    values[lay.variances] = variances[place.row[lay.variances]]
+    values[lay.untouched] = sample.cov[place.row[lay.untouched], place.column[lay.untouched]]
+    if sample.mean is not None:
+        values[lay.means] = sample.mean[place.row[lay.means]]
+    if lay.given is not None and way != "unaided":
+        values = np.where(lay.given, place.start * problem.multiplier, values)
     return np.asarray(values[problem.active])
 
 
-def _covariates(place: Structure, cov: FloatArray, values: FloatArray) -> None:
-    """Put variances and covariances among observed variables that nothing points at to the sample's."""
-    p = place.n_observed
-    target = np.zeros(len(place.variables), dtype=bool)
-    target[place.row[place.part == DIRECTED]] = True
-    target[p:] = True
-    rows = (place.part == COVARIANCE) & ~target[place.row] & ~target[place.column]
-    values[rows] = cov[place.row[rows], place.column[rows]]
-
-
-def _measurement(place: Structure, problem: Problem, axis: FloatArray, plain: bool) -> tuple[FloatArray, FloatArray]:
-    """Start values of the loadings, and of all variances."""
-    p, v = place.n_observed, len(place.variables)
-    loadings = problem.base.copy()
-    marker = np.flatnonzero(place.loading & (place.free < 0) & (loadings != 0))[::-1]
-    unit, variances = np.ones(v), np.full(v, 0.5)
+def _measurement(problem: Problem, axis: FloatArray, values: FloatArray, *, plain: bool) -> FloatArray:
+    """Put start values of the loadings in; those of all variances."""
+    place = problem.place
+    p, lay = place.n_observed, _layout(place)
+    latent, loading = place.column[lay.markers], values[lay.markers]
+    unit, variances = np.ones(len(place.variables)), np.full(len(place.variables), 0.5)
     if not plain:
-        lay = _layout(place)
         variances[lay.item[lay.alone]] = 1.0 - axis[lay.loadings[lay.alone]] ** 2
-    unit[place.column[marker]] = loadings[marker] / axis[marker]
+    unit[latent] = loading / axis[lay.markers]
     variances[p:] = 1.0
-    variances[place.column[marker]] = 0.05 if plain else 1.0 / unit[place.column[marker]] ** 2
-    free = place.loading & (place.free >= 0)
-    loadings[free] = (axis * unit[place.column])[free]
-    return loadings, variances
+    variances[latent] = 0.05 if plain else 1.0 / unit[latent] ** 2
+    values[lay.free_loadings] = axis[lay.free_loadings] * unit[place.column[lay.free_loadings]]
+    return variances
 
 
 def _axes(place: Structure, cov: FloatArray) -> FloatArray:
