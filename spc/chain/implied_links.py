@@ -72,7 +72,8 @@ def implied_links(sem: SemFit | TwoSidedFit) -> tuple[ImpliedLink, ...]:
     >>> first.rhs, first.lhs, round(first.strength, 3), first.df
     ('a', 'b', 0.577, 101.0)
     """
-    return tuple(_links(_covariance(sem), sem))
+    frame = _covariance(sem)
+    return tuple(_links(frame, _free_covariance(sem, frame), sem))
 
 
 def _covariance(sem: SemFit | TwoSidedFit) -> pd.DataFrame:
@@ -82,9 +83,17 @@ def _covariance(sem: SemFit | TwoSidedFit) -> pd.DataFrame:
     return pd.DataFrame(implied(place, part.values).covariance, names, names)
 
 
-def _links(frame: pd.DataFrame, sem: SemFit | TwoSidedFit) -> Iterator[ImpliedLink]:
+def _free_covariance(sem: SemFit | TwoSidedFit, frame: pd.DataFrame) -> pd.DataFrame:
+    """Covariances that no link restricts, where all is observed: links are then those of regressions."""
+    if isinstance(sem, TwoSidedFit) or sem.model.latents:
+        return frame
+    names = list(sem.observed.names)
+    return pd.DataFrame(np.asarray(sem.observed.cov), names, names)
+
+
+def _links(implied_cov: pd.DataFrame, frame: pd.DataFrame, sem: SemFit | TwoSidedFit) -> Iterator[ImpliedLink]:
     rows = rows_behind(sem)
-    spread = pd.Series(np.sqrt(np.diag(frame)), frame.columns)
+    spread = pd.Series(np.sqrt(np.diag(implied_cov)), implied_cov.columns)
     for lhs, causes in outcomes(sem.model if isinstance(sem, SemFit) else sem.core.model).items():
         for rhs in causes:
             rest = [name for name in causes if name != rhs]

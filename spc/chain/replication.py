@@ -98,7 +98,10 @@ def replications(
     """
     assert study.chain is not None
     found = {pair: list[dict[str, Any]]() for pair in signs}
-    for lhs, causes in outcomes(model(study.chain.model)).items():
+    links = outcomes(model(study.chain.model))
+    own = analysis_rows(study, links, study.chain.lags).level
+    study = _with_chain(study, level=own)
+    for lhs, causes in links.items():
         for kind, part in _parts(study, lhs, causes):
             least = max(FEWEST[part.level], study.disclosure.minimum_group)
             for row in _slopes(part, lhs, causes, level, least):
@@ -116,10 +119,8 @@ def _parts(study: Study, lhs: str, causes: Sequence[str]) -> Iterator[tuple[str,
     links = {lhs: list(causes)}
     lags = [lag for lag in study.chain.lags if lag.effect == lhs]
     for wave in _waves(study):
-        spec = replace(study.chain, wave=wave)
-        at = replace(study, document=replace(study.document, chain=spec))
         try:
-            rows = analysis_rows(at, links, lags)
+            rows = analysis_rows(_with_chain(study, wave=wave), links, lags)
         except DataError:
             continue
         if lhs in rows.waves:
@@ -134,6 +135,11 @@ def _parts(study: Study, lhs: str, causes: Sequence[str]) -> Iterator[tuple[str,
     for name in sorted(place.dropna().unique()):
         here = (place == name).to_numpy()
         yield "region", replace(whole, scores=whole.scores[here], unit=None if whole.unit is None else whole.unit[here])
+
+
+def _with_chain(study: Study, **changes: Any) -> Study:
+    assert study.chain is not None
+    return replace(study, document=replace(study.document, chain=replace(study.chain, **changes)))
 
 
 def _waves(study: Study) -> list[Any]:

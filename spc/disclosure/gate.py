@@ -182,7 +182,7 @@ class Gate:
         return hidden
 
     def model(self, result: Result) -> ReleasedModel:
-        """Release what may be shown of a result: ``tidy``, ``glance``, ``notes`` and, for periods, ``augment``.
+        """Release what may be shown: ``tidy``, ``glance``, ``notes`` and, for periods and reasons, ``augment``.
 
         Parameters
         ----------
@@ -267,11 +267,13 @@ class Gate:
         return Note(note.code, note.severity, "withheld", text)
 
     def _curve(self, result: Result) -> ReleasedTable | None:
-        """``augment()`` of a loyalty result, whose rows are periods; rows of people never leave."""
+        """``augment()`` of loyalty (rows are periods) and evidence (rows are reasons); rows of people never leave."""
         augment = getattr(result, "augment", None)
-        if augment is None or result.kind != "loyalty":
+        if augment is None or result.kind not in ("loyalty", "evidence"):
             return None
         frame = pd.DataFrame(augment()).reset_index(drop=True)
+        if result.kind == "evidence":
+            return self._reasons(frame)
         refuse_personal(frame.columns, "loyalty: curve")
         withheld = pd.DataFrame(False, index=frame.index, columns=frame.columns)
         sizes = [name for name in ("at_risk", "n", "customers_at_risk") if name in frame]
@@ -285,6 +287,11 @@ class Gate:
                 "loyalty: curve", "periods", int(few.sum()), f"fewer than {self.rule.minimum_group} customers left"
             )
         return ReleasedTable("loyalty: curve", frame, withheld, seal=_SEAL)
+
+    def _reasons(self, frame: pd.DataFrame) -> ReleasedTable:
+        refuse_personal(frame.columns, "evidence: reasons")
+        told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
+        return _whole("evidence: reasons", frame.assign(sentence=told))
 
 
 def _whole(name: str, frame: pd.DataFrame) -> ReleasedTable:

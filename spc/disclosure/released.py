@@ -102,7 +102,7 @@ class ReleasedModel:
     notes : tuple of Note
         A note that named too small a group keeps code and severity and loses its text.
     curve : ReleasedTable or None
-        ``augment()`` of results whose rows are periods, not people.
+        ``augment()`` of results whose rows are periods or reasons, not people.
     facts : mapping
         Options, versions and seed, as recorded by the result.
     labels : mapping of str to str

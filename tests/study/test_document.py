@@ -202,3 +202,16 @@ def test_read_document_raises_with_everything(load, tmp_path):
 def test_read_document_returns_a_sound_one(load, tmp_path):
     load(BASE)
     assert read_document(tmp_path / "study.toml").chain is None
+
+
+def test_a_smallest_effect_of_links_is_read(load):
+    document, findings = load(BASE + CHAIN + "smallest_effect = 0.1\nsmallest_effect_money = 25000\n")
+    assert not findings
+    assert (document.chain.smallest_effect, document.chain.smallest_effect_money) == (0.1, 25000)
+    assert load(BASE + CHAIN)[0].chain.smallest_effect is None
+
+
+@pytest.mark.parametrize("line", ["smallest_effect = 0", "smallest_effect = 1.5", "smallest_effect_money = -1"])
+def test_a_smallest_effect_is_positive_and_a_part_of_one(load, line):
+    _, findings = load(BASE + CHAIN + line)
+    assert rules(findings) == ["outside_range"]
