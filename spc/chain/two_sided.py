@@ -34,6 +34,7 @@ def fit_two_sided(
     draws: int = 4000,
     bootstrap: int = 0,
     seed: int = 1,
+    boundary: bool = True,
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
 
@@ -62,6 +63,11 @@ def fit_two_sided(
     bootstrap : int
         Replicates of a parametric bootstrap; where given, intervals of links and effects come from it.
     seed : int
+    boundary : bool
+        Keep the variances among units of the causes off zero, where the likelihood of few units often puts them and
+        links grow without limit: half the logarithm of each is added to the log-likelihood (Chung, Rabe-Hesketh, Dorie,
+        Gelman & Liu 2013, Psychometrika 78, 685-709). It weighs about as much as one unit more. Chi-square and
+        likelihood in ``glance()`` are of the data alone.
 
     Returns
     -------
@@ -98,14 +104,15 @@ def fit_two_sided(
     moments, keys, messages = units_in_place(
         lambda frames: units_of(model.observed, frames, units, unit), model.observed, sides, unit
     )
-    core = fit_two_level(model, moments, errors=errors)
+    core = fit_two_level(model, moments, errors=errors, boundary=boundary)
     freedom = _freedom(core)
     replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
     frames = in_memory(sides)
     apart = [] if len(frames) == len(sides) else [moments.counts, moments.means, moments.scatter]
     mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart)
-    options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit}
+    options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
+               "boundary": boundary}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,

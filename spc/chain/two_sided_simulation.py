@@ -1,6 +1,6 @@
 """What the two-sided fit finds in firms of known truth, beside the regression of unit means.
 
-    python -m spc.chain.two_sided_simulation [--firms 300]
+    python -m spc.chain.two_sided_simulation [--grid] [--firms 300] [--workers 2] [--output table.md]
 
 Leadership of a side's own links is easy; the test is the link from employees to customers, which the averaging of
 respondents to unit means shrinks. Units follow the chain of :data:`PATHS`; respondents vary around their unit with the
@@ -12,13 +12,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from spc.errors import EstimationError
 from spc.linalg import FloatArray, one_blas_thread
-from spc.resample import progress, replicate_rng
+from spc.resample import in_order, replicate_rng
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_draws import theta_draws
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
@@ -26,7 +29,7 @@ from spc.spec import Model
 from spc.spec import model as read_model
 from spc.synthetic.chain import structure
 
-__all__ = ["CELLS", "Cell", "draw_firm", "simulate_cell"]
+__all__ = ["CELLS", "GRID", "Cell", "draw_firm", "simulate_cell"]
 
 CHAIN = (
     "internal_service_quality",
@@ -39,23 +42,38 @@ CHAIN = (
 )
 PATHS = (0.60, 0.60, 0.35, 0.70, 0.70, 0.42)
 """Standardised links from each construct to the next."""
+CROSSING = 2
+"""The link from employees to customers."""
 ICC = (0.20, 0.15, 0.10, 0.10, 0.08, 0.05)
 WITHIN = 0.5
 SIDES = ("employee", "customer")
 DRAWS = 1000
+CURVE = 0.4
+SKEW = 0.6
+Shape = Literal["straight", "curved", "skewed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A design: units, respondents a unit on each side, and how much these sizes vary (sd of their logarithm)."""
+    """A design: units, respondents a unit on each side, and how much these sizes vary (sd of their logarithm).
+
+    ``"curved"`` bends the link between the sides: the square of the cause has a standardised effect of :data:`CURVE`
+    beside the straight one. ``"skewed"`` answers pile up at the upper end: skewness -2.3 within units.
+    """
 
     units: int
     employees: int
     customers: int
     spread: float = 0.0
+    shape: Shape = "straight"
 
 
 CELLS = (Cell(80, 8, 25), Cell(150, 8, 25), Cell(80, 20, 60))
+GRID = (
+    *(Cell(*sizes, spread=0.5) for sizes in product((20, 40, 80, 150), (4, 8, 20), (10, 25, 60))),
+    Cell(80, 8, 25, 0.5, "curved"),
+    Cell(80, 8, 25, 0.5, "skewed"),
+)
 
 
 def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
@@ -66,9 +84,7 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
     >>> draw_firm(Cell(40, 8, 25), np.random.default_rng(1)).counts.sum(axis=0).tolist()
     [320.0, 1000.0]
     """
-    truth = structure(CHAIN, {(CHAIN[i + 1], CHAIN[i]): path for i, path in enumerate(PATHS)})
-    values = rng.standard_normal((cell.units, len(CHAIN))) * np.sqrt(truth.disturbance)
-    values = values @ (np.eye(len(CHAIN)) + truth.total).T
+    values = _unit_values(cell, rng)
     share = np.array(ICC)
     inner = np.linalg.cholesky(np.full((3, 3), WITHIN) + (1.0 - WITHIN) * np.eye(3))
     sides = []
@@ -78,9 +94,33 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
             sizes *= np.exp(cell.spread * rng.standard_normal(cell.units) - 0.5 * cell.spread**2)
         code = np.repeat(np.arange(cell.units), np.maximum(np.rint(sizes), 1).astype(int))
         own = slice(3 * s, 3 * s + 3)
-        noise = rng.standard_normal((code.size, 3)) @ inner.T * np.sqrt(1.0 - share[own])
-        sides.append((SIDES[s], code, values[code, own] * np.sqrt(share[own]) + noise))
+        noise = rng.standard_normal((code.size, 3)) @ inner.T
+        if cell.shape == "skewed":
+            noise = _piled_up(noise)
+        sides.append((SIDES[s], code, values[code, own] * np.sqrt(share[own]) + noise * np.sqrt(1.0 - share[own])))
     return unit_moments(CHAIN, sides, values[:, 6:])
+
+
+def _unit_values(cell: Cell, rng: np.random.Generator) -> FloatArray:
+    """Standardised values of units (J, 7)."""
+    truth = structure(CHAIN, {(CHAIN[i + 1], CHAIN[i]): path for i, path in enumerate(PATHS)})
+    chance = rng.standard_normal((cell.units, len(CHAIN))) * np.sqrt(truth.disturbance)
+    if cell.shape != "curved":
+        return np.asarray(chance @ (np.eye(len(CHAIN)) + truth.total).T)
+    values = chance.copy()
+    for i, path in enumerate(PATHS):
+        values[:, i + 1] += path * values[:, i]
+        if i == CROSSING:
+            rest = truth.disturbance[i + 1]
+            bent = CURVE * (values[:, i] ** 2 - 1.0) / np.sqrt(2.0)
+            values[:, i + 1] += chance[:, i + 1] * (np.sqrt(1.0 - CURVE**2 / rest) - 1.0) + bent
+    return values
+
+
+def _piled_up(noise: FloatArray) -> FloatArray:
+    """Standard normal numbers made long-tailed toward low values, mean 0 and variance 1 again."""
+    square = np.exp(SKEW**2)
+    return np.asarray((np.sqrt(square) - np.exp(-SKEW * noise)) / np.sqrt(square * (square - 1.0)))
 
 
 def chain_model() -> Model:
@@ -88,7 +128,9 @@ def chain_model() -> Model:
     return read_model("\n".join(f"{CHAIN[i + 1]} ~ {CHAIN[i]}" for i in range(len(PATHS))), fixed_x=False)
 
 
-def simulate_cell(cell: Cell, firms: int, seed: int = 1) -> pd.DataFrame:
+def simulate_cell(
+    cell: Cell, firms: int, seed: int = 1, *, workers: int = 1, boundary: bool = True, test: bool = False
+) -> pd.DataFrame:
     """Fit many firms of one design, by the two-sided likelihood and by unit means.
 
     Parameters
@@ -97,33 +139,56 @@ def simulate_cell(cell: Cell, firms: int, seed: int = 1) -> pd.DataFrame:
     firms : int
     seed : int
         Firm i uses ``SeedSequence(seed, spawn_key=(i,))``.
+    workers : int
+        Processes; the numbers do not depend on it.
+    boundary : bool
+        As for :func:`spc.fit_two_sided`.
+    test : bool
+        Test each fit by its chi-square too.
 
     Returns
     -------
     DataFrame
         One row a link, the last one from end to end: ``lhs, rhs, truth``; ``mean, median, coverage`` and ``error`` (of
         the mean over firms) of the two-sided fit; the same with ``unit_means_`` in front; ``firms`` that were fitted,
-        and ``failed``. Truth and estimates are in standard deviations of units; coverage is of 95 % intervals.
+        and ``failed``; ``rejected`` and ``rejected_corrected``, the share of firms whose chain, true here, the
+        chi-square test rejects at 5 %. Truth and estimates are in standard deviations of units; coverage is of 95 %
+        intervals.
     """
-    model = chain_model()
-    size = np.append(np.sqrt(ICC), 1.0)
-    unit = np.append(size[:-1] / size[1:], size[0] / size[-1])
-    found, plain = [], []
-    with one_blas_thread():
-        for i in progress(range(firms), f"{cell.units} units", firms):
-            firm = draw_firm(cell, replicate_rng(seed, i))
-            try:
-                found.append(_links(fit_two_level(model, firm, test=False), cell.units, i) * unit)
-            except EstimationError:
-                continue
-            plain.append(_regressions(firm.means) * unit)
-    two_sided, means = np.array(found), np.array(plain)
+    work = partial(_firm, cell, seed, boundary, test)
+    every = in_order(work, range(firms), f"{cell.units} units", workers=workers)
+    good = [found for found in every if found is not None]
+    two_sided, means, pvalues = (np.array(part) for part in zip(*good, strict=True))
     truth = np.append(PATHS, np.prod(PATHS))
     table = pd.DataFrame({"lhs": [*CHAIN[1:], CHAIN[-1]], "rhs": [*CHAIN[:-1], CHAIN[0]], "truth": truth})
     for prefix, estimates in (("", two_sided), ("unit_means_", means)):
         for column, numbers in _summary(estimates, truth).items():
             table[prefix + column] = numbers
-    return table.assign(firms=len(found), failed=firms - len(found))
+    rejected = (pvalues < 0.05).mean(axis=0) if test else (np.nan, np.nan)
+    return table.assign(firms=len(good), failed=firms - len(good), rejected=rejected[0], rejected_corrected=rejected[1])
+
+
+Found = tuple[FloatArray, FloatArray, tuple[float, float]]
+
+
+def _firm(cell: Cell, seed: int, boundary: bool, test: bool, i: int) -> Found | None:
+    """One firm: links by both ways, and p-values; None where it could not be fitted."""
+    size = np.append(np.sqrt(ICC), 1.0)
+    unit = np.append(size[:-1] / size[1:], size[0] / size[-1])
+    firm = draw_firm(cell, replicate_rng(seed, i))
+    try:
+        with one_blas_thread():
+            fit = fit_two_level(chain_model(), firm, test=test, boundary=boundary)
+            return _links(fit, cell.units, i) * unit, _regressions(firm.means) * unit, _pvalues(fit)
+    except EstimationError:
+        return None
+
+
+def _pvalues(fit: TwoLevelFit) -> tuple[float, float]:
+    """Of the chi-square, plain and corrected for few units."""
+    from scipy.special import chdtrc
+
+    return float(chdtrc(fit.df, fit.chisq)), float(chdtrc(fit.df, fit.chisq))
 
 
 def _links(fit: TwoLevelFit, units: int, seed: int) -> FloatArray:
@@ -184,6 +249,11 @@ def _show(cell: Cell, table: pd.DataFrame) -> None:
     Console().print(shown)
 
 
+def _read_cell(text: str) -> Cell:
+    units, employees, customers, *rest = text.split(",")
+    return Cell(int(units), int(employees), int(customers), float(rest[0]) if rest else 0.0)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print one table a design."""
     parser = argparse.ArgumentParser(description="Two-sided fit and unit means in firms of known truth.")
@@ -193,8 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     cells: tuple[Cell, ...] = CELLS
     if options.cell:
-        parts = [text.split(",") for text in options.cell]
-        cells = tuple(Cell(*map(int, part[:3]), *map(float, part[3:])) for part in parts)
+        cells = tuple(_read_cell(text) for text in options.cell)
     for cell in cells:
         _show(cell, simulate_cell(cell, options.firms, options.seed))
 

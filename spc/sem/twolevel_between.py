@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,8 @@ from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_maps import Guard, Level, Slope, Spot, symmetric_basis
 
 __all__ = [
-    "FLOOR", "GUARD", "Free", "FreeWithin", "Structured", "begin", "mean_shares", "moment_start",
-    "positive_definite", "structured",
+    "FLOOR", "GUARD", "Free", "FreeWithin", "Penalty", "Structured", "begin", "log_determinant", "mean_shares",
+    "moment_start", "positive_definite", "structured",
 ]  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
@@ -95,15 +96,15 @@ class Structured:
         if not self.blocks:
             return own
         turn = self.turn(t)
-        return turn.T @ own @ turn + self._curl(self._table_at(table)[1].T @ slope.ravel())
+        return turn.T @ own @ turn + self.curl(self._table_at(table)[1].T @ slope.ravel())
 
     def convex(self, t: FloatArray, slope: FloatArray) -> FloatArray | None:
         """A part of :meth:`bend` that is never negative: what keeps scoring steps short where rank is lost."""
         if not self.blocks:
             return None
-        return self._curl(self._table_at(self.table(t))[1].T @ slope.ravel(), convex=True)
+        return self.curl(self._table_at(self.table(t))[1].T @ slope.ravel(), convex=True)
 
-    def _curl(self, gradient: FloatArray, *, convex: bool = False) -> FloatArray:
+    def curl(self, gradient: FloatArray, *, convex: bool = False) -> FloatArray:
         """Second derivatives of ``gradient . table(t)``."""
         matrix = np.zeros((gradient.size, gradient.size))
         for block in self.blocks:
@@ -115,30 +116,50 @@ class Structured:
 
     def guard(self, t: FloatArray) -> Guard | None:
         """The penalty on loose residual correlations; None where they are impossible."""
-        active, place = self.problem.active, self.problem.place
+        place = self.problem.place
         residual = implied(place, self.problem.values(self.table(t))).residual
         inverse, own, value = np.zeros_like(residual), np.zeros(len(residual)), 0.0
         for block in self.loose:
             part = residual[np.ix_(block, block)]
-            variance = part.diagonal()
-            if variance.min() <= 0.0:
+            deviation = np.sqrt(np.maximum(part.diagonal(), 0.0))
+            if deviation.min() <= 0.0:
                 return None
             try:
-                root = np.linalg.cholesky(part / np.sqrt(np.outer(variance, variance)))
+                root = np.linalg.cholesky(part / np.outer(deviation, deviation))
                 inverse[np.ix_(block, block)] = np.linalg.inv(part)
             except np.linalg.LinAlgError:
                 return None
-            own[block] = 1.0 / variance
+            own[block] = deviation**-2.0
             value -= 2.0 * GUARD * float(np.log(root.diagonal()).sum())
-        i, j = place.row[active], place.column[active]
-        covary = (place.part[active] == COVARIANCE).astype(float)
-        half, alone = np.where(i == j, 0.5, 1.0) * covary, np.where(i == j, own[i], 0.0) * covary
-        slope = -GUARD * (2.0 * half * inverse[i, j] - alone)
-        pairs = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
-        convex = GUARD * 2.0 * np.outer(half, half) * pairs
-        bend = convex - GUARD * np.diag(alone**2)
-        linear = self.problem.map
-        return Guard(value, linear.T @ slope, linear.T @ bend @ linear, linear.T @ convex @ linear)
+        slope, convex = log_determinant(self.problem, inverse)
+        active, linear = self.problem.active, self.problem.map
+        variance = np.where(place.diagonal[active] & (place.part[active] == COVARIANCE), own[place.row[active]], 0.0)
+        bend = convex - linear.T @ (variance[:, None] ** 2 * linear)
+        return Guard(value, GUARD * (linear.T @ variance - slope), GUARD * bend, GUARD * convex)
+
+
+class Penalty(Protocol):
+    """Minus the logarithm of a density of what units differ in."""
+
+    def at(self, between: Structured, t: FloatArray) -> Guard | None:
+        """Value and derivatives at coordinates of the structure; None where it is not defined."""
+
+
+def log_determinant(problem: Problem, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Derivatives of ``log|residual|`` in the coordinates of the problem: first (k,), and minus the second (k, k).
+
+    Parameters
+    ----------
+    problem : Problem
+    inverse : (v, v) array
+        Inverse of the residual covariances, or of a block of them, zero elsewhere.
+    """
+    active, place, linear = problem.active, problem.place, problem.map
+    i, j = place.row[active], place.column[active]
+    half = np.where(i == j, 0.5, 1.0) * (place.part[active] == COVARIANCE)
+    pairs = inverse[np.ix_(i, i)] * inverse[np.ix_(j, j)] + inverse[np.ix_(i, j)] * inverse[np.ix_(j, i)]
+    slope, bend = 2.0 * half * inverse[i, j], 2.0 * np.outer(half, half) * pairs
+    return linear.T @ slope, linear.T @ bend @ linear
 
 
 def _root(t: FloatArray, block: IntArray) -> FloatArray:
@@ -196,11 +217,14 @@ class FreeWithin:
         Pairs of variables that covary within units, symmetric.
     members : (n,) int array
         Places of the variables of ``between`` among all p.
+    penalties : tuple of Penalty
+        What is known of the structure before the data.
     """
 
     between: Structured | Free
     own: BoolArray
     members: IntArray
+    penalties: tuple[Penalty, ...] = ()
 
     @cached_property
     def inside(self) -> FloatArray:
@@ -227,23 +251,42 @@ class FreeWithin:
         """Moments and their derivatives; None where they are not defined."""
         mu, t, w = self.split(x)
         p, k, n = mu.size, t.size, self.members.size
-        guard = None
         try:
             part, slopes = self.between.at(t)
         except np.linalg.LinAlgError:
             return None
-        if isinstance(self.between, Structured) and self.between.loose:
-            guard = self.between.guard(t)
-            if guard is None:
-                return None
-            guard = Guard(guard.value, *(self._padded(part) for part in (guard.slope, guard.bend, guard.convex)))
+        guards = self._guards(t)
+        if guards is None:
+            return None
         pairs, table = np.ix_(self.members, self.members), slice(p, p + k)
         sigma, d_b = np.zeros((p, p)), np.zeros((p, p, x.size))
         sigma[pairs] = part
         d_b[:, :, table][pairs] = slopes.reshape(n, n, k)
         d_w = np.zeros((p * p, x.size))
         d_w[:, table.stop :] = self.inside
-        return Spot(mu, sigma, (self.inside @ w).reshape(p, p), np.eye(p, x.size), d_b.reshape(p * p, -1), d_w, guard)
+        inner = (self.inside @ w).reshape(p, p)
+        return Spot(mu, sigma, inner, np.eye(p, x.size), d_b.reshape(p * p, -1), d_w, self._joined(guards))
+
+    def _guards(self, t: FloatArray) -> list[Guard] | None:
+        """Guard of loose residuals and penalties; None where one is not defined."""
+        if not isinstance(self.between, Structured):
+            return []
+        found = [penalty.at(self.between, t) for penalty in self.penalties]
+        found += [self.between.guard(t)] if self.between.loose else []
+        guards = [guard for guard in found if guard is not None]
+        return guards if len(guards) == len(found) else None
+
+    def _joined(self, guards: list[Guard]) -> Guard | None:
+        """Sum of guards, over all coordinates."""
+        if not guards:
+            return None
+        before, after = len(self.own), self.inside.shape[1]
+        return Guard(
+            sum(guard.value for guard in guards),
+            np.pad(np.sum([guard.slope for guard in guards], axis=0), (before, after)),
+            self._padded(np.sum([guard.bend for guard in guards], axis=0)),
+            self._padded(np.sum([guard.convex for guard in guards], axis=0)),
+        )
 
     def bend(self, x: FloatArray, found: Slope) -> FloatArray:
         """Second derivatives of the moments, along the gradient of the likelihood in them."""

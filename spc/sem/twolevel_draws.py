@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -11,11 +12,15 @@ from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import progress, replicate_rng
 from spc.results import Replicates
+from spc.sem.membership import MemberMoments, expected_values, simulated
 from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel_scores import given_means
 
 __all__ = ["parametric_bootstrap", "predict_units", "simulate_units", "theta_draws"]
+
+_FARTHEST = 50.0
+"""Largest logarithm of a factor on a drawn variance."""
 
 
 def theta_draws(fit: TwoLevelFit, n: int, seed: int, freedom: float = np.inf) -> FloatArray:
@@ -52,7 +57,8 @@ def theta_draws(fit: TwoLevelFit, n: int, seed: int, freedom: float = np.inf) ->
     if np.isfinite(freedom):
         standard *= np.sqrt(freedom / rng.chisquare(freedom, (n, 1)))
     moved = standard @ root * unit
-    return np.asarray(np.where(logged, theta * np.exp(np.where(logged, moved, 0.0)), theta + moved))
+    factor = np.exp(np.clip(np.where(logged, moved, 0.0), -_FARTHEST, _FARTHEST))
+    return np.asarray(np.where(logged, theta * factor, theta + moved))
 
 
 def simulate_units(fit: TwoLevelFit, rng: np.random.Generator) -> UnitMoments:
@@ -62,20 +68,22 @@ def simulate_units(fit: TwoLevelFit, rng: np.random.Generator) -> UnitMoments:
     and put down in the first unit, as the likelihood sees only their sum.
     """
     units = fit.units
-    count = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
-    share = np.where(units.present, 1.0 / np.maximum(count, 1.0), 0.0)
-    joint = fit.sigma_b + fit.sigma_w * share[:, :, None]
-    joint += np.where(np.eye(len(fit.mu)) > 0, 1e-12 * fit.sigma_b.diagonal(), 0.0)
-    noise = rng.standard_normal((len(share), len(fit.mu), 1))
-    means = fit.mu + (np.linalg.cholesky(joint) @ noise)[:, :, 0]
+    if isinstance(units, MemberMoments):
+        again: UnitMoments = simulated(units, fit.mu, fit.sigma_b, fit.sigma_w, rng)
+    else:
+        count = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
+        share = np.where(units.present, 1.0 / np.maximum(count, 1.0), 0.0)
+        joint = fit.sigma_b + fit.sigma_w * share[:, :, None]
+        joint += np.where(np.eye(len(fit.mu)) > 0, 1e-12 * fit.sigma_b.diagonal(), 0.0)
+        noise = rng.standard_normal((len(share), len(fit.mu), 1))
+        means = fit.mu + (np.linalg.cholesky(joint) @ noise)[:, :, 0]
+        again = replace(units, means=np.where(units.present, means, np.nan))
     scatter = np.zeros_like(units.scatter)
     for s in range(len(units.sides)):
         at = np.flatnonzero(units.side == s)
         own = np.ix_(at, at)
         scatter[0][own] = _wishart(fit.sigma_w[own], units.freedom[s], rng)
-    return UnitMoments(
-        units.names, units.sides, units.side, units.counts, np.where(units.present, means, np.nan), scatter
-    )
+    return replace(again, scatter=scatter)
 
 
 def _wishart(sigma: FloatArray, freedom: float, rng: np.random.Generator) -> FloatArray:
@@ -137,6 +145,8 @@ def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:
     errors : (J, p) array
         Standard deviations around them, the fit taken as known.
     """
+    if isinstance(fit.units, MemberMoments):
+        return expected_values(fit.units, fit.mu, fit.sigma_b, fit.sigma_w)
     variance = fit.sigma_b.diagonal()
     apart, errors = given_means(fit.units, fit.mu, fit.sigma_b, fit.sigma_w, fit.sigma_b, variance)
     return fit.mu + apart, errors

@@ -1,13 +1,15 @@
 """Fit a model of what units differ in to respondents nested in them, by maximum likelihood.
 
 The model structures ``sigma_b``; means and the covariances within units are free. Variances of units stay above a small
-bound. Standard errors come from the observed information, the expected one, or the sandwich of the units' scores.
+bound. Standard errors come from the observed information, the expected one, or the sandwich of the units' scores. What
+is known before the data (:mod:`spc.sem.twolevel_prior`) is added to the log-likelihood, and to the information; tests
+of fit are of the likelihood alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from spc.errors import NonConvergenceError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
+from spc.sem.membership import evidence
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
 from spc.sem.ram import IntArray
@@ -25,7 +28,8 @@ from spc.sem.twolevel import UnitMoments, require_replies
 from spc.sem.twolevel_between import FreeWithin, Structured, begin, moment_start, structured
 from spc.sem.twolevel_inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel_maps import Spot
-from spc.sem.twolevel_search import MAX_ITERATIONS, Complete, Objective, Search, State, search
+from spc.sem.twolevel_prior import Boundary, Known, causes_of, known_links
+from spc.sem.twolevel_search import MAX_ITERATIONS, Objective, Search, State, search
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -58,8 +62,14 @@ class TwoLevelFit:
     within_error : (p, p) array
         Standard errors of ``sigma_w``.
     bounded : tuple of str
-        Variances of units that ended at their lower bound.
+        Variances of units that ended at their lower bound, or would by the likelihood alone.
     logl : float
+        Without what was known before.
+    peak : float
+        The highest that the model's log-likelihood gets; ``logl`` where nothing was known before, or where no end was
+        found.
+    alone : (q,) array
+        Free parameters there.
     unrestricted_logl : float
         With ``sigma_b`` free; NaN where that could not be fitted.
     free_sigma_b : (p, p) array
@@ -84,6 +94,8 @@ class TwoLevelFit:
     within_error: FloatArray
     bounded: tuple[str, ...]
     logl: float
+    peak: float
+    alone: FloatArray
     unrestricted_logl: float
     free_sigma_b: FloatArray
     npar: int
@@ -93,7 +105,8 @@ class TwoLevelFit:
     problem: Problem
 
     def __post_init__(self) -> None:
-        for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b"):
+        for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b",
+                     "alone"):  # fmt: skip
             object.__setattr__(self, name, frozen_array(getattr(self, name)))
 
     @property
@@ -104,7 +117,7 @@ class TwoLevelFit:
     @property
     def chisq(self) -> float:
         """Likelihood-ratio test of the model of units against free covariances of units; scaled where robust."""
-        return max(2.0 * (self.unrestricted_logl - self.logl), 0.0) / self.scaling
+        return max(2.0 * (self.unrestricted_logl - self.peak), 0.0) / self.scaling
 
 
 def independence_chisq(fit: TwoLevelFit) -> tuple[float, int]:
@@ -112,10 +125,18 @@ def independence_chisq(fit: TwoLevelFit) -> tuple[float, int]:
     names, p = fit.units.names, len(fit.units.names)
     text = "\n".join(f"`{name}` ~~ `{name}`" for name in names)
     alone = fit_two_level(read_model(text, fixed_x=False), fit.units, test=False)
-    return max(2.0 * (fit.unrestricted_logl - alone.logl), 0.0), p * (p - 1) // 2
+    return max(2.0 * (fit.unrestricted_logl - alone.peak), 0.0), p * (p - 1) // 2
 
 
-def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observed", test: bool = True) -> TwoLevelFit:
+def fit_two_level(
+    model: Model,
+    units: UnitMoments,
+    *,
+    errors: Errors = "observed",
+    test: bool = True,
+    boundary: bool = False,
+    known: Sequence[Known] = (),
+) -> TwoLevelFit:
     """Fit a model of units by maximum likelihood, means and covariances within units free.
 
     Parameters
@@ -126,7 +147,11 @@ def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observe
     errors : {"observed", "expected", "robust"}
         Information the standard errors come from; ``"robust"`` is the sandwich of units' scores.
     test : bool
-        Fit free covariances of units too, for the chi-square.
+        Fit free covariances of units too, for the chi-square, and the model without what is known before.
+    boundary : bool
+        Keep the variances of units in causes off zero by a weak prior.
+    known : sequence of Known
+        Normal priors of standardised links.
 
     Returns
     -------
@@ -145,10 +170,11 @@ def fit_two_level(model: Model, units: UnitMoments, *, errors: Errors = "observe
         raise UnsupportedError(f"errors={errors!r}; use one of {', '.join(map(repr, get_args(Errors)))}.")
     require_replies(units)
     with one_blas_thread():
-        ready = _ready(model, units)
+        ready = _ready(model, units, boundary=boundary, known=known)
         found = _converged(ready)
-        saturated = _saturated(ready, found) if test else None
-        return _result(model, units, ready, found, saturated, errors)
+        alone = _alone(ready, found) if test and ready.map.penalties else found
+        saturated = _saturated(ready, found if alone is None else alone) if test else None
+        return _result(model, units, ready, found, alone, saturated, errors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +190,7 @@ class _Ready:
     start: FloatArray
 
 
-def _ready(model: Model, units: UnitMoments) -> _Ready:
+def _ready(model: Model, units: UnitMoments, *, boundary: bool, known: Sequence[Known]) -> _Ready:
     if model.meanstructure:
         raise UnsupportedError("Means of units are always free in a two-level fit: leave intercepts out of the model.")
     order = _order(units, model.observed)
@@ -175,9 +201,11 @@ def _ready(model: Model, units: UnitMoments) -> _Ready:
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
     between = structured(problem, balanced)
-    free = FreeWithin(between, balanced.own, np.arange(order.size))
+    causes = causes_of(problem.place, np.flatnonzero(balanced.side >= 0))
+    penalties = ((Boundary(causes),) if boundary and causes.size else ()) + known_links(problem.place, known)
+    free = FreeWithin(between, balanced.own, np.arange(order.size), penalties)
     start = free.join(np.zeros(order.size), begin(between, start_values(problem)), balanced.within)
-    objective = Objective(Complete.of(balanced), free)
+    objective = Objective(evidence(balanced), free)
     return _Ready(balanced, problem, centre, scale, free, objective, start)
 
 
@@ -186,12 +214,7 @@ def _order(units: UnitMoments, names: Sequence[str]) -> IntArray:
 
 
 def _ordered(units: UnitMoments, order: IntArray) -> UnitMoments:
-    if np.array_equal(order, np.arange(len(units.names))):
-        return units
-    return UnitMoments(
-        tuple(units.names[i] for i in order), units.sides, units.side[order], units.counts, units.means[:, order],
-        units.scatter[:, order[:, None], order],
-    )  # fmt: skip
+    return units if np.array_equal(order, np.arange(len(units.names))) else units.ordered(order)
 
 
 def _converged(ready: _Ready) -> Search:
@@ -208,6 +231,12 @@ def _converged(ready: _Ready) -> Search:
             f"{size:.2g}). Use fewer variables or links, or more units."
         )
     return found
+
+
+def _alone(ready: _Ready, penalised: Search) -> Search | None:
+    """The maximum of the likelihood alone, from where the search with what is known before ended."""
+    found = search(Objective(ready.objective.data, replace(ready.map, penalties=())), penalised.x)
+    return found if found is not None and found.converged else None
 
 
 def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | None:
@@ -228,6 +257,7 @@ def _result(
     given: UnitMoments,
     ready: _Ready,
     found: Search,
+    alone: Search | None,
     saturated: tuple[Objective, Search] | None,
     errors: Errors,
 ) -> TwoLevelFit:
@@ -241,7 +271,7 @@ def _result(
         objective, found.x, found.held, state, errors, to_theta, problem.place.names
     )  # fmt: skip
     cov = bread if meat is None else bread @ meat @ bread
-    held = found.held[table]
+    held, best = found.held[table], found if alone is None else alone
     constant, df = log_constant(ready.units, scale), p * (p + 1) // 2 - t.size
     logl, inner, turn = constant - found.value, ready.map.inside, between.turn(t)
     to_variances = _to_variances(spot, scale)
@@ -259,8 +289,10 @@ def _result(
         sigma_w=spot.sigma_w * spread,
         variances_vcov=to_variances @ cov @ to_variances.T,
         within_error=(inner @ np.sqrt(cov[table.stop :, table.stop :].diagonal())).reshape(p, p) * spread,
-        bounded=_bounded(problem, held),
+        bounded=_bounded(problem, held | best.held[table]),
         logl=logl,
+        peak=constant - best.value,
+        alone=problem.theta(between.table(ready.map.split(best.x)[1])),
         unrestricted_logl=float("nan") if saturated is None else constant - saturated[1].value,
         free_sigma_b=_free_sigma(saturated, spread),
         npar=int(found.x.size),
