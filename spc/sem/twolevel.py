@@ -112,6 +112,18 @@ class UnitMoments:
         """The same units with every variable measured from ``centre`` in units of ``scale``, (p,) each."""
         return replace(self, means=(self.means - centre) / scale, scatter=self.scatter / np.outer(scale, scale))
 
+    @property
+    def averaged(self) -> BoolArray:
+        """(p,): variables that enter by their unit means."""
+        return np.asarray(self.side >= 0)
+
+    def ordered(self, order: IntArray) -> UnitMoments:
+        """The same units with the variables in another order."""
+        return replace(
+            self, names=tuple(self.names[i] for i in order), side=self.side[order], means=self.means[:, order],
+            scatter=self.scatter[:, order[:, None], order],
+        )  # fmt: skip
+
     def take(self, units: IntArray) -> UnitMoments:
         """The units at the given places, with repeats."""
         return replace(self, counts=self.counts[units], means=self.means[units], scatter=self.scatter[units])

@@ -123,5 +123,5 @@ def trace_of(objective: Objective, x: FloatArray) -> float:
 def log_constant(units: UnitMoments, scale: FloatArray) -> float:
     """What the log-likelihood in the units of the data has beyond minus the objective in units of ``scale`` (p,)."""
     counts = np.where(units.side >= 0, units.counts[:, units.side], 1.0) * units.present
-    roots = np.where((units.side >= 0) & units.present, np.log(np.maximum(counts, 1.0)), 0.0)
+    roots = np.where(units.averaged & units.present, np.log(np.maximum(counts, 1.0)), 0.0)
     return float(-(counts.sum(axis=0) @ (0.5 * np.log(2.0 * np.pi) + np.log(scale))) - 0.5 * roots.sum())
