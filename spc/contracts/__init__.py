@@ -3,6 +3,7 @@
 from spc.contracts.files import schema_names, schema_text
 from spc.contracts.items import check_items, check_straight_lines
 from spc.contracts.keys import check_keys
+from spc.contracts.ledger import check_ledger
 from spc.contracts.rules import RULES, RowNumbers, make_finding, nearest_name
 from spc.contracts.schema import Constraints, Field, ForeignKey, TableSchema, load_schema, parse_schema
 from spc.contracts.table import check_table
@@ -18,6 +19,7 @@ __all__ = [
     "TableSchema",
     "check_items",
     "check_keys",
+    "check_ledger",
     "check_straight_lines",
     "check_table",
     "check_units",

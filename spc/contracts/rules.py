@@ -75,6 +75,14 @@ RULES: Mapping[str, str] = MappingProxyType(
         "key_spelling": "The same code is written in two ways.",
         "unknown_key": "A code that the other table does not have.",
         "unused_key": "A code that no row of the other table refers to.",
+        # the ledger
+        "broken_cent": "An amount with parts of the smallest unit of money.",
+        "credit_without_invoice": "A return or credit note that names no sale.",
+        "infinite_amount": "An amount without end.",
+        "future_date": "A date after the last day of the books.",
+        "mixed_currency": "Amounts in a currency other than the study's.",
+        "negative_quantity": "A sale of less than nothing.",
+        "wrong_sign": "A return or credit note that adds to revenue.",
         # units and waves
         "few_units": "So few units that nothing can be said between them.",
         "no_common_unit": "The sides of the study share no unit.",

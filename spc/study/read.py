@@ -15,6 +15,7 @@ from spc.contracts import (
     TableSchema,
     check_items,
     check_keys,
+    check_ledger,
     check_straight_lines,
     check_table,
     check_units,
@@ -28,6 +29,7 @@ from spc.sources import read_table
 from spc.study.columns import canonical_columns, kept_columns
 from spc.study.document import StudyDocument, TableSpec, load_document
 from spc.study.quality import RESPONSES
+from spc.study.structure import nearest
 from spc.study.study import Study
 from spc.survey import Construct
 
@@ -130,15 +132,31 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     schema = load_schema(spec.name)
     constructs = [c for c in document.constructs if c.table == spec.name]
     items = list(dict.fromkeys(item for c in constructs for item in c.items))
+    extra = _account_columns(document, spec.name)
     source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding, name=spec.name)
     if source.frame.empty:
         raise DataError(source.findings)
-    known = [*schema.names, *items]
+    known = [*schema.names, *items, *extra]
     frame, odd = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
     findings = (*source.findings, *odd, *_check(frame, schema, constructs, source.lines))
+    findings = (*findings, *_absent_lines(frame, spec.name, extra))
     absent = {finding.column for finding in odd}
     findings = tuple(f for f in findings if f in odd or f.rule not in _ABSENT or f.column not in absent)
     return _Read(conform(kept_columns(frame, known), schema, items=items), source.lines, source.format, findings)
+
+
+def _account_columns(document: StudyDocument, table: str) -> list[str]:
+    """Columns of a table that the lines of the accounts are made from."""
+    drivers = () if document.accounts is None else document.accounts.drivers
+    own = [driver for driver in drivers if driver.table == table]
+    return list(dict.fromkeys(c for driver in own for c in (driver.column, *driver.where) if c is not None))
+
+
+def _absent_lines(frame: pd.DataFrame, table: str, columns: Sequence[str]) -> Iterator[Finding]:
+    for name in columns:
+        if name not in frame:
+            hint = f"{nearest(name, [str(c) for c in frame.columns])} A line of [accounts] is made from it."
+            yield Finding(table, name, "missing_column", "no such column", "the column of an accounts driver", hint)
 
 
 FEWEST_ROWS = 3
@@ -180,11 +198,31 @@ def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Fin
     lines = {name: table.lines for name, table in read.items()}
     least = document.disclosure.minimum_group
     yield from check_keys(tables, line_offsets=lines)
+    yield from _ledger(tables, document, lines)
     for name in (table for table in RESPONSES if table in tables):
         yield from check_units(tables[name], table=name, minimum_group=least, line_offset=lines[name])
     lagged = document.chain is not None and any(lag.waves for lag in document.chain.lags)
     yield from check_waves(tables, lagged=lagged, line_offsets=lines)
     yield from _chain_waves(tables, document)
+
+
+def _ledger(
+    tables: Mapping[str, pd.DataFrame], document: StudyDocument, lines: Mapping[str, RowNumbers]
+) -> Iterator[Finding]:
+    spec = document.accounts
+    money: dict[str, list[str]] = {}
+    if spec is not None:
+        for driver in spec.drivers:
+            if driver.money and driver.column is not None:
+                money.setdefault(driver.table, []).append(driver.column)
+    yield from check_ledger(
+        tables,
+        currency=document.study.currency,
+        until=None if spec is None else spec.until,
+        money=money,
+        digits=2 if spec is None else spec.digits,
+        line_offsets=lines,
+    )
 
 
 def _chain_waves(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
