@@ -5,8 +5,10 @@ from .accounts import customer_accounts as customer_accounts
 from .chain import ChainFit as ChainFit
 from .chain import Equivalence as Equivalence
 from .chain import Evidence as Evidence
+from .chain import LagSearch as LagSearch
 from .chain import LinkShapes as LinkShapes
 from .chain import MethodFactor as MethodFactor
+from .chain import Panel as Panel
 from .chain import Plan as Plan
 from .chain import Rivals as Rivals
 from .chain import Robustness as Robustness
@@ -16,10 +18,12 @@ from .chain import evidence as evidence
 from .chain import fit_chain as fit_chain
 from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
+from .chain import lag_search as lag_search
 from .chain import link_methods as link_methods
 from .chain import link_robustness as link_robustness
 from .chain import link_shapes as link_shapes
 from .chain import method_factor as method_factor
+from .chain import panel as panel
 from .chain import power as power
 from .chain import published_links as published_links
 from .chain import published_standing as published_standing

@@ -4,8 +4,10 @@ from spc.chain.confounding import Robustness, link_robustness
 from spc.chain.equivalence import Equivalence, equivalence
 from spc.chain.evidence import Evidence, evidence
 from spc.chain.fit import fit_chain
+from spc.chain.lag_search import LagSearch, lag_search
 from spc.chain.method_factor import MethodFactor, method_factor
 from spc.chain.methods import LinkMethods, link_methods
+from spc.chain.panel import Panel, panel
 from spc.chain.power import Plan, Power, power
 from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
@@ -20,9 +22,11 @@ __all__ = [
     "ChainFit",
     "Equivalence",
     "Evidence",
+    "LagSearch",
     "LinkMethods",
     "LinkShapes",
     "MethodFactor",
+    "Panel",
     "Plan",
     "Power",
     "PublishedLinks",
@@ -34,10 +38,12 @@ __all__ = [
     "fit_chain",
     "fit_study",
     "fit_two_sided",
+    "lag_search",
     "link_methods",
     "link_robustness",
     "link_shapes",
     "method_factor",
+    "panel",
     "power",
     "published_links",
     "published_standing",

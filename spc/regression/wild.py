@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from spc.linalg import FloatArray
 
-__all__ = ["WildSlope", "wild_slope"]
+__all__ = ["WildSlope", "cluster_weights", "wild_slope"]
 
 _WEBB = np.sqrt(np.array([1.5, 1.0, 0.5]))
 _WEBB_BELOW = 13
@@ -94,7 +94,7 @@ def wild_slope(
     order = np.argsort(codes, kind="stable")
     y, x, codes = outcome[order], design[order], codes[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    weights = _weights(g, draws, rng)
+    weights = cluster_weights(g, draws, rng)
     target, rest = x[:, column], np.delete(x, column, axis=1)
     q, _ = np.linalg.qr(rest)
     own = target - q @ (q.T @ target)
@@ -125,7 +125,8 @@ def wild_slope(
     return WildSlope(slope, error, p_value(0.0), ends[0], ends[1], g)
 
 
-def _weights(clusters: int, draws: int, rng: np.random.Generator) -> FloatArray:
+def cluster_weights(clusters: int, draws: int, rng: np.random.Generator) -> FloatArray:
+    """(draws, clusters) weights of mean 0 and variance 1: signs, or Webb's six points below 13 clusters."""
     if clusters >= _WEBB_BELOW:
         return np.asarray(rng.choice([-1.0, 1.0], (draws, clusters)))
     return np.asarray(rng.choice(np.concatenate([-_WEBB, _WEBB]), (draws, clusters)))
