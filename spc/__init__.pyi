@@ -63,6 +63,11 @@ from .results import Note as Note
 from .results import Provenance as Provenance
 from .results import Replicates as Replicates
 from .results import Result as Result
+from .scenario import Change as Change
+from .scenario import ResultRoute as ResultRoute
+from .scenario import RetentionSlope as RetentionSlope
+from .scenario import allocate as allocate
+from .scenario import simulate as simulate
 from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
 from .sem import cluster_scores as cluster_scores

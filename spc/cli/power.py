@@ -81,6 +81,6 @@ def _known(name: str, known: dict[str, float]) -> str:
     from spc.spec.check import nearest
 
     if name not in known:
-        raise UsageError(f"{name!r} is no construct of the planned chain. {nearest(name, list(known))} "
+        raise UsageError(f"{name!r} is no construct of the planned chain; {nearest(name, list(known))} "
                          f"There are: {', '.join(known)}.")  # fmt: skip
     return name

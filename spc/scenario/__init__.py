@@ -1,0 +1,18 @@
+"""What-if through the chain, in money: levers, their paths over time, cost, return and chance of a loss."""
+
+from spc.scenario.budget import Allocation, allocate
+from spc.scenario.change import Change
+from spc.scenario.outlook import Outlook
+from spc.scenario.route import LedgerRoute, ResultRoute, RetentionSlope
+from spc.scenario.simulate import simulate
+
+__all__ = [
+    "Allocation",
+    "Change",
+    "LedgerRoute",
+    "Outlook",
+    "ResultRoute",
+    "RetentionSlope",
+    "allocate",
+    "simulate",
+]
