@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spc.chain.in_place import Side, in_memory, units_in_place
+from spc.chain.membership_sides import Assignments, Shares, alike_notes, placed, shares_of, weight_notes
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.moments import numeric_values
 from spc.results import Note, Provenance, Replicates, fingerprint
+from spc.sem.membership import member_moments
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_draws import parametric_bootstrap, theta_draws
 from spc.sem.twolevel_fit import Errors, TwoLevelFit, fit_two_level
@@ -35,6 +39,7 @@ def fit_two_sided(
     bootstrap: int = 0,
     seed: int = 1,
     boundary: bool = True,
+    assignments: Assignments | None = None,
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
 
@@ -68,6 +73,11 @@ def fit_two_sided(
         links grow without limit: half the logarithm of each is added to the log-likelihood (Chung, Rabe-Hesketh, Dorie,
         Gelman & Liu 2013, Psychometrika 78, 685-709). It weighs about as much as one unit more. Chi-square and
         likelihood in ``glance()`` are of the data alone.
+    assignments : DataFrame, AssignmentWeights or mapping of side to AssignmentWeights, optional
+        Who serves whom (:func:`spc.assignment_weights`), where customers are served by several units. It concerns the
+        sides with a column ``customer``: what units bring about in a customer is the sum over units by their shares,
+        and the likelihood is that of multiple membership. Customers whom nobody is assigned to count for the unit in
+        their row.
 
     Returns
     -------
@@ -101,8 +111,9 @@ def fit_two_sided(
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     model = read_model(text, fixed_x=False)
+    shares = shares_of(assignments, sides)
     moments, keys, messages = units_in_place(
-        lambda frames: units_of(model.observed, frames, units, unit), model.observed, sides, unit
+        lambda frames: units_of(model.observed, frames, units, unit, shares), model.observed, sides, unit
     )
     core = fit_two_level(model, moments, errors=errors, boundary=boundary)
     freedom = _freedom(core)
@@ -141,7 +152,11 @@ def _freedom(fit: TwoLevelFit) -> float:
 
 
 def units_of(
-    names: Sequence[str], sides: Mapping[str, pd.DataFrame], units: pd.DataFrame | None, unit: str
+    names: Sequence[str],
+    sides: Mapping[str, pd.DataFrame],
+    units: pd.DataFrame | None,
+    unit: str,
+    shares: Shares = MappingProxyType({}),
 ) -> tuple[UnitMoments, tuple[Hashable, ...], list[Note]]:
     """Moments of units for the named constructs and outcomes, wherever they are.
 
@@ -151,6 +166,8 @@ def units_of(
     sides : mapping of str to DataFrame
     units : DataFrame or None
     unit : str
+    shares : mapping of side to AssignmentWeights
+        Sides whose respondents are served by several units.
 
     Returns
     -------
@@ -165,6 +182,7 @@ def units_of(
     ------
     DataError
     """
+    sides = {side: placed(table, shares[side], unit) if side in shares else table for side, table in sides.items()}
     home = _homes(names, sides, units, unit)
     used = {side: [name for name in names if home[name] == side] for side in sides}
     outcomes = [name for name in names if home[name] == ""]
@@ -176,18 +194,28 @@ def units_of(
             "Without respondents there is one level only; use spc.fit.",
         )  # fmt: skip
     table = None if units is None or not outcomes else units.dropna(subset=[unit])
-    keys = _keys(rows, table, outcomes, unit)
+    customers = {side: sides[side].loc[rows[side].index, "customer"] for side in shares if side in rows}
+    keys = _keys(rows, table, outcomes, unit, [shares[side].of(who) for side, who in customers.items()])
     number = {key: j for j, key in enumerate(keys)}
     last = np.full((len(keys), len(outcomes)), np.nan)
     if table is not None:
         here = table[unit].isin(number)
         last[[number[key] for key in table.loc[here, unit]]] = _numbers(table.loc[here], "units", outcomes)
-    blocks = [
-        (side, frame[unit].map(number).to_numpy(dtype=np.intp), _numbers(frame, side, used[side]))
+    blocks: list[tuple[str, Any, FloatArray]] = [
+        (
+            side,
+            shares[side].rows(customers[side].tolist(), number, frame[unit].tolist())
+            if side in customers
+            else frame[unit].map(number).to_numpy(dtype=np.intp),
+            _numbers(frame, side, used[side]),
+        )
         for side, frame in rows.items()
     ]
     order = [name for side in rows for name in used[side]] + outcomes
-    return unit_moments(order, blocks, last), tuple(keys), notes
+    if not customers:
+        return unit_moments(order, blocks, last), tuple(keys), notes
+    moments = member_moments(order, blocks, last)
+    return moments, tuple(keys), [*notes, *weight_notes(shares), *alike_notes(moments)]
 
 
 def _homes(
@@ -254,7 +282,11 @@ def _complete(frame: pd.DataFrame, side: str, names: Sequence[str], unit: str, n
 
 
 def _keys(
-    rows: Mapping[str, pd.DataFrame], table: pd.DataFrame | None, outcomes: Sequence[str], unit: str
+    rows: Mapping[str, pd.DataFrame],
+    table: pd.DataFrame | None,
+    outcomes: Sequence[str],
+    unit: str,
+    also: Sequence[Set[Hashable]] = (),
 ) -> list[Hashable]:
     """Units with anything to say, in a fixed order."""
     members = {side: set(frame[unit]) for side, frame in rows.items()}
@@ -267,7 +299,7 @@ def _keys(
                 second, unit, "no_common_unit", f"no unit of {first}", f"units that {first} and {second} share",
                 "Check that both tables write units alike: 7 is not '7'.",
             )  # fmt: skip
-    return sorted(set().union(*members.values()), key=lambda key: (str(type(key)), str(key)))
+    return sorted(set().union(*members.values(), *also), key=lambda key: (str(type(key)), str(key)))
 
 
 def _unit_notes(fit: TwoLevelFit) -> list[Note]:

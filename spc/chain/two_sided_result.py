@@ -212,8 +212,8 @@ class TwoSidedFit:
             "srmr": measure.srmr(measure.Residuals(core.free_sigma_b, core.sigma_b)),
             "logl": core.peak, "unrestricted_logl": core.unrestricted_logl,
             "aic": measure.aic(core.peak, core.npar), "bic": measure.bic(core.peak, core.npar, units),
-            "nobs": int(counts.sum()), "nunits": units,
-            **{f"n_{side}": int(counts[:, s].sum()) for s, side in enumerate(core.units.sides)},
+            "nobs": round(float(counts.sum())), "nunits": units,
+            **{f"n_{side}": round(float(counts[:, s].sum())) for s, side in enumerate(core.units.sides)},
             "ngroups": 1, "estimator": "ML", "errors": core.errors, "converged": core.solution.converged,
             "iterations": core.solution.iterations,
         }  # fmt: skip
@@ -252,7 +252,7 @@ class TwoSidedFit:
         units = self.core.units
         values, errors = predict_units(self.core)
         table = {self.unit: list(self.keys)}
-        counts = {f"n_{side}": units.counts[:, s].astype(int) for s, side in enumerate(units.sides)}
+        counts = {f"n_{side}": np.rint(units.counts[:, s]).astype(int) for s, side in enumerate(units.sides)}
         scores = {name: values[:, i] for i, name in enumerate(units.names)}
         spread = {f"{name}_error": errors[:, i] for i, name in enumerate(units.names)}
         return pd.DataFrame({**table, **counts, **scores, **spread})
@@ -273,7 +273,7 @@ def _reliability_rows(fit: TwoLevelFit, level: float) -> Iterator[Row]:
     for i in np.flatnonzero(units.side >= 0):
         side = int(units.side[i])
         counts = units.counts[units.counts[:, side] > 0, side]
-        typical = float(len(counts) / (1.0 / counts).sum())
+        typical = float(len(counts) / (1.0 / counts).sum() if units.averaged[i] else counts.mean())
         pair = fit.variances_vcov[np.ix_([i, p + i], [i, p + i])]
         for kind, n in {"icc1": 1.0, "icc2": typical}.items():
             unit_size = np.array([1.0, n])
