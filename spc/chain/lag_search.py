@@ -88,14 +88,15 @@ def lag_search(
     wave: str = "wave",
     rows: Literal["unit", "person"] = "unit",
     control: Control = "fixed_effects",
+    joint: bool = True,
     draws: int = 1999,
     level: float = 0.95,
     seed: int | None = None,
 ) -> LagSearch:
     """Estimate a link at each lag from none to ``max_lag``, and the reverse beside it.
 
-    Every lag is a regression of its own on the same rows, with effects of units and of waves taken out: what is
-    stable about a unit and what a wave does to all units say nothing.
+    All lags are estimated on the same rows, with effects of units and of waves taken out: what is stable about a unit
+    and what a wave does to all units say nothing.
 
     Parameters
     ----------
@@ -110,6 +111,9 @@ def lag_search(
         What a row of a study is.
     control : {"fixed_effects", "differences"}
         How what is stable about units is taken out: deviations from their means, or changes from wave to wave.
+    joint : bool
+        Each lag given the others. Apart, a link at one lag shows at its neighbours too, and with few waves with the
+        opposite sign, for a unit's waves cannot all be above their mean.
     draws : int
         Of the wild bootstrap by unit.
     level : float
@@ -165,8 +169,8 @@ def lag_search(
         grids = {name: np.diff(grid, axis=1) for name, grid in grids.items()}
     rng = np.random.default_rng(seed)
     with one_blas_thread():
-        forward = _searched(grids[effect], grids[cause], range(longest + 1), control, draws, rng)
-        backward = _searched(grids[cause], grids[effect], range(1, longest + 1), control, draws, rng)
+        forward = _searched(grids[effect], grids[cause], longest, 0, control, draws, rng, joint=joint)
+        backward = _searched(grids[cause], grids[effect], longest, 1, control, draws, rng, joint=joint)
     if forward is None:
         raise DataError.of(
             "data", KEY, "too_few_units", f"fewer than {FEWEST_UNITS} units, or a cause that does not vary in them",
@@ -176,7 +180,7 @@ def lag_search(
     table = tidy_frame([*_rows(forward, effect, cause, "", level), *reverse])
     notes = tuple(_notes(data, cause, effect, waves, forward, backward, 1.0 - level))
     options = {"cause": cause, "effect": effect, "max_lag": longest, "control": control, "draws": draws,
-               "level": level}  # fmt: skip
+               "level": level, "joint": joint}  # fmt: skip
     return LagSearch(
         table, forward.best, forward.p_value, forward.units, tuple(waves), notes, Provenance.record(options, mark, seed)
     )
@@ -231,12 +235,20 @@ class _Found:
 
 
 def _searched(
-    effect: FloatArray, cause: FloatArray, lags: Sequence[int], control: Control, draws: int, rng: np.random.Generator
+    effect: FloatArray,
+    cause: FloatArray,
+    longest: int,
+    first: int,
+    control: Control,
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    joint: bool,
 ) -> _Found | None:
-    """All lags on the rows that have every one of them."""
-    if not len(lags):
+    """Lags from ``first`` on, estimated with the shorter ones, on the rows that have every one of them."""
+    if longest < first:
         return None
-    longest, waves = max(lags), effect.shape[1]
+    lags, waves = range(longest + 1), effect.shape[1]
     later = effect[:, longest:]
     earlier = np.stack([cause[:, longest - lag : waves - lag] for lag in lags])
     complete = ~np.isnan(later) & ~np.isnan(earlier).any(axis=0)
@@ -248,18 +260,29 @@ def _searched(
         return None
     effects = _effects(codes, wave, control)
     y, x = effects.without(later[complete]), effects.without(earlier[:, complete])
-    size = (x**2).sum(axis=1)
-    if (size <= 1e-12 * np.maximum((earlier[:, complete] ** 2).sum(axis=1), 1e-300)).any():
+    given = _given_others(x) if joint else x
+    if ((given**2).sum(axis=1) <= 1e-10 * (earlier[:, complete].var(axis=1) * codes.size)).any():
         return None
-    slope, error = _estimates(y[None], x, size, effects, codes)
-    greatest = np.concatenate([
-        np.abs(np.divide(*_estimates(drawn, x, size, effects, codes))).max(axis=1)
-        for drawn in _turned(y, effects, codes, draws, rng)
-    ])  # fmt: skip
+    lines = _Lines(x, given, codes, effects.waves.shape[1], joint)
+    slope, error = lines.estimates(y[None])
+    turned = _turned(y, effects, codes, draws, rng)
+    greatest = np.concatenate([np.abs(np.divide(*lines.estimates(d)))[:, first:].max(axis=1) for d in turned])
     t = np.abs(slope[0] / error[0])
     corrected = (1.0 + (greatest[:, None] >= t - 1e-10).sum(axis=0)) / (1.0 + draws)
-    std = slope[0] * np.sqrt(size / (y @ y))
-    return _Found(tuple(lags), slope[0], error[0], std, corrected, int(codes.max()) + 1)
+    std = slope[0] * np.sqrt((x**2).sum(axis=1) / (y @ y))
+    kept = slice(first, None)
+    units = int(codes.max()) + 1
+    return _Found(tuple(lags[kept]), slope[0, kept], error[0, kept], std[kept], corrected[kept], units)
+
+
+def _given_others(x: FloatArray) -> FloatArray:
+    """What is left of each lag (k, n) once the others are taken out."""
+    left = np.empty_like(x)
+    for k in range(len(x)):
+        others = np.delete(x, k, axis=0)
+        q, _ = np.linalg.qr(others.T)
+        left[k] = x[k] - q @ (q.T @ x[k])
+    return left
 
 
 def _effects(codes: IntArray, wave: IntArray, control: Control) -> TwoWay:
@@ -267,19 +290,30 @@ def _effects(codes: IntArray, wave: IntArray, control: Control) -> TwoWay:
     return two_way(codes if control == "fixed_effects" else np.zeros_like(codes), wave)
 
 
-def _estimates(
-    y: FloatArray, x: FloatArray, size: FloatArray, effects: TwoWay, codes: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Slopes of each lag by itself and their errors by unit, of (draws, n) outcomes: (draws, lags) each."""
-    slope = y @ x.T / size
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    units, n = starts.size, codes.size
-    factor = units / (units - 1.0) * (n - 1.0) / (n - 1.0 - effects.waves.shape[1])
-    errors = []
-    for k in range(len(x)):
-        pieces = np.add.reduceat((y - slope[:, k, None] * x[k]) * x[k], starts, axis=1)
-        errors.append(np.sqrt(factor * (pieces**2).sum(axis=1)) / size[k])
-    return slope, np.maximum(np.stack(errors, axis=1), 1e-300)
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Least squares on all lags: (k, n) lags, what is left of each given the others, and the units."""
+
+    x: FloatArray
+    given: FloatArray
+    codes: IntArray
+    spent: int
+    joint: bool
+
+    def estimates(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Slopes and their errors by unit, of (draws, n) outcomes: (draws, k) each."""
+        size = (self.given**2).sum(axis=1)
+        slope = y @ self.given.T / size
+        starts = np.flatnonzero(np.diff(self.codes, prepend=-1))
+        units, n, k = starts.size, self.codes.size, len(size)
+        factor = units / (units - 1.0) * (n - 1.0) / max(n - self.spent - (k if self.joint else 1), 1)
+        whole = y - slope @ self.x if self.joint else y
+        errors = []
+        for i in range(k):
+            left = whole if self.joint else y - slope[:, i, None] * self.x[i]
+            pieces = np.add.reduceat(left * self.given[i], starts, axis=1)
+            errors.append(np.sqrt(factor * (pieces**2).sum(axis=1)) / size[i])
+        return slope, np.maximum(np.stack(errors, axis=1), 1e-300)
 
 
 def _turned(
@@ -359,7 +393,7 @@ def _verdict(cause: str, effect: str, found: _Found, size: float) -> Note:
     if found.p_value < size:
         way = "rises" if found.slope[found.at] > 0.0 else "falls"
         return Note("lag_found", "info", f"{effect} ~ {cause}", f"Within units, {effect} {way} with {cause}, clearest "
-                    f"after {found.best} waves ({told}). Neighbouring lags may do as well.")  # fmt: skip
+                    f"after {found.best} waves ({told}).")  # fmt: skip
     return Note("no_lag_found", "info", f"{effect} ~ {cause}", f"No lag stands out: the clearest, {found.best} waves, "
                 f"may be chance ({told}).")  # fmt: skip
 

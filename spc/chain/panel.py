@@ -20,6 +20,7 @@ from spc.results import Note, Provenance, fingerprint, tidy_frame
 from spc.sem import SemFit, fit
 from spc.spec import model
 from spc.study import Study
+from spc.study.study import SIDES
 
 __all__ = ["MODELS", "Panel", "PanelModel", "panel"]
 
@@ -188,8 +189,10 @@ def panel(
     left out, and links of a solution that is improper all the same are not shown.
 
     Missing values are handled by full-information likelihood; the within transformation takes complete pairs of waves.
-    It leaves the earlier outcome out: with it, the coefficient of the earlier outcome would be off by about
-    :math:`-(1 + \rho)/(T - 1)` after T waves (Nickell 1981, Econometrica 49, 1417-1426), and the links with it.
+    It estimates each cause one wave before together with its present value, without which a link at once shows as a
+    lag of the opposite sign after few waves. It leaves the earlier outcome out: with it, the coefficient of the
+    earlier outcome would be off by about :math:`-(1 + \rho)/(T - 1)` after T waves (Nickell 1981, Econometrica 49,
+    1417-1426), and the links with it.
 
     References
     ----------
@@ -235,6 +238,7 @@ def panel(
     sizes, all_waves, troubles = [], dict[Any, None](), list[_Trouble]()
     with one_blas_thread():
         for names, long in frames.items():
+            notes += _study_notes(data, names, kind, correct=correct)
             part = _prepared(data, names, long, kind, reliability, level, notes, correct=correct, equal=equal)
             sizes.append(len(part.wide))
             all_waves |= dict.fromkeys(part.waves)
@@ -508,14 +512,15 @@ def _within_rows(part: _Data, effect: str) -> list[Row]:
     causes = [name for name in part.names if name != effect]
     number = {wave: k for k, wave in enumerate(part.waves)}
     frame = part.long.assign(**{WAVE: part.long[WAVE].map(number)}).set_index([KEY, WAVE])
-    later = frame[[effect]].rename(index=lambda k: k - 1, level=WAVE)
-    rows = later.rename(columns={effect: "outcome"}).join(frame[causes], how="inner").dropna().sort_index()
+    later = frame.rename(index=lambda k: k - 1, level=WAVE).add_suffix(" later")
+    rows = later.rename(columns={f"{effect} later": "outcome"}).join(frame[causes], how="inner").dropna().sort_index()
+    both = [*causes, *(f"{cause} later" for cause in causes)]
     rows = rows[rows.groupby(level=KEY)["outcome"].transform("size") > 1]
     if rows.empty:
         return []
     unit = pd.factorize(rows.index.get_level_values(KEY))[0].astype(np.intp)
     wave = rows.index.get_level_values(WAVE).to_numpy(dtype=np.intp)
-    found = slopes(rows["outcome"].to_numpy(dtype=float), rows[causes].to_numpy(dtype=float), two_way(unit, wave))
+    found = slopes(rows["outcome"].to_numpy(dtype=float), rows[both].to_numpy(dtype=float), two_way(unit, wave))
     if found is None:
         return []
     width = float(stdtrit(found.freedom, 0.5 + part.level / 2.0))
@@ -525,8 +530,25 @@ def _within_rows(part: _Data, effect: str) -> list[Row]:
             "std_error": e, "statistic": b / e, "p_value": float(2.0 * stdtr(found.freedom, -abs(b / e))),
             "conf_low": b - width * e, "conf_high": b + width * e, "std_all": s,
         }
-        for cause, b, e, s in zip(causes, found.slope, found.error, found.std, strict=True)
+        for cause, b, e, s in zip(both, found.slope, found.error, found.std, strict=True)
+        if cause in causes
     ]  # fmt: skip
+
+
+def _study_notes(data: Study | pd.DataFrame, names: Sequence[str], kind: str, *, correct: bool) -> Iterable[Note]:
+    """What rows of a study are, and what they err by."""
+    if not isinstance(data, Study):
+        return
+    book = {construct.name: construct for construct in data.codebook}
+    tables = {book[name].table for name in names} & set(SIDES.values())
+    if kind == "person" and any("unit" in data.tables[table] for table in tables):
+        yield Note("nested_persons", "warning", "standard errors", "Persons share units; the panel takes them as "
+                   "independent, and its intervals are somewhat too narrow.")  # fmt: skip
+    if kind == "unit" and tables and correct:
+        yield Note("error_taken_out", "info", "measurement error", "The sampling error of unit means, as the "
+                   "respondents of each unit show it, is taken out of all models but the within transformation. It is "
+                   "taken to be new at each wave; people who answer again carry some of it over, and what they carry "
+                   "looks like something stable of the unit.")  # fmt: skip
 
 
 def _panel_notes(table: pd.DataFrame, units: int, waves: int, what: str, models: Sequence[str]) -> Iterable[Note]:

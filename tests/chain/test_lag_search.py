@@ -49,17 +49,37 @@ def test_the_planted_lag_is_found(control: str) -> None:
     }  # fmt: skip
 
 
-def test_a_lag_is_least_squares_on_dummies() -> None:
+@pytest.mark.parametrize("joint", [True, False])
+def test_a_lag_is_least_squares_on_dummies(joint: bool) -> None:
     rng = np.random.default_rng(8)
     cause, effect = smooth(20, 6, rng), smooth(20, 6, rng)
-    found = lag_search(frame_of(cause, effect), "a", "b", max_lag=2, draws=99)
+    table = lag_search(frame_of(cause, effect), "a", "b", max_lag=2, joint=joint, draws=99).tidy()
+    found = table[table["kind"] == "lag"].set_index("label")
     rows = [(j, t) for j in range(20) for t in range(2, 6)]
     unit, wave = np.array([j for j, _ in rows]), np.array([t for _, t in rows])
-    y = effect[unit, wave]
+    y, rest = effect[unit, wave], np.column_stack([np.eye(20)[unit], np.eye(6)[wave][:, 3:]])
     for lag in range(3):
-        x = np.column_stack([cause[unit, wave - lag], np.eye(20)[unit], np.eye(6)[wave][:, 3:]])
-        slope = np.linalg.lstsq(x, y, rcond=None)[0][0]
-        assert found.tidy().query(f"kind == 'lag' and label == 'lag {lag}'")["estimate"].iloc[0] == pytest.approx(slope)
+        others = [cause[unit, wave - other] for other in range(3) if joint and other != lag]
+        x = np.column_stack([cause[unit, wave - lag], *others, rest])
+        slope = np.linalg.lstsq(x, y, rcond=None)[0]
+        left, given = y - x @ slope, x[:, 0] - x[:, 1:] @ np.linalg.lstsq(x[:, 1:], x[:, 0], rcond=None)[0]
+        factor = 20 / 19 * 79 / (80 - 3 - 1 - len(others))
+        error = np.sqrt(factor * (np.bincount(unit, left * given) ** 2).sum()) / (given @ given)
+        row = found.loc[f"lag {lag}"]
+        assert [row["estimate"], row["std_error"]] == pytest.approx([slope[0], error])
+
+
+def test_neighbours_of_a_link_are_empty_given_the_link() -> None:
+    """A link at once, three waves: apart, the lag after shows with the opposite sign; jointly it does not."""
+    rng = np.random.default_rng(6)
+    cause = rng.normal(size=(400, 3))
+    frame = frame_of(cause, 0.8 * cause + rng.normal(size=(400, 3)))
+    one, both = (lag_search(frame, "a", "b", joint=joint, draws=199).tidy() for joint in (False, True))
+    apart, together = (t.query("kind == 'lag' and label == 'lag 1'").iloc[0] for t in (one, both))
+    assert apart["conf_high"] < -0.2
+    assert abs(together["estimate"]) < 0.15
+    back = both.query("kind == 'reverse_lag'").iloc[0]
+    assert abs(back["estimate"]) < 0.15
 
 
 def test_correction_is_never_kinder_and_order_changes_nothing() -> None:

@@ -166,3 +166,11 @@ def test_refusals() -> None:
         panel(frame)
     with pytest.raises(UnsupportedError, match="random_intercept"):
         panel(frame, ["a", "b"], models=["growth"])  # type: ignore[list-item]
+
+
+def test_a_link_at_once_is_no_lag_within_units() -> None:
+    rng = np.random.default_rng(6)
+    cause = rng.normal(size=(600, 3))
+    values = np.stack([cause, 0.8 * cause + rng.normal(size=(600, 3))], axis=2)
+    found = panel(long(values), ["a", "b"], models=["within"])
+    assert abs(cross(found, WITHIN, "b", "a")["estimate"]) < 0.12
