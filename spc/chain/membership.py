@@ -27,6 +27,7 @@ _YEAR = re.compile(r"^(\d{4})(?:\.0)?$")
 _PART = re.compile(r"^(\d{4})[-_ ]?([QHMqhm]?)(\d{1,2})$")
 _DAY = re.compile(r"^(\d{4})-(\d{2})-(\d{2})$")
 _MONTHS = {"Q": 3, "H": 6, "M": 1, "": 1}
+_SAME = ("customer", "target", "who", "weight")
 _WHOLE_TABLE = "the whole time of the table"
 
 
@@ -133,8 +134,8 @@ def assignment_weights(
     """Turn assignments over time into the share of each unit, or employee, in each customer.
 
     The share of a target is in proportion to its ``weight`` times the days that its assignments and the period have in
-    common. Days that several rows of the same customer, target and weight name count once. An employee without a unit
-    in the table has the unit that ``employees`` states; one with several units there is divided among them.
+    common. Days that several rows of the same customer, employee, unit and weight name count once. An employee without
+    a unit in the table has the unit that ``employees`` states; one with several units there is divided among them.
 
     Parameters
     ----------
@@ -214,6 +215,7 @@ def _rows(assignments: pd.DataFrame, target: Target, employees: pd.DataFrame | N
         ))  # fmt: skip
     if findings:
         raise DataError(findings)
+    table["who"] = pd.factorize(assignments["respondent"])[0] if "respondent" in assignments else -1
     table["target"] = assignments.get(target)
     if target == "unit" and employees is not None and "respondent" in assignments:
         table = _with_units(table, assignments["respondent"], employees)
@@ -293,15 +295,15 @@ def _with_units(table: pd.DataFrame, respondent: pd.Series, employees: pd.DataFr
 
 
 def _days(rows: pd.DataFrame, period: Period | None) -> FloatArray:
-    """Days of each row within the period that no earlier row of its customer, target and weight has."""
+    """Days of each row within the period that no earlier row of its customer, employee, target and weight has."""
     first, last = rows["first"].to_numpy(), rows["last"].to_numpy()
     begin, end = _ends(first, last) if period is None else tuple(_number(day) for day in period)
-    frame = rows[["customer", "target", "weight"]].assign(
+    frame = rows[[*_SAME]].assign(
         first=np.maximum(first, begin), last=np.minimum(last, end), place=np.arange(len(rows))
     )
     frame = frame[frame["first"] <= frame["last"]].sort_values("first", kind="stable")
-    groups = frame.groupby(["customer", "target", "weight"], sort=False)["last"]
-    covered = groups.cummax().groupby([frame["customer"], frame["target"], frame["weight"]], sort=False).shift()
+    groups = frame.groupby([*_SAME], sort=False)["last"]
+    covered = groups.cummax().groupby([frame[name] for name in _SAME], sort=False).shift()
     start = np.maximum(frame["first"].to_numpy(dtype=np.float64), covered.fillna(-np.inf).to_numpy(dtype=float) + 1.0)
     days = np.zeros(len(rows))
     days[frame["place"].to_numpy()] = np.maximum(frame["last"].to_numpy(dtype=np.float64) - start + 1.0, 0.0)

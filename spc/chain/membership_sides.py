@@ -19,13 +19,15 @@ Assignments = pd.DataFrame | AssignmentWeights | Mapping[str, AssignmentWeights]
 Shares = Mapping[str, AssignmentWeights]
 
 
-def shares_of(assignments: Assignments | None, sides: Mapping[str, Side]) -> Shares:
+def shares_of(assignments: Assignments | None, sides: Mapping[str, Side], unit: str = "unit") -> Shares:
     """The shares of each side whose respondents are customers: of those that have a column ``customer``.
 
     Parameters
     ----------
     assignments : DataFrame, AssignmentWeights, or mapping of side to AssignmentWeights
     sides : mapping of str to DataFrame or Source
+    unit : str
+        Name of the unit column; employees without a unit in the table have that of the side that names them.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def shares_of(assignments: Assignments | None, sides: Mapping[str, Side]) -> Sha
     if isinstance(assignments, Mapping):
         found = dict(assignments)
     else:
-        weights = assignments if isinstance(assignments, AssignmentWeights) else assignment_weights(assignments)
+        weights = assignments if isinstance(assignments, AssignmentWeights) else _of_table(assignments, sides, unit)
         found = {side: weights for side, table in sides.items() if "customer" in table.columns}
     unknown = [side for side in found if side not in sides]
     if unknown:
@@ -57,6 +59,17 @@ def shares_of(assignments: Assignments | None, sides: Mapping[str, Side]) -> Sha
     if apart:
         raise UnsupportedError(f"Assignments need the rows of {apart[0]} in memory: give a DataFrame for that side.")
     return MappingProxyType(found)
+
+
+def _of_table(assignments: pd.DataFrame, sides: Mapping[str, Side], unit: str) -> AssignmentWeights:
+    staff = [
+        table[["respondent", unit]].rename(columns={unit: "unit"})
+        for table in sides.values()
+        if isinstance(table, pd.DataFrame) and {"respondent", unit} <= set(table) and "customer" not in table
+    ]
+    return assignment_weights(
+        assignments.rename(columns={unit: "unit"}), employees=pd.concat(staff, ignore_index=True) if staff else None
+    )
 
 
 def placed(table: pd.DataFrame, weights: AssignmentWeights, unit: str) -> pd.DataFrame:

@@ -111,7 +111,7 @@ def fit_two_sided(
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     model = read_model(text, fixed_x=False)
-    shares = shares_of(assignments, sides)
+    shares = shares_of(assignments, sides, unit)
     moments, keys, messages = units_in_place(
         lambda frames: units_of(model.observed, frames, units, unit, shares), model.observed, sides, unit
     )
@@ -121,7 +121,8 @@ def fit_two_sided(
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
     frames = in_memory(sides)
     apart = [] if len(frames) == len(sides) else [moments.counts, moments.means, moments.scatter]
-    mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart)
+    weights = [share.table() for share in shares.values()]
+    mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart, *weights)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
                "boundary": boundary}  # fmt: skip
     return TwoSidedFit(
