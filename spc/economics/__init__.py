@@ -1,20 +1,36 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
+from spc.economics.beta_geometric import BetaGeometric
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
+from spc.economics.link import RetentionLink, retention_link
+from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
 from spc.economics.loyalty import LoyaltyValue, loyalty_value
+from spc.economics.purchases import BuyingModel, fit_buying, purchase_history
 from spc.economics.retention import Retention, estimate_retention
+from spc.economics.spend import SpendModel, fit_spend
 from spc.economics.tenure import tenure_between
 from spc.economics.terms import LoyaltyTerms
 
 __all__ = [
+    "BetaGeometric",
+    "BuyingModel",
+    "LinkMoney",
     "LoyaltyTerms",
     "LoyaltyValue",
     "Retention",
+    "RetentionLink",
+    "SpendModel",
+    "effect_draws",
     "elasticity",
     "estimate_retention",
+    "fit_buying",
+    "fit_spend",
     "loyalty_value",
     "margin_multiple",
+    "money_of_link",
+    "purchase_history",
     "retention_for_uplift",
+    "retention_link",
     "tenure_between",
     "uplift",
 ]

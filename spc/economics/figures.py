@@ -32,7 +32,7 @@ def figure_rows(value: LoyaltyValue) -> Iterator[Row]:
         low, high = _margin_interval(value)
         yield {
             "lhs": "margin",
-            "rhs": f"per customer, per {t.period}",
+            "rhs": f"per customer, per {t.period}" if value.model.name != "bg-nbd" else "per purchase",
             "kind": "margin",
             "std_error": value.joint.margin_error,
             **_estimate(m.estimate, low, high),
@@ -150,7 +150,7 @@ def _won(value: LoyaltyValue) -> Iterator[Row]:
 
 def _differing(value: LoyaltyValue, now: Base, drawn: Base) -> Iterator[Row]:
     """How far customers who differ are from customers who are all alike."""
-    if value.model.name == "constant":
+    if value.model.name in {"constant", "bg-nbd"}:
         return
     t, r = value.terms, value.retention.estimate
     points = f"+{100 * t.points:g} points, {t.ahead}, one rate for all"

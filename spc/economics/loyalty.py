@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from spc.economics.base import Base, Mixture
+from spc.economics.buyers import BuyersModel
 from spc.economics.figures import figure_rows
 from spc.economics.joint import Joint, joint_draws
 from spc.economics.ledger import MarginMean, ages_of, margin_mean, read_ledger
 from spc.economics.lifetable import LifeTable, life_table
+from spc.economics.loyalty_buying import buying_parts
 from spc.economics.models import MODELS, RetentionModel, calibration, choose_model, misfit
 from spc.economics.remarks import loyalty_notes
 from spc.economics.retention import Retention, estimate_retention
@@ -22,7 +24,7 @@ from spc.linalg import FloatArray
 from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
-    from spc.study import Study
+    from spc.study import MoneySpec, Study
 
 __all__ = ["LoyaltyValue", "MarginMean", "loyalty_value"]
 
@@ -122,7 +124,8 @@ class LoyaltyValue:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the figures."""
-        return (*self.retention.notes(), *loyalty_notes(self))
+        own = () if isinstance(self.model, BuyersModel) else self.retention.notes()
+        return (*own, *loyalty_notes(self))
 
     def augment(self) -> pd.DataFrame:
         """The retention curve: ``period, at_risk, events, survival, conf_low, conf_high, geometric``.
@@ -131,11 +134,17 @@ class LoyaltyValue:
         expects in the period.
         """
         curve = self.retention.curve.copy()
+        if isinstance(self.model, BuyersModel):
+            return curve.assign(fitted=np.empty(0), expected=np.empty(0))
         found = calibration(self.model, self.table).iloc[: len(curve)]
         return curve.assign(fitted=found["fitted"].to_numpy(), expected=found["expected"].to_numpy())
 
     def misfit(self) -> tuple[float, int, float]:
         """Pearson's chi-square of leavers by period against the model, its degrees of freedom and p-value."""
+        if isinstance(self.model, BuyersModel):
+            found = self.model.fit.glance().iloc[0]
+            chisq, df = float(found["calibration_chisq"]), int(found["calibration_df"])
+            return chisq, df, _tail(chisq, df)
         return misfit(self.model, self.table)
 
     def base(self, *, drawn: bool = False, new: bool = False, cuts: tuple[float, ...] | None = None) -> Base:
@@ -189,10 +198,12 @@ def loyalty_value(
         See :class:`LoyaltyTerms`; from the study where not given, else 0.05, ``"year"``, none, 0.
     until : date, optional
         How far a ledger with dates reaches.
-    retention_model : {"auto", "constant", "sbg", "kaplan-meier"}, optional
+    retention_model : {"auto", "constant", "sbg", "kaplan-meier", "bg-nbd"}, optional
         How customers stay. ``"constant"``: with one rate for all. ``"sbg"``: each with a rate of her own (shifted
         beta-geometric, see :func:`fit_beta_geometric`), so that those who have stayed long are the loyal ones.
-        ``"kaplan-meier"``: as seen in each period of tenure. ``"auto"``, and the study's own where it states one: one
+        ``"kaplan-meier"``: as seen in each period of tenure. ``"bg-nbd"``: customers without a contract, from their
+        purchases (transactions, or ``repeats, recency, age`` and ``spend``, see :func:`fit_buying`); the money is that
+        of a purchase. ``"auto"``, and the study's own where it states one: one
         rate, unless customers are seen to differ.
     level : float
         Level of the intervals.
@@ -217,10 +228,10 @@ def loyalty_value(
     Retention and the mean margin are drawn together, and every figure is computed on each draw. Where customers share
     units (a column ``unit`` of at least five), both come from leaving out one unit at a time; else retention comes from
     the beta distribution of its events and occasions (one rate for all) or its posterior, the mean margin from
-    Student's distribution, in an order that has their estimated correlation. Intervals of money are the middle ``level`` of the
-    results. With one rate for all, figures that depend on it alone take the range of results over the middle ``level``
-    of retention: the relative uplift first falls and then rises with retention, and the middle of its draws would leave
-    out the truth near the turn.
+    Student's distribution, in an order that has their estimated correlation. Intervals of money are the middle
+    ``level`` of the results. With one rate for all, figures that depend on it alone take the range of results over the
+    middle ``level`` of retention: the relative uplift first falls and then rises with retention, and the middle of its
+    draws would leave out the truth near the turn.
     Points are added to everybody's chance of staying. Who would pass one stays for sure, and a note says how many
     points that leaves on average.
     The margin is that of present customers where there are at least two, since it is their future that is valued.
@@ -234,7 +245,10 @@ def loyalty_value(
     """
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 100:
         raise UsageError(f"draws is {draws!r}; expected a whole number of at least 100.")
-    customers, stated, own_seed = (study, {}, 1) if isinstance(study, pd.DataFrame) else _of_study(study)
+    if isinstance(study, pd.DataFrame):
+        customers, stated, own_seed = study, Row(), 1
+    else:
+        customers, stated, own_seed = _of_study(study, retention_model)
     given = {
         "horizon": horizon,
         "discount": discount,
@@ -246,6 +260,8 @@ def loyalty_value(
     chosen = _model_name(stated.pop("retention_model", "auto") if retention_model is None else retention_model)
     terms = _terms({**stated, **{name: value for name, value in given.items() if value is not None}}, level)
     seed = own_seed if seed is None else seed
+    if chosen == "bg-nbd":
+        return _from_purchases(customers, terms, until, draws, seed)
     ledger, dropped = read_ledger(customers, terms.period, until)
     entry = ledger.get("entry")
     retention = estimate_retention(ledger["tenure"], ledger["churned"], entry=entry, level=level)
@@ -263,10 +279,26 @@ def loyalty_value(
     )
 
 
+def _from_purchases(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, draws: int, seed: int) -> LoyaltyValue:
+    p = buying_parts(customers, terms, until, draws, seed)
+    options = {**asdict(terms), "draws": draws, "retention_model": p.model.name}
+    provenance = Provenance.record(options, fingerprint(p.ledger), seed)
+    drawn = _replicates(p.model, p.joint, p.ages, p.shares, seed)
+    return LoyaltyValue(
+        terms, p.retention, p.margin, p.model, p.table, p.ages, p.shares, p.joint, drawn, p.present, 0, provenance
+    )
+
+
 def _replicates(model: RetentionModel, joint: Joint, ages: FloatArray, shares: FloatArray, seed: int) -> Replicates:
     stays = model.base(joint.parameters, ages, shares, ()).next_rate()
     columns = [stays] if joint.margin is None else [stays, joint.margin]
     return Replicates(np.column_stack(columns), ("retention", "margin")[: len(columns)], seed=seed)
+
+
+def _tail(chisq: float, df: int) -> float:
+    from scipy.special import chdtrc
+
+    return float(chdtrc(df, chisq)) if df > 0 else float("nan")
 
 
 def _model_name(name: object) -> str:
@@ -275,20 +307,31 @@ def _model_name(name: object) -> str:
     return str(name)
 
 
-def _of_study(study: Study) -> tuple[pd.DataFrame, Row, int]:
+def _of_study(study: Study, model: str | None) -> tuple[pd.DataFrame, Row, int]:
     """Customer table, terms and seed of a study; terms it does not state are the document's defaults."""
     from spc.study import MoneySpec, Study
 
     if not isinstance(study, Study):
         raise UsageError(f"loyalty_value takes a study or its customer table, found a {type(study).__name__}.")
+    money = study.money or MoneySpec()
+    chosen = model or money.retention_model
+    if chosen == "bg-nbd" and "transactions" in study.tables:
+        terms = _stated(study, money)
+        return study.tables["transactions"], terms, study.seed
     if "customers" not in study.tables:
         have = ", ".join(study.tables)
         raise UsageError(
             f"The study has no customer table ([tables.customers]), so there is no retention; it has: {have}."
         )
-    money = study.money or MoneySpec()
-    terms = {**asdict(money), "currency": study.currency, "assumed": study.money is None}
+    terms = _stated(study, money)
     return study.tables["customers"], terms, study.seed
+
+
+def _stated(study: Study, money: MoneySpec) -> Row:
+    """Terms of a study, and its model of retention."""
+    known = {field.name for field in fields(LoyaltyTerms)} | {"retention_model"}
+    stated = {name: value for name, value in asdict(money).items() if name in known}
+    return {**stated, "currency": study.currency, "assumed": study.money is None}
 
 
 def _terms(given: Row, level: float) -> LoyaltyTerms:

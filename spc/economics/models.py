@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.base import Base, Mixture, Paths, beta_mixture
@@ -179,7 +180,7 @@ def _wide(table: LifeTable, estimate: FloatArray) -> FloatArray:
     return np.asarray(4.0 * np.outer(along, along) + (1.0 / max(e, 1.0)) * np.outer(across, across))
 
 
-def _systematic(chance: FloatArray, n: int, rng: np.random.Generator) -> np.ndarray:
+def _systematic(chance: FloatArray, n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     """Draw n places with the given chances, as evenly as can be, in random order."""
     steps = (rng.random() + np.arange(n)) / n
     return np.asarray(rng.permutation(np.minimum(np.searchsorted(chance.cumsum(), steps), chance.size - 1)))
@@ -193,7 +194,7 @@ class KaplanMeierModel:
     """
 
     table: LifeTable
-    spans: np.ndarray
+    spans: npt.NDArray[np.intp]
 
     @property
     def name(self) -> str:
@@ -240,16 +241,22 @@ class KaplanMeierModel:
         return np.asarray(expit(parameters))[..., spans]
 
 
-def _spans(table: LifeTable) -> np.ndarray:
-    """Spans of periods with at least five leavers each, the last one joined to its neighbour if it has fewer."""
-    span, at, count = np.zeros(table.periods, dtype=int), 0, 0.0
+def spans_of(table: LifeTable, fewest: float = 5.0) -> npt.NDArray[np.intp]:
+    """Spans of periods with so many leavers each, the last one joined to its neighbour if it has fewer.
+
+    Examples
+    --------
+    >>> spans_of(LifeTable(np.array([50.0, 40, 30, 20]), np.array([6.0, 3, 3, 1]))).tolist()
+    [0, 1, 1, 1]
+    """
+    span, at, count = np.zeros(table.periods, dtype=np.intp), 0, 0.0
     for t in range(table.periods):
         span[t] = at
         count += float(table.events[t])
-        if count >= 5:
+        if count >= fewest:
             at, count = at + 1, 0.0
     last = int(span[-1])
-    if last and table.events[span == last].sum() < 5:
+    if last and table.events[span == last].sum() < fewest:
         span[span == last] = last - 1
     return span
 
@@ -271,7 +278,7 @@ def fit_model(name: str, table: LifeTable) -> RetentionModel:
     if name == "constant":
         return ConstantModel(table)
     if name == "kaplan-meier":
-        return KaplanMeierModel(table, _spans(table))
+        return KaplanMeierModel(table, spans_of(table))
     if name == "sbg":
         fit = fit_beta_geometric(table)
         return BetaGeometricModel(table, fit.coefficients[:, 0], fit.vcov)

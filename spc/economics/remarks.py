@@ -49,6 +49,9 @@ def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
 
 def _model_notes(value: LoyaltyValue) -> Iterator[Note]:
     """On what picture of customers the figures rest, and whether it fits."""
+    if value.model.name == "bg-nbd":
+        yield from _buying_notes(value)
+        return
     gap = _widest_gap(value)
     if value.model.name == "constant":
         if value.retention.p_constant < 0.01 and gap is not None and gap[0] >= 0.03:
@@ -69,6 +72,20 @@ def _model_notes(value: LoyaltyValue) -> Iterator[Note]:
             "units in turn, not from counting customers."
         )
         yield Note("clustered_by_unit", "info", "retention", text)
+
+
+def _buying_notes(value: LoyaltyValue) -> Iterator[Note]:
+    text = (
+        "Customers have no contract, and who is still one is a chance the BG/NBD model gives from what each bought: "
+        f"{value.present} of {value.retention.customers} by expectation. Retention is the chance of an active customer "
+        "to be active a period from now. Money is that of a purchase, and it is taken not to depend on whether "
+        "a customer buys often or rarely."
+    )
+    yield Note("retention_model", "info", "retention", text)
+    chisq, df, p = value.misfit()
+    if p < 0.01:
+        text = f"The BG/NBD model does not follow how often customers came back (chi-square {chisq:.1f} on {df} df)."
+        yield Note("retention_model_misfit", "warning", "retention", text)
 
 
 def _widest_gap(value: LoyaltyValue) -> tuple[float, str] | None:
@@ -135,7 +152,9 @@ def _claim_text(t: LoyaltyTerms) -> str:
 def _needed(discount: float) -> str:
     """At what retention plain arithmetic gives the claimed range."""
     low, high = (retention_for_uplift(target, discount) for target in CLAIM)
-    terms = f"with a constant margin, no horizon and {f'a discount of {discount:.0%}' if discount else 'no discount'}"
+    terms = (
+        f"with a constant margin, no horizon and {f'a discount of {100 * discount:g}%' if discount else 'no discount'}"
+    )
     if math.isnan(high):
         return f"Plain arithmetic {terms} gives {CLAIM[0]:.0%} at a retention of {low:.0%} and {CLAIM[1]:.0%} at none."
     return f"Plain arithmetic {terms} gives it to firms whose retention is {low:.0%} to {high:.0%} already."

@@ -59,8 +59,8 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     """
     if period not in PERIODS:
         raise UsageError(f"The period is {period!r}; expected one of {', '.join(PERIODS)}.")
-    came, left = _dates(start, "start"), _dates(end, "end")
-    last = pd.concat([came, left]).max() if until is None else _dates(pd.Series([until]), "until").iloc[0]
+    came, left = dates(start, "start"), dates(end, "end")
+    last = pd.concat([came, left]).max() if until is None else dates(pd.Series([until]), "until").iloc[0]
     _check_order(came, left, last)
     gone = left.notna() & (left <= last)
     day = pd.Timedelta(days=1)
@@ -78,12 +78,13 @@ def _whole_periods(begin: pd.Series, finish: pd.Series, period: str) -> pd.Serie
     return pd.Series((months - (finish.dt.day < begin.dt.day)) // PERIODS[period])
 
 
-def _dates(values: pd.Series, column: str) -> pd.Series:
+def dates(values: pd.Series, column: str, table: str = "customers") -> pd.Series:
+    """A column as dates."""
     try:
         return pd.to_datetime(values, format="ISO8601")
     except (ValueError, TypeError) as error:
         raise DataError.of(
-            "customers", column, "not_a_date", f"a value that is no date ({error})", "dates like 2026-01-31", "Mend it."
+            table, column, "not_a_date", f"a value that is no date ({error})", "dates like 2026-01-31", "Mend it."
         ) from None
 
 

@@ -128,6 +128,8 @@ class MoneySpec:
         Change of retention whose worth is asked for, as a fraction.
     acquisition_cost : float
         Of one new customer, in the study's currency.
+    retention_model : {"auto", "constant", "sbg", "kaplan-meier", "bg-nbd"}
+        How customers stay, see :func:`spc.loyalty_value`.
     """
 
     horizon: int = 5
@@ -135,6 +137,7 @@ class MoneySpec:
     period: str = "year"
     points: float = 0.05
     acquisition_cost: float = 0.0
+    retention_model: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

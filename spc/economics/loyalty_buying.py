@@ -1,0 +1,87 @@
+"""What loyalty is worth where nobody has a contract: the parts of a loyalty value from purchases."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spc.economics.buyers import BuyersModel
+from spc.economics.curve import CURVE_COLUMNS
+from spc.economics.joint import Joint
+from spc.economics.ledger import MarginMean
+from spc.economics.lifetable import LifeTable
+from spc.economics.purchases import fit_buying, purchase_history, purchases_of
+from spc.economics.retention import Retention
+from spc.economics.spend import SpendModel, fit_spend
+from spc.errors import UsageError
+from spc.linalg import FloatArray
+
+if TYPE_CHECKING:
+    from spc.economics.terms import LoyaltyTerms
+
+__all__ = ["BuyingParts", "buying_parts"]
+
+
+@dataclass(frozen=True, eq=False)
+class BuyingParts:
+    """What a loyalty value is made of, from purchases; money is that of a purchase."""
+
+    ledger: pd.DataFrame
+    model: BuyersModel
+    retention: Retention
+    margin: MarginMean | None
+    joint: Joint
+    table: LifeTable
+    ages: FloatArray
+    shares: FloatArray
+    present: int
+
+
+def buying_parts(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, draws: int, seed: int) -> BuyingParts:
+    """Fit how often customers buy, how long, and what a purchase leaves.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        Customers with ``repeats, recency, age`` in the periods of the terms (and ``spend``, what a purchase leaves), or
+        transactions with ``customer, date`` and ``amount``.
+    """
+    if {"customer", "date"} <= set(customers.columns):
+        customers = purchase_history(customers, until=until, period=terms.period)
+    ledger = purchases_of(customers).reset_index(drop=True)
+    model = BuyersModel(fit_buying(ledger, level=terms.level, period=terms.period))
+    rng = np.random.default_rng(seed)
+    parameters = model.draws(draws, rng)
+    margin, amounts = _margin(ledger, draws, rng)
+    error = math.nan if margin is None else margin.std_error
+    joint = Joint(parameters, amounts, 0, math.nan if margin is None else 0.0, error)
+    ages = np.ones(1)
+    rate = float(model.base(model.point, ages, ages, ()).next_rate())
+    active = model.active()
+    empty = pd.DataFrame({name: pd.Series(dtype=float) for name in CURVE_COLUMNS})
+    retention = Retention(
+        rate, math.nan, math.nan, terms.level, 0, 0.0, False, len(ledger), round(active), empty, math.nan
+    )
+    table = LifeTable(np.zeros(1), np.zeros(1), False)
+    return BuyingParts(ledger, model, retention, margin, joint, table, ages, np.ones(1), round(active))
+
+
+def _margin(ledger: pd.DataFrame, draws: int, rng: np.random.Generator) -> tuple[MarginMean | None, FloatArray | None]:
+    """Mean of a purchase over customers, from the model of spend; their plain mean where it has none."""
+    if "spend" not in ledger or not ledger["spend"].notna().any():
+        return None, None
+    seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)
+    try:
+        fit: SpendModel = fit_spend(ledger)
+    except UsageError:
+        plain = MarginMean(float(seen.mean()), float(seen.std(ddof=1) / math.sqrt(seen.size)), seen.size, 0)
+        return plain, plain.draws(draws, rng)
+    drawn = fit.mean(fit.draws(draws, rng))
+    if not (np.isfinite(drawn).all() and math.isfinite(float(fit.mean()))):
+        fit = fit_spend(ledger, model="normal")
+        drawn = fit.mean(fit.draws(draws, rng))
+    return MarginMean(float(fit.mean()), float(drawn.std(ddof=1)), fit.customers, fit.losses), drawn
