@@ -1,7 +1,11 @@
 from .accounts import AccountsSpec as AccountsSpec
+from .accounts import AccountsTable as AccountsTable
 from .accounts import CostDriver as CostDriver
 from .accounts import CustomerAccounts as CustomerAccounts
+from .accounts import bridge as bridge
 from .accounts import customer_accounts as customer_accounts
+from .accounts import price_times_quantity as price_times_quantity
+from .accounts import waterfall as waterfall
 from .chain import ChainFit as ChainFit
 from .chain import Equivalence as Equivalence
 from .chain import Evidence as Evidence
