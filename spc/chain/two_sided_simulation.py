@@ -84,7 +84,7 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
     >>> draw_firm(Cell(40, 8, 25), np.random.default_rng(1)).counts.sum(axis=0).tolist()
     [320.0, 1000.0]
     """
-    values = _unit_values(cell, rng)
+    values = unit_values(cell, rng)
     share = np.array(ICC)
     inner = np.linalg.cholesky(np.full((3, 3), WITHIN) + (1.0 - WITHIN) * np.eye(3))
     sides = []
@@ -101,7 +101,7 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
     return unit_moments(CHAIN, sides, values[:, 6:])
 
 
-def _unit_values(cell: Cell, rng: np.random.Generator) -> FloatArray:
+def unit_values(cell: Cell, rng: np.random.Generator) -> FloatArray:
     """Standardised values of units (J, 7)."""
     truth = structure(CHAIN, {(CHAIN[i + 1], CHAIN[i]): path for i, path in enumerate(PATHS)})
     chance = rng.standard_normal((cell.units, len(CHAIN))) * np.sqrt(truth.disturbance)
@@ -162,7 +162,7 @@ def simulate_cell(
     truth = np.append(PATHS, np.prod(PATHS))
     table = pd.DataFrame({"lhs": [*CHAIN[1:], CHAIN[-1]], "rhs": [*CHAIN[:-1], CHAIN[0]], "truth": truth})
     for prefix, estimates in (("", two_sided), ("unit_means_", means)):
-        for column, numbers in _summary(estimates, truth).items():
+        for column, numbers in summary(estimates, truth).items():
             table[prefix + column] = numbers
     rejected = (pvalues < 0.05).mean(axis=0) if test else (np.nan, np.nan)
     return table.assign(firms=len(good), failed=firms - len(good), rejected=rejected[0], rejected_corrected=rejected[1])
@@ -179,7 +179,7 @@ def _firm(cell: Cell, seed: int, boundary: bool, test: bool, i: int) -> Found | 
     try:
         with one_blas_thread():
             fit = fit_two_level(chain_model(), firm, test=test, boundary=boundary)
-            return _links(fit, cell.units, i) * unit, _regressions(firm.means) * unit, _pvalues(fit)
+            return estimated_links(fit, cell.units, i) * unit, _regressions(firm.means) * unit, _pvalues(fit)
     except EstimationError:
         return None
 
@@ -191,7 +191,7 @@ def _pvalues(fit: TwoLevelFit) -> tuple[float, float]:
     return float(chdtrc(fit.df, fit.chisq)), float(chdtrc(fit.df, fit.chisq))
 
 
-def _links(fit: TwoLevelFit, units: int, seed: int) -> FloatArray:
+def estimated_links(fit: TwoLevelFit, units: int, seed: int) -> FloatArray:
     """Estimates, lower and upper ends of the intervals of all links, then of their product: (3, 7)."""
     from scipy.special import stdtrit
 
@@ -219,7 +219,7 @@ def _regressions(means: FloatArray) -> FloatArray:
     return np.stack([whole, whole - np.append(width, np.nan), whole + np.append(width, np.nan)])
 
 
-def _summary(estimates: FloatArray, truth: FloatArray) -> dict[str, FloatArray]:
+def summary(estimates: FloatArray, truth: FloatArray) -> dict[str, FloatArray]:
     """Mean, median, error of the mean and coverage of every column; coverage is empty where there is no interval."""
     value, low, high = estimates[:, 0], estimates[:, 1], estimates[:, 2]
     covered = np.where(np.isnan(low), np.nan, (low <= truth) & (truth <= high))
