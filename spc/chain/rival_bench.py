@@ -106,7 +106,7 @@ def two_sided_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[
         return _two_level_measures(fitted), expected(fitted)
 
     def part(text: str, places: IntArray) -> Expected:
-        return expected(fit_two_level(model(text, fixed_x=False), units.take(places), test=False))
+        return expected(fit_two_level(model(text, fixed_x=False), units.take(places), test=False, boundary=True))
 
     return Bench(seen, None, whole, part, len(units.counts), found.messages)
 

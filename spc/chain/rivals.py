@@ -163,6 +163,11 @@ def rivals(
     EstimationError
         The chain itself cannot be fitted.
 
+    Notes
+    -----
+    Fit compares plain maximum likelihoods. Two-sided predictions come from fits that keep the variances of causes off
+    zero, as :func:`spc.fit_two_sided` does by default: without that, few units foresee badly whatever the rival.
+
     Examples
     --------
     >>> import tempfile, spc
