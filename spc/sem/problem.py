@@ -307,9 +307,9 @@ def _scales(place: Structure, deviations: FloatArray) -> FloatArray:
 
 def _multipliers(place: Structure, scale: FloatArray) -> FloatArray:
     multiplier = 1.0 / scale[place.row]
-    column, d, c = scale[place.column], place.directed_rows, place.covariance_rows
-    multiplier[d] *= column[d]
-    multiplier[c] /= column[c]
+    d, c = place.directed_rows, place.covariance_rows
+    multiplier[d] *= scale[place.column[d]]
+    multiplier[c] /= scale[place.column[c]]
     return np.asarray(multiplier)
 
 

@@ -227,8 +227,9 @@ class Structure:
         return known
 
     def _plan(self, rows: IntArray) -> Plan:
-        part, to, source = self.part[rows], self.row[rows], self.column[rows]
+        part, to = self.part[rows], self.row[rows]
         directed, covariance, intercept = part == DIRECTED, part == COVARIANCE, part == INTERCEPT
+        source = np.where(directed | covariance, self.column[rows], 0)
         pick = np.where(directed, source, source + len(self.variables))
         factor = np.where(directed | covariance, np.where(covariance & (to == source), 0.5, 1.0), 0.0)
         few = self.sources.size

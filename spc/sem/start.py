@@ -11,7 +11,7 @@ import numpy as np
 from spc.linalg import FloatArray
 from spc.sem.joint import System
 from spc.sem.problem import Problem
-from spc.sem.ram import COVARIANCE, DIRECTED, INTERCEPT, BoolArray, IntArray, Structure
+from spc.sem.ram import DIRECTED, INTERCEPT, BoolArray, IntArray, Structure
 
 __all__ = ["WAYS", "Way", "start_values"]
 
@@ -67,7 +67,9 @@ def _layout(place: Structure) -> _Layout:
     apart = free[(i != j) & (np.minimum(i, j) >= p) & (causes[i] == 0) & (causes[j] == 0)]
     target = np.arange(v) >= p
     target[place.row[place.part == DIRECTED]] = True
-    untouched = (place.part == COVARIANCE) & ~target[place.row] & ~target[place.column]
+    untouched = np.zeros(len(place.part), dtype=bool)
+    covariances = place.covariance_rows
+    untouched[covariances] = ~target[place.row[covariances]] & ~target[place.column[covariances]]
     held = place.loading & (place.free < 0) & ~(place.fixed == 0.0)
     given = ~np.isnan(place.start)
     return _Layout(

@@ -14,7 +14,7 @@ from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, assembled
 from spc.sem.defined import defined_slopes, defined_values, label_rows
 from spc.sem.problem import label_slopes
-from spc.sem.ram import COVARIANCE, DIRECTED
+from spc.sem.ram import DIRECTED
 from spc.sem.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model, remembered
 
@@ -193,8 +193,10 @@ def _observed_units(fit: SemFit) -> FloatArray:
     """Factors from balanced to user units of the observed variables alone, one a row."""
     place, scale = fit.problem.place, fit.problem.scale.copy()
     scale[place.n_observed :] = 1.0
-    row, column = scale[place.row], scale[place.column]
-    return np.select([place.part == DIRECTED, place.part == COVARIANCE], [row / column, row * column], row)
+    factor, d, c = scale[place.row], place.directed_rows, place.covariance_rows
+    factor[d] /= scale[place.column[d]]
+    factor[c] *= scale[place.column[c]]
+    return np.asarray(factor)
 
 
 def r_square(fit: SemFit) -> pd.Series:

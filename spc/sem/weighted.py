@@ -27,6 +27,7 @@ from spc.moments import Moments
 from spc.sem.casewise import fourth
 from spc.sem.joint import State, System, problems_of, shares_of
 from spc.sem.ml import Point
+from spc.sem.newton import NEWTON_STEPS, crawls, newton_step
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
 from spc.sem.ram import Implied, IntArray, directions, implied
@@ -203,6 +204,11 @@ class Blocks:
         parts = zip(self.roots, self.problems, self.weights, at, strict=True)
         return np.concatenate([root * weight.apply(slopes(problem, one)) for root, problem, weight, one in parts])
 
+    def slope(self, x: FloatArray) -> FloatArray | None:
+        """Minus half the gradient of F, in units of ``size``."""
+        at = self.implied(x)
+        return None if at is None else np.asarray(self.jacobian(at).T @ self.residual(at))
+
     def state(self, at: tuple[Implied, ...]) -> State:
         """F and the points of the blocks."""
         values, points = [], []
@@ -225,7 +231,7 @@ def blocks_of(system: System, weights: Sequence[Weight]) -> Blocks:
 def weighted_search(
     system: System, start: FloatArray, weights: Sequence[Weight], *, max_iterations: int = MAX_ITERATIONS
 ) -> Search | None:
-    """Minimise F by Gauss-Newton steps, halved and then damped where they do not lower it.
+    """Minimise F by Gauss-Newton steps, halved, then damped where they do not lower it; by Newton's where they crawl.
 
     Parameters
     ----------
@@ -243,13 +249,18 @@ def weighted_search(
     x, at = start, blocks.implied(start)
     if at is None:
         return None
-    damper, iteration = 0.0, 0
+    damper, iteration, last, spare = 0.0, 0, np.inf, NEWTON_STEPS
     residual = blocks.residual(at)
     while True:
         jacobian = blocks.jacobian(at)
         score, information = jacobian.T @ residual, jacobian.T @ jacobian
         step = _step(score, information, damper)
         decrement = float(score @ step)
+        if spare and not damper and crawls(iteration, decrement, last):
+            exact = newton_step(blocks.slope, x, score)
+            spare = 0 if exact is None else spare - 1
+            step, decrement = (step, decrement) if exact is None else (exact, float(score @ exact))
+        last = decrement
         converged = decrement < TOLERANCE and damper <= 1.0
         if converged or iteration >= max_iterations or damper > 1e12:
             return Search(x, blocks.state(at), blocks.size * information, max(decrement, 0.0), iteration, converged)

@@ -160,6 +160,13 @@ def test_covariates_with_categories_are_refused() -> None:
         fit(TWO + "f ~ site\n", data, ordered=["site"])
 
 
+@pytest.mark.parametrize("text", ["b1 ~ x", "b1 ~ x\nx ~~ x", "b1 ~~ b2"])
+def test_more_thresholds_than_variables(text: str) -> None:
+    found = fit(text, answers(), ordered=["b1"])
+    assert np.isfinite(found.tidy()["estimate"]).all()
+    assert np.isfinite(standardized(found)["estimate"]).all()
+
+
 def test_rows_in_any_order() -> None:
     data = answers()
     one, other = (fit(TWO, frame, ordered=FIVE) for frame in (data, data.sample(frac=1.0, random_state=2)))
