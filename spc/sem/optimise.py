@@ -6,7 +6,7 @@ with the observed information are quadratic there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.lapack import dposv
@@ -16,13 +16,10 @@ from spc.sem.joint import State, System, look, problems_of, shares_of
 from spc.sem.ml import Point, Products, curvature, products, score_and_information
 from spc.sem.problem import Problem
 
-__all__ = ["Search", "Solution", "along_valley", "derivatives", "observed_information", "search"]
+__all__ = ["Search", "Solution", "derivatives", "observed_information", "search"]
 
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 100
-_VALLEY_ITERATIONS = 1000
-_FORBIDDEN = 1e10
-_ENDLESS = 1e3
 _SLACK = 1e-12
 _NEAR, _SLOW, _PATIENCE = 1e-2, 1e-3, 10
 _LEAST, _MOST = 1e-5, 1e12
@@ -175,56 +172,6 @@ def search(problem: System, start: FloatArray, *, max_iterations: int = MAX_ITER
             bend, last = _bend(problem, point, known), np.inf
         else:
             last = decrement
-
-
-def along_valley(problem: System, start: FloatArray) -> Search | None:
-    """Minimise by SciPy's exact trust-region method, for models whose discrepancy is a long curved valley.
-
-    Nearly collinear latent variables make such valleys: damped steps crawl along the wall, while a trust region
-    follows the floor. Slower a step than :func:`search`, which finishes the last digits.
-
-    Returns
-    -------
-    Search or None
-        None when sigma is not positive definite at the start. Not converged where the floor runs on without end: in
-        balanced units no estimate is anywhere near a thousand.
-
-    References
-    ----------
-    Conn, Gould & Toint (2000), *Trust Region Methods*, chapter 7.
-    """
-    from scipy.optimize import minimize
-
-    def derive(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        point = look(problem, x)
-        if point is None:
-            return _FORBIDDEN, np.zeros_like(x), np.eye(x.size)
-        score, information = derivatives(problem, point)
-        return point.value / 2.0, -score, information + _bend(problem, point)
-
-    last: tuple[FloatArray, tuple[float, FloatArray, FloatArray]] = (start, derive(start))
-
-    def at(x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
-        nonlocal last
-        if not np.array_equal(last[0], x):
-            last = (x.copy(), derive(x))
-        return last[1]
-
-    if at(start)[0] == _FORBIDDEN:
-        return None
-    found = minimize(
-        lambda x: at(x)[0],
-        start,
-        jac=lambda x: at(x)[1],
-        hess=lambda x: at(x)[2],
-        method="trust-exact",
-        options={"maxiter": _VALLEY_ITERATIONS, "gtol": 1e-9},
-    )
-    end = search(problem, np.asarray(found.x))
-    if end is None:
-        return None
-    reached = end.converged and bool(np.abs(end.x).max(initial=0.0) < _ENDLESS)
-    return replace(end, iterations=end.iterations + int(found.nit), converged=reached)
 
 
 def _along(problem: System, point: State, x: FloatArray, step: FloatArray) -> tuple[float, State | None]:

@@ -15,11 +15,12 @@ from spc.sem.constrained import Objective
 from spc.sem.feasible import best_within
 from spc.sem.joint import System, look, problems_of
 from spc.sem.objective import normal_objective
-from spc.sem.optimise import Search, Solution, along_valley, derivatives, search
+from spc.sem.optimise import Search, Solution, derivatives, search
 from spc.sem.options import Options
 from spc.sem.problem import Problem
 from spc.sem.restrictions import Restrictions, restrictions
-from spc.sem.start import WAYS, start_values
+from spc.sem.start import WAYS, Way, start_values
+from spc.sem.valley import along_valley
 from spc.sem.weighted import Weight, row_covariances, weight_matrix
 from spc.spec.table import Model
 
@@ -59,17 +60,20 @@ def search_everywhere(system: System) -> Search:
     """
     best: Search | None = None
     given = any(not np.isnan(problem.place.start).all() for problem in problems_of(system))
-    ways = (*WAYS, *(("unaided",) if given else ()))
-    for minimise, way in (*((search, way) for way in ways), (along_valley, ways[1]), (along_valley, ways[-1])):
-        if best is not None and best.converged and minimise is along_valley:
-            break
-        end = minimise(system, start_values(system, way))
-        if end is None:
-            continue
-        if best is None or (end.converged, -end.value) > (best.converged, -best.value):
-            best = end
-        if best.converged and _no_negative_variance(system, best.x):
-            return best
+    ways: tuple[Way, ...] = (*WAYS, "unaided") if given else WAYS
+    valleys: tuple[Way, ...] = ("measurement", "unaided" if given else "plain")
+    for minimise, tried in ((search, ways), (along_valley, valleys)):
+        starts: list[FloatArray] = []
+        for way in tried if best is None or not best.converged else ():
+            start = start_values(system, way)
+            if any(np.array_equal(start, one) for one in starts):
+                continue
+            starts.append(start)
+            end = minimise(system, start)
+            if end is not None and (best is None or (end.converged, -end.value) > (best.converged, -best.value)):
+                best = end
+            if best is not None and best.converged and _no_negative_variance(system, best.x):
+                return best
     if best is None:
         raise NotPositiveDefiniteError(
             "The covariance matrix that the model implies at its start values is not positive definite. Check the "

@@ -15,8 +15,8 @@ from spc.sem.ram import DIRECTED, INTERCEPT, BoolArray, IntArray, Structure
 
 __all__ = ["WAYS", "Way", "start_values"]
 
-Way = Literal["structure", "measurement", "plain", "unaided"]
-WAYS: tuple[Way, ...] = ("structure", "measurement", "plain")
+Way = Literal["structure", "measurement", "plain", "instruments", "unaided"]
+WAYS: tuple[Way, ...] = ("structure", "measurement", "plain", "instruments")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -89,8 +89,9 @@ def start_values(problem: System, way: Way = "structure") -> FloatArray:
     Parameters
     ----------
     problem : Problem or Joint
-    way : {"structure", "measurement", "plain", "unaided"}
-        As above; with regressions at zero; with all loadings alike and latent variances small: further tries where
+    way : {"structure", "measurement", "plain", "instruments", "unaided"}
+        As above; with regressions at zero; with all loadings alike and latent variances small; with loadings and
+        latent variances, even negative ones, from the indicators as instruments for one another: further tries where
         the first search does not end; or as above without the user's start values, where those lead nowhere.
 
     Returns
@@ -115,6 +116,8 @@ def _wanted(problem: Problem, way: Way) -> FloatArray:
     variances = _measurement(problem, axis, values, plain=way == "plain")
     if place.recursive and way in ("structure", "unaided"):
         _regressions(place, sample.cov, axis, values, variances)
+    if way == "instruments":
+        _instruments(place, sample.cov, values, variances)
     values[lay.variances] = variances[place.row[lay.variances]]
     values[lay.untouched] = sample.cov[place.row[lay.untouched], place.column[lay.untouched]]
     if sample.mean is not None:
@@ -137,6 +140,36 @@ def _measurement(problem: Problem, axis: FloatArray, values: FloatArray, *, plai
     variances[latent] = 0.05 if plain else 1.0 / unit[latent] ** 2
     values[lay.free_loadings] = axis[lay.free_loadings] * unit[place.column[lay.free_loadings]]
     return variances
+
+
+def _instruments(place: Structure, cov: FloatArray, values: FloatArray, variances: FloatArray) -> None:
+    """Put loadings in by the other indicators as instruments for the marker, and the variances that go with them.
+
+    Three indicators are met exactly, whatever their signs: a fit may exist at a negative latent variance alone.
+
+    References
+    ----------
+    Haegglund (1982), Psychometrika 47, 209-222.
+    """
+    lay = _layout(place)
+    for row in lay.markers:
+        own = lay.loadings[(lay.latent == place.column[row])]
+        items = place.row[own]
+        marker = np.flatnonzero(own == row)
+        if own.size < 3 or not marker.size:
+            continue
+        among = cov[np.ix_(items, items)].copy()
+        np.fill_diagonal(among, 0.0)
+        with_marker = among[marker[0]]
+        spread = np.sum(with_marker**2) - with_marker**2
+        loading = values[row] * (among @ with_marker) / np.maximum(spread, 1e-6)
+        loading[marker] = values[row]
+        rest = np.arange(own.size) != marker[0]
+        variance = float(with_marker @ loading) / float(values[row] * np.sum(loading[rest] ** 2) + 1e-12)
+        free = place.free[own] >= 0
+        values[own[free]] = loading[free]
+        variances[place.column[row]] = variance
+        variances[items] = cov.diagonal()[items] - loading**2 * variance
 
 
 def _axes(place: Structure, cov: FloatArray) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import DataError, SpcWarning, UsageError
+from spc.errors import DataError, ImproperSolutionWarning, SpcWarning, UsageError
 from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, Result
 from spc.sem import SemFit, factor_scores, fit, fit_measures, modification_indices, reliability
@@ -99,6 +99,18 @@ def test_a_single_latent_variable_of_three_items() -> None:
     for (_, mine), step in zip(table.iterrows(), case["steps"][1:], strict=True):
         assert mine["chisq"] == pytest.approx(step["measures"]["chisq"], rel=1e-5)
     assert table["chisq_diff"][1:].tolist() == pytest.approx(case["difference"]["chisq"][1:], rel=1e-4)
+
+
+def test_groups_that_fit_at_a_negative_latent_variance_alone() -> None:
+    case = CASES["burns"]
+    given = {
+        label: Moments(m["names"], m["n"], m["means"], m["covariance"])
+        for label, m in zip(case["groups"], case["moments"], strict=True)
+    }
+    with pytest.warns(ImproperSolutionWarning, match="below zero"):
+        fitted = fit(case["model"], given)
+    assert fitted.df == 0
+    assert fitted.chisq == pytest.approx(0.0, abs=1e-9)
 
 
 def test_published_steps_of_two_schools() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from spc.moments import Moments
 from spc.sem.ml import discrepancy
-from spc.sem.optimise import Solution, along_valley, derivatives, search
+from spc.sem.optimise import Solution, derivatives, search
 from spc.sem.problem import Problem, prepare
-from spc.sem.start import WAYS, Way, start_values
+from spc.sem.start import WAYS, start_values
 from spc.spec import model
 
 NAMES = [f"x{i}" for i in range(1, 7)]
@@ -42,18 +42,6 @@ def test_all_starts_end_in_one_place() -> None:
     for end in ends[1:]:
         assert end is not None
         np.testing.assert_allclose(end.x, ends[0].x, atol=1e-7)
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_the_valley_search_ends_where_the_ordinary_one_does(way: Way) -> None:
-    problem = problem_of("f =~ x1 + x2 + x3 + x4 + x5 + x6")
-    start = start_values(problem, way)
-    valley, ordinary = along_valley(problem, start), search(problem, start)
-    assert valley is not None
-    assert ordinary is not None
-    assert valley.converged
-    assert valley.iterations > 1
-    np.testing.assert_allclose(valley.x, ordinary.x, atol=1e-7)
 
 
 def test_a_model_that_misfits_badly_still_takes_few_steps() -> None:
