@@ -177,8 +177,12 @@ class Evidence:
         )
 
     def augment(self) -> pd.DataFrame:
-        """The same as :meth:`reasons`."""
-        return self.reasons()
+        """Reasons after one row a link with the criterion ``summary``: ``met`` its grade, and one sentence."""
+        said = self.summaries()
+        rows = [(link.lhs, link.rhs, "summary", link.grade, link.std_all, said[link.lhs, link.rhs])
+                for link in self.links]  # fmt: skip
+        reasons = self.reasons()
+        return pd.concat([pd.DataFrame(rows, columns=reasons.columns), reasons], ignore_index=True)
 
     def summaries(self) -> dict[tuple[str, str], str]:
         """One sentence a link, by (effect, cause)."""
@@ -190,9 +194,8 @@ class Evidence:
         return pd.DataFrame([{"links": len(self.links), **count, "level": self.level, "nobs": self.rows}])
 
     def notes(self) -> tuple[Note, ...]:
-        """One sentence a link, and what could not be checked."""
-        told = [Note("grade", "info", f"{rhs} -> {lhs}", said) for (lhs, rhs), said in self.summaries().items()]
-        return (*told, *self.messages)
+        """What could not be checked."""
+        return self.messages
 
 
 def summary(link: LinkEvidence, labels: Mapping[str, str]) -> str:

@@ -221,16 +221,18 @@ def _of_units(
 ) -> tuple[Rows, list[Note]]:
     book = {construct.name: construct for construct in study.codebook}
     halves = [_halves(study, rng) for _ in range(splits)]
+    people = {str(name): _people(study, rows, book[str(name)]) for name in rows.scores}
     found: Rows = []
     notes: list[Note] = []
     for lhs, causes in links.items():
         shared = [rhs for rhs in causes if same_source(study, lhs, rhs)]
         if not shared:
             continue
-        whole = _stacked(study, rows, book[lhs], [book[rhs] for rhs in causes], None)
-        apart = [part for half in halves
-                 for part in _stacked(study, rows, book[lhs], [book[rhs] for rhs in causes], half)]  # fmt: skip
-        both = {"all respondents": _slopes(whole, causes, level), "split halves": _slopes(apart, causes, level)}
+        parts = [part for half in halves for part in _apart(rows, people, lhs, causes, half)]
+        both = {
+            "all respondents": _slopes([rows.scores[[lhs, *causes]].astype(float).dropna()], causes, level),
+            "split halves": _slopes(parts, causes, level),
+        }
         if any(slopes is None for slopes in both.values()):
             notes.append(Note(
                 "halves_not_fitted", "info", lhs, f"Links into {book[lhs].title} were not tried on halves of the "
@@ -263,49 +265,65 @@ def _halves(study: Study, rng: np.random.Generator) -> Half:
     return found
 
 
-def _stacked(
-    study: Study, rows: AnalysisRows, effect: Construct, causes: Sequence[Construct], half: Half | None
+@dataclass(frozen=True, eq=False)
+class _People:
+    """Scores of a construct: row in its table, unit's place among the rows, score. Without a table for records."""
+
+    table: str
+    place: npt.NDArray[np.intp]
+    unit: npt.NDArray[np.intp]
+    score: npt.NDArray[np.floating[Any]]
+
+
+def _people(study: Study, rows: AnalysisRows, construct: Construct) -> _People | None:
+    if construct.table not in SIDES.values():
+        return None
+    table = study.tables[construct.table]
+    values = score(table, construct).to_numpy(dtype=np.float64)
+    unit = rows.scores.index.get_indexer(pd.Index(table["unit"]))
+    here = np.asarray(table.index.isin(at_wave(study, construct, rows.waves).index))
+    place = np.flatnonzero(here & ~np.isnan(values) & (unit >= 0))
+    return _People(construct.table, place, unit[place], values[place])
+
+
+def _apart(
+    rows: AnalysisRows, people: Mapping[str, _People | None], lhs: str, causes: Sequence[str], half: Half
 ) -> list[pd.DataFrame]:
-    """Effect and causes of units: of all respondents, or the effect of one half and the causes of the other, twice."""
-    units = rows.scores.index
+    """The effect of one half and the causes of the other, each way round; causes of other tables are whole."""
+    effect = people[lhs]
+    assert effect is not None
     found = []
-    for turn in (False, True) if half is not None else (False,):
-        columns = {}
-        for construct in (effect, *causes):
-            kept = None
-            if half is not None and construct.table == effect.table and construct.table in half:
-                kept = half[construct.table] ^ turn ^ (construct is effect)
-            drawn_in = half is not None and construct is not effect
-            columns[construct.name] = _unit_values(study, rows, construct, units, kept, drawn_in=drawn_in)
-        found.append(pd.DataFrame(columns, index=units).dropna())
+    for turn in (half[effect.table], ~half[effect.table]):
+        columns = {lhs: _means(effect, turn, len(rows.scores))[0]}
+        for rhs in causes:
+            side = people[rhs]
+            if side is None:
+                columns[rhs] = rows.scores[rhs].to_numpy(dtype=float)
+                continue
+            columns[rhs] = _drawn_in(side, ~turn if side.table == effect.table else None, len(rows.scores))
+        found.append(pd.DataFrame(columns, index=rows.scores.index).dropna())
     return found
 
 
-def _unit_values(
-    study: Study,
-    rows: AnalysisRows,
-    construct: Construct,
-    units: pd.Index[Any],
-    kept: npt.NDArray[np.bool_] | None,
-    *,
-    drawn_in: bool,
-) -> FloatArray:
-    """Means of units; causes are drawn toward the mean over units by their reliability."""
-    if construct.table not in SIDES.values():
-        return rows.scores[construct.name].to_numpy(dtype=float)
-    table = study.tables[construct.table]
-    own = at_wave(study, construct, rows.waves).index
-    here = table.index.isin(own) if kept is None else table.index.isin(own) & kept
-    frame = pd.DataFrame({"unit": table["unit"], "score": score(table, construct)})[here].dropna()
-    grouped = frame.groupby("unit")["score"].agg(["mean", "size"]).reindex(units)
-    mean = grouped["mean"].to_numpy(dtype=float)
-    sums = unit_sums(frame["score"].to_numpy(dtype=float), pd.factorize(frame["unit"], sort=True)[0])
-    if not drawn_in or not sums.estimable:
+def _means(side: _People, kept: npt.NDArray[np.bool_] | None, n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Means and sizes of units, and the scores behind them with the unit of each."""
+    chosen = np.ones(side.place.size, dtype=bool) if kept is None else kept[side.place]
+    unit, values = side.unit[chosen], side.score[chosen]
+    size = np.bincount(unit, minlength=n).astype(float)
+    mean = np.divide(np.bincount(unit, values, minlength=n), size, out=np.full(n, np.nan), where=size > 0)
+    return mean, size, np.column_stack([unit, values])
+
+
+def _drawn_in(side: _People, kept: npt.NDArray[np.bool_] | None, n: int) -> FloatArray:
+    """Means of units drawn toward the mean over units by their reliability; NaN where units do not differ."""
+    mean, size, both = _means(side, kept, n)
+    sums = unit_sums(both[:, 1], pd.factorize(both[:, 0].astype(int), sort=True)[0])
+    if not sums.estimable:
         return mean
     found = random_intercept(sums, 0.95)
     if found.between <= 0.0:
-        return np.full(len(units), np.nan)
-    share = found.between / (found.between + found.within / grouped["size"].to_numpy(dtype=float))
+        return np.full(n, np.nan)
+    share = found.between / (found.between + found.within / np.maximum(size, 1.0))
     return np.asarray(found.mean + share * (mean - found.mean))
 
 

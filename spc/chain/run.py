@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spc.chain.evidence import evidence
 from spc.chain.fit import fit_chain
 from spc.drivers import study_drivers
 from spc.economics import loyalty_value
@@ -12,7 +13,7 @@ __all__ = ["fit_study"]
 
 
 def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tuple[Result, ...]:
-    """Fit what the tables of a study allow: the chain, the key drivers, the value of loyalty.
+    """Fit what the tables of a study allow: the chain and the evidence for it, the key drivers, the value of loyalty.
 
     Parameters
     ----------
@@ -25,8 +26,9 @@ def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tu
     Returns
     -------
     tuple of Result
-        The study itself first; then, as far as there is something to fit, the chain, the key drivers of each survey
-        side, and the value of loyalty. :func:`spc.compose_report` takes them as they are.
+        The study itself first; then, as far as there is something to fit, the chain, the evidence for each of its
+        links, the key drivers of each survey side, and the value of loyalty. :func:`spc.compose_report` takes them as
+        they are.
 
     Examples
     --------
@@ -34,13 +36,14 @@ def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tu
     >>> folder = tempfile.TemporaryDirectory()
     >>> study = spc.read_study(spc.make_firm(seed=2, units=30).write(folder.name))
     >>> [result.kind for result in spc.fit_study(study, draws=200)]
-    ['study', 'chain', 'drivers', 'drivers', 'loyalty']
+    ['study', 'chain', 'evidence', 'drivers', 'drivers', 'loyalty']
     >>> folder.cleanup()
     """
     seed = study.seed if seed is None else seed
     results: list[Result] = [study]
     if study.chain is not None:
-        results.append(fit_chain(study, draws=draws, seed=seed))
+        chain = fit_chain(study, draws=draws, seed=seed)
+        results += [chain, evidence(study, chain, seed=seed)]
     results += study_drivers(study, draws=draws, seed=seed)
     if "customers" in study.tables:
         results.append(loyalty_value(study, seed=seed))

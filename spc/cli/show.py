@@ -167,7 +167,7 @@ def written(paths: Iterable[Any]) -> None:
 
 def model(released: ReleasedModel) -> None:
     """Print what a released result says, by its kind."""
-    printers = {"chain": chain, "loyalty": loyalty, "drivers": drivers, "study": study}
+    printers = {"chain": chain, "evidence": evidence, "loyalty": loyalty, "drivers": drivers, "study": study}
     printers[released.kind](released)
     say()
 
@@ -192,8 +192,10 @@ def _ways(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _interval(frame: pd.DataFrame, digits: int = 2) -> list[str]:
     def text(low: float, high: float) -> str:
+        if math.isnan(low) or math.isnan(high):
+            return ""
         decimals = _decimals(max(abs(low), abs(high)), digits)
-        return "" if math.isnan(low) else f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+        return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
 
     return [text(low, high) for low, high in zip(frame["conf_low"], frame["conf_high"], strict=True)]
 
@@ -213,6 +215,16 @@ def study(released: ReleasedModel) -> None:
         "rwg_uniform": "rwg(j)",
     }
     table(wide, {name: text for name, text in headings.items() if name in wide}, "Measurement")
+
+
+def evidence(released: ReleasedModel) -> None:
+    """Print one sentence a link: its grade of evidence, and why."""
+    if released.curve is None:
+        return
+    frame = released.curve.frame
+    say("Evidence for each link, from A (strong) to D (no link shown)", "bold")
+    for sentence in frame.loc[frame["criterion"] == "summary", "sentence"]:
+        say(f"- {sentence}")
 
 
 def chain(released: ReleasedModel) -> None:

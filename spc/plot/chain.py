@@ -23,9 +23,14 @@ VERDICTS: Mapping[str, tuple[str, str, str]] = {
     "holds": ("holds", "", "holds"),
     "unclear": ("unclear", "8 5", "unclear"),
     "opposite": ("opposite", "14 4 3 4", "runs the other way"),
+    "practically nil": ("void", "3 4", "practically nil"),
+    "too small to matter": ("holds", "18 5", "too small to matter"),
     "not interpretable": ("void", "2 6", "cannot be told apart"),
 }
 """Verdict of a link to its colour, its dashes and its words."""
+
+GRADES = ("A", "B", "C", "D")
+VOID = "not interpretable"
 
 Point = tuple[float, float]
 Piece = tuple[Point, Point, Point, Point]
@@ -62,12 +67,19 @@ _WIDE = _Style(across=False, box=(112, 62), gap=90, pitch=116, lane=80, letters=
 _NARROW = _Style(across=True, box=(136, 52), gap=78, pitch=168, lane=104, letters=16)
 
 
-def chain_diagram(links: ReleasedTable, labels: Mapping[str, str] | None = None, *, title: str = "The chain") -> Figure:
+def chain_diagram(
+    links: ReleasedTable,
+    labels: Mapping[str, str] | None = None,
+    *,
+    title: str = "The chain",
+    evidence: ReleasedTable | None = None,
+) -> Figure:
     """Draw the links of a chain, from causes on the left (above, on narrow pages) to effects.
 
     Thickness is the size of the standardised effect; colour and dashes are the verdict; the numbers are the change in
     the effect per unit of the cause, with their interval. Links that must not be interpreted are grey and without
-    numbers. Links may form loops; those that close one run backwards.
+    numbers. Links may form loops; those that close one run backwards. With grades of evidence colour is the grade,
+    whose letter stands beside the number, and dashes alone are the verdict.
 
     Parameters
     ----------
@@ -76,6 +88,8 @@ def chain_diagram(links: ReleasedTable, labels: Mapping[str, str] | None = None,
     labels : mapping of str to str, optional
         Names of constructs in words.
     title : str
+    evidence : ReleasedTable, optional
+        Tidy rows with those of kind ``grade``, see :func:`spc.evidence`.
 
     Returns
     -------
@@ -85,15 +99,28 @@ def chain_diagram(links: ReleasedTable, labels: Mapping[str, str] | None = None,
     Raises
     ------
     UsageError
-        ``links`` has not passed the gate.
+        ``links`` or ``evidence`` has not passed the gate.
     """
     frame = require_released(links, ReleasedTable, "chain_diagram").frame
     rows = frame[(frame["kind"] == "link") & (frame["lhs"] != frame["rhs"])].drop_duplicates(["lhs", "rhs"])
+    grades = {} if evidence is None else _grades(require_released(evidence, ReleasedTable, "chain_diagram").frame)
+    rows = rows.assign(grade=[grades.get(pair, "") for pair in zip(rows["lhs"], rows["rhs"], strict=True)])
     words = {name: (labels or {}).get(name) or wording(name) for name in {*rows["lhs"], *rows["rhs"]}}
     placement = place(list(zip(rows["rhs"], rows["lhs"], strict=True)))
     wide = _draw(rows, words, placement, _WIDE)
     narrow = _draw(rows, words, placement, _NARROW)
     return finish(title, _alt(rows, words), wide, narrow)
+
+
+def _grades(frame: pd.DataFrame) -> dict[tuple[str, str], str]:
+    rows = frame[(frame["kind"] == "grade") & frame["label"].isin(GRADES)]
+    return dict(zip(zip(rows["lhs"], rows["rhs"], strict=True), rows["label"], strict=True))
+
+
+def _look(row: Any) -> tuple[str, str]:
+    """Colour and dashes of a link."""
+    colour, dashes, _ = VERDICTS.get(str(row.label), VERDICTS[VOID])
+    return (f"grade-{row.grade.lower()}" if getattr(row, "grade", "") else colour), dashes
 
 
 def _alt(rows: pd.DataFrame, words: Mapping[str, str]) -> str:
@@ -102,13 +129,14 @@ def _alt(rows: pd.DataFrame, words: Mapping[str, str]) -> str:
     said = []
     row: Any
     for row in rows.itertuples(index=False):
-        verdict = VERDICTS.get(str(row.label), VERDICTS["not interpretable"])
+        verdict = VERDICTS.get(str(row.label), VERDICTS[VOID])
         size = (
             ""
-            if verdict[0] == "void"
+            if not _readable(row.label)
             else f" ({estimate(row.estimate, row.conf_low, row.conf_high)}, {bracket(row.conf_low, row.conf_high)})"
         )
-        said.append(f"{words[row.rhs]} to {words[row.lhs]}: {verdict[2]}{size}")
+        grade = f", evidence grade {row.grade}" if row.grade else ""
+        said.append(f"{words[row.rhs]} to {words[row.lhs]}: {verdict[2]}{size}{grade}")
     return "Links from cause to effect. " + "; ".join(said) + "."
 
 
@@ -130,7 +158,7 @@ def _draw(rows: pd.DataFrame, words: Mapping[str, str], placement: Placement, st
 
 
 def _readable(label: object) -> bool:
-    return str(label) in VERDICTS and str(label) != "not interpretable"
+    return str(label) in VERDICTS and str(label) != VOID
 
 
 def _spots(placement: Placement, style: _Style) -> tuple[dict[tuple[int, object], Point], float, float]:
@@ -188,9 +216,9 @@ def _piece(start: Point, end: Point, style: _Style) -> Piece:
 
 
 def _line(way: Sequence[Piece], row: Any, style: _Style) -> str:
-    colour, dashes, _ = VERDICTS.get(str(row.label), VERDICTS["not interpretable"])
+    colour, dashes = _look(row)
     effect = float(row.std_all)
-    size = 2.0 if colour == "void" or not math.isfinite(effect) else 1.6 + 7.4 * min(abs(effect), 1.0)
+    size = 2.0 if not _readable(row.label) or not math.isfinite(effect) else 1.6 + 7.4 * min(abs(effect), 1.0)
     tip, before = way[-1][3], way[-1][2]
     sign = 1 if (tip[style.across] >= before[style.across]) else -1
     head = 7 + size * 0.9
@@ -222,6 +250,7 @@ def _xy(point: Point) -> str:
 def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: _Style) -> str:
     """Estimate and interval beside the line, where they hide least."""
     first, second = estimate(row.estimate, row.conf_low, row.conf_high), bracket(row.conf_low, row.conf_high)
+    first += f" · {row.grade}" if row.grade else ""
     wide, high = max(len(first) * 8.4, len(second) * 6.2) + 4, 31.0
     aside = (wide if style.across else high) / 2 + 5
     spots = [(*_bezier(piece, t), abs(t - 0.45)) for t in (0.45, 0.3, 0.6, 0.2, 0.75) for piece in way]
@@ -299,11 +328,13 @@ _BOXINK = "var(--spc-boxink, #1f2933)"
 
 
 def _legend(rows: pd.DataFrame, width: float, top: float) -> tuple[str, float]:
-    """Samples of the verdicts in use, below the drawing."""
-    there = [v for v in VERDICTS if v in set(rows["label"])]
+    """Samples of the grades and verdicts in use, below the drawing."""
+    graded = [letter for letter in GRADES if letter in set(rows["grade"])]
+    there = [(f"grade-{letter.lower()}", "", f"evidence {letter}") for letter in graded]
+    used = [VERDICTS[verdict] for verdict in VERDICTS if verdict in set(rows["label"])]
+    there += [("muted", dashes, words) for _, dashes, words in used] if graded else used
     x, y, parts = 6.0, top + 22, []
-    for verdict in there:
-        colour, dashes, words = VERDICTS[verdict]
+    for colour, dashes, words in there:
         room = 44 + 6.6 * len(words) + 18
         if x + room > width and x > 6:
             x, y = 6.0, y + 20

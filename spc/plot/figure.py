@@ -25,6 +25,10 @@ PALETTE: Final = {
     "unclear": "#a16207",
     "opposite": "#b4432a",
     "void": "#8b93a0",
+    "grade-a": "#0f6f8c",
+    "grade-b": "#6f7fd1",
+    "grade-c": "#a16207",
+    "grade-d": "#8b93a0",
     "box": "transparent",
     "band": "#0f6f8c33",
 }

@@ -11,6 +11,7 @@ from spc.disclosure import ReleasedModel
 from spc.plot import chain_diagram, effects_plot, importance_performance
 from spc.plot.numbers import bracket, estimate, number
 from spc.report.blocks import Block, Column, FigureBlock, Prose, Section, TableBlock
+from spc.report.evidence import grade_column
 from spc.report.material import Material, glance_row, kind_rows, listed, positions
 from spc.report.words import SHORT_VERDICT, inner, label_of, path_in_words, share_text
 
@@ -19,6 +20,12 @@ __all__ = ["chain_figure", "check_section", "driver_sections", "effects_section"
 NO_FINDING = (
     "The constructs of this model go together so closely that the answers cannot tell one from the other. Its paths "
     "are printed for reviewers; none of them is a finding."
+)
+
+
+GRADED = (
+    " Colour and letter are the grade of the evidence, from A (strong) to D (no link shown); the reasons are under "
+    "Evidence."
 )
 
 
@@ -34,7 +41,9 @@ def size(row: Any) -> str:
 
 def chain_figure(material: Material, chain: ReleasedModel) -> FigureBlock:
     """The chain drawn once."""
-    figure = chain_diagram(chain.tidy, material.labels, title="The chain as it shows here")
+    evidence = material.one("evidence")
+    grades = None if evidence is None else evidence.tidy
+    figure = chain_diagram(chain.tidy, material.labels, title="The chain as it shows here", evidence=grades)
     if not material.readable:
         return FigureBlock(figure, "The links are drawn grey and without numbers: " + NO_FINDING, wide=True)
     point = "one point of its cause"
@@ -43,7 +52,7 @@ def chain_figure(material: Material, chain: ReleasedModel) -> FigureBlock:
     return FigureBlock(
         figure,
         f"Each number is the change in the effect per {point}, with its interval; the thicker the line, the larger the "
-        "effect in standard deviations.",
+        f"effect in standard deviations.{GRADED if grades is not None else ''}",
         wide=True,
     )
 
@@ -88,6 +97,7 @@ def effects_section(material: Material, chain: ReleasedModel) -> Section:
     direct = (
         Column("Link", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"),
         Column("Here", lambda row: SHORT_VERDICT.get(row.label, row.label)),
+        *grade_column(material),
         *ways[1:],
     )
     total = (Column("From and to", lambda row: f"{label_of(row.rhs, labels)} → {label_of(row.lhs, labels)}"), *ways[1:])

@@ -8,6 +8,7 @@ from typing import Any
 from spc.disclosure import DisclosureRule, ReleasedModel
 from spc.report.blocks import Block, ListBlock, Prose, Report, Section
 from spc.report.chain import chain_figure, check_section, driver_sections, effects_section, levers, outcome_of
+from spc.report.evidence import evidence_section
 from spc.report.health import fit_words, health_line, health_section, hidden_section, method_section, notes_section
 from spc.report.material import Material, gather, glance_row, kind_rows, listed
 from spc.report.money import headline, money_section, stats
@@ -25,7 +26,7 @@ def compose_report(
     Parameters
     ----------
     results : sequence of Result
-        Of the kinds ``study, chain, drivers, loyalty``, any of which may be absent.
+        Of the kinds ``study, chain, evidence, drivers, loyalty``, any of which may be absent.
     rule : DisclosureRule, optional
         A rule stricter than the study's own; of each minimum the larger one holds.
     title : str, optional
@@ -55,7 +56,7 @@ def compose_report(
     chain, study, loyalty = (material.one(kind) for kind in ("chain", "study", "loyalty"))
     sections: list[Section | None] = [_page_one(material)]
     if chain is not None:
-        sections += [effects_section(material, chain), check_section(material, chain)]
+        sections += [effects_section(material, chain), evidence_section(material), check_section(material, chain)]
     sections += driver_sections(material)
     if loyalty is not None:
         sections.append(money_section(material, loyalty))

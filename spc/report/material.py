@@ -15,7 +15,7 @@ from spc.results import Result
 
 __all__ = ["Material", "gather", "glance_row", "kind_rows", "listed", "positions"]
 
-KINDS = ("study", "chain", "drivers", "loyalty")
+KINDS = ("study", "chain", "evidence", "drivers", "loyalty")
 
 
 @dataclass(frozen=True, eq=False)

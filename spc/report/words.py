@@ -35,6 +35,8 @@ SHORT_VERDICT: Mapping[str, str] = {
     "holds": "holds",
     "unclear": "unclear",
     "opposite": "runs the other way",
+    "practically nil": "practically nil",
+    "too small to matter": "too small to matter",
     "not interpretable": "cannot be told apart",
 }
 
@@ -186,16 +188,24 @@ def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
         return f"{whole.get(total, f'All {counted(total)} links of the chain hold')} here."
     if total == 1:
         link = links.iloc[0]
-        how = "is unclear" if link["label"] == "unclear" else "runs the other way"
+        how = {"opposite": "runs the other way"}.get(link["label"], f"is {link['label']}")
         return f"The one link of the chain, {inner(link['rhs'], labels)} to {inner(link['lhs'], labels)}, {how} here."
     said = [f"{counted(holding).capitalize()} of the {counted(total)} links of the chain {_hold(holding)} here"]
-    for verdict, words in (("unclear", "unclear"), ("opposite", "the other way round")):
+    for verdict, words in _OTHER_VERDICTS.items():
         names = [f"{inner(r, labels)} to {inner(x, labels)}" for r, x in zip(links["rhs"], links["lhs"], strict=True)]
         picked = [name for name, found in zip(names, verdicts, strict=True) if found == verdict]
         if picked:
             some = joined(picked) if len(picked) <= 3 else f"{counted(len(picked))} links"
             said.append(f"{some} {'is' if len(picked) == 1 else 'are'} {words}")
     return "; ".join(said) + "."
+
+
+_OTHER_VERDICTS: Mapping[str, str] = {
+    "unclear": "unclear",
+    "opposite": "the other way round",
+    "practically nil": "practically nil",
+    "too small to matter": "clear of zero, but too small to matter",
+}
 
 
 def _hold(n: int) -> str:

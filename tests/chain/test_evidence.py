@@ -180,7 +180,9 @@ def test_every_reason_is_a_row_and_goes_through_the_gate(tmp_path):
     assert all(said.startswith("Grade ") and said.endswith(".") for said in found.summaries().values())
     released = Gate.of(study).model(found)
     assert released.curve is not None
-    assert released.curve.frame["sentence"].tolist() == found.reasons()["sentence"].tolist()
+    told = released.curve.frame
+    assert told.loc[told["criterion"] != "summary", "sentence"].tolist() == found.reasons()["sentence"].tolist()
+    assert told.loc[told["criterion"] == "summary", "sentence"].tolist() == list(found.summaries().values())
     assert released.glance.frame["nobs"].item() == 60
 
 

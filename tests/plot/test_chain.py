@@ -100,3 +100,39 @@ def test_causes_come_before_effects_unless_they_loop():
 
 def test_no_links_is_a_figure_too(make):
     assert chain_diagram(make("chain", []).tidy).alt == "No link was fitted."
+
+
+def graded(mobile, letters):
+    return [
+        {"lhs": row["lhs"], "op": "~", "rhs": row["rhs"], "kind": "grade", "label": letter}
+        for row, letter in zip(mobile, letters, strict=True)
+    ]
+
+
+def test_colour_is_the_grade_of_evidence_where_there_are_grades(make, mobile):
+    rows = make("evidence", graded(mobile, "ABDC"), pd.DataFrame({"sentence": []})).tidy
+    figure = chain_diagram(make("chain", mobile).tidy, evidence=rows)
+    lines = strokes(figure.svg)
+    assert [line["stroke"].split(",")[0] for line in lines] == [f"var(--spc-grade-{letter}" for letter in "abdc"]
+    plain = strokes(chain_diagram(make("chain", mobile).tidy).svg)
+    assert [line.get("stroke-dasharray") for line in lines] == [line.get("stroke-dasharray") for line in plain]
+    assert ">0.68 · A<" in figure.svg
+    assert "Quality to Value: holds (0.68, [0.58, 0.78]), evidence grade A" in figure.alt
+    for words in ("evidence A", "evidence D", "unclear", "runs the other way"):
+        assert f">{words}<" in figure.svg
+
+
+def test_grades_that_have_not_passed_the_gate_are_refused(make, mobile):
+    with pytest.raises(UsageError, match="ReleasedTable"):
+        chain_diagram(make("chain", mobile).tidy, evidence=pd.DataFrame(graded(mobile, "ABDC")))
+
+
+@pytest.mark.parametrize("verdict", ["practically nil", "too small to matter"])
+def test_links_that_do_not_matter_have_a_look_of_their_own(make, mobile, verdict):
+    rows = [*mobile[1:], {**mobile[0], "label": verdict}]
+    figure = chain_diagram(make("chain", rows).tidy)
+    looks = {line.get("stroke-dasharray") for line in strokes(figure.svg)}
+    assert len(looks) == 4
+    assert verdict in figure.alt
+    assert f">{verdict}<" in figure.svg
+    assert ">0.68<" in figure.svg
