@@ -4,8 +4,12 @@ from .accounts import CostDriver as CostDriver
 from .accounts import CustomerAccounts as CustomerAccounts
 from .accounts import bridge as bridge
 from .accounts import customer_accounts as customer_accounts
+from .accounts import customer_groups as customer_groups
+from .accounts import peer_gaps as peer_gaps
 from .accounts import price_times_quantity as price_times_quantity
 from .accounts import waterfall as waterfall
+from .accounts import whale_curve as whale_curve
+from .chain import AssignmentWeights as AssignmentWeights
 from .chain import ChainFit as ChainFit
 from .chain import Equivalence as Equivalence
 from .chain import Evidence as Evidence
@@ -17,9 +21,11 @@ from .chain import Plan as Plan
 from .chain import Rivals as Rivals
 from .chain import Robustness as Robustness
 from .chain import TwoSidedFit as TwoSidedFit
+from .chain import assignment_weights as assignment_weights
 from .chain import equivalence as equivalence
 from .chain import evidence as evidence
 from .chain import fit_chain as fit_chain
+from .chain import fit_encounters as fit_encounters
 from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
 from .chain import lag_search as lag_search

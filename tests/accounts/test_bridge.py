@@ -75,7 +75,7 @@ def two_products():
 
 
 def test_the_usual_split_by_hand():
-    """g = 60/40; m0 = 4, 10; volume .5 * 340; mix (20 - 15) * 4 + (40 - 45) * 10; prices 20 * 2 + 40 * -1; cost 20 * -2 + 40 * .5."""
+    """g = 60/40; m0 = 4, 10; volume .5 * 340; mix (20 - 15) * 4 + (40 - 45) * 10; price 40 - 40; cost 20 - 40."""
     rows = bridge(two_products()).tidy().set_index("lhs")["estimate"]
     assert rows.to_dict() == {
         "2025": 340.0,
