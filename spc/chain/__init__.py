@@ -1,10 +1,12 @@
 """The service-profit chain itself: its constructs, links and effects, fitted on a study."""
 
 from spc.chain.confounding import Robustness, link_robustness
+from spc.chain.encounters import fit_encounters
 from spc.chain.equivalence import Equivalence, equivalence
 from spc.chain.evidence import Evidence, evidence
 from spc.chain.fit import fit_chain
 from spc.chain.lag_search import LagSearch, lag_search
+from spc.chain.membership import AssignmentWeights, assignment_weights
 from spc.chain.method_factor import MethodFactor, method_factor
 from spc.chain.methods import LinkMethods, link_methods
 from spc.chain.panel import Panel, panel
@@ -19,6 +21,7 @@ from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 
 __all__ = [
+    "AssignmentWeights",
     "ChainFit",
     "Equivalence",
     "Evidence",
@@ -33,9 +36,11 @@ __all__ = [
     "Rivals",
     "Robustness",
     "TwoSidedFit",
+    "assignment_weights",
     "equivalence",
     "evidence",
     "fit_chain",
+    "fit_encounters",
     "fit_study",
     "fit_two_sided",
     "lag_search",
