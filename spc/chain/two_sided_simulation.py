@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ from spc.spec import Model
 from spc.spec import model as read_model
 from spc.synthetic.chain import structure
 
-__all__ = ["CELLS", "GRID", "Cell", "draw_firm", "simulate_cell"]
+__all__ = ["CELLS", "GRID", "HEAD", "Cell", "draw_firm", "simulate_cell", "table_row"]
 
 CHAIN = (
     "internal_service_quality",
@@ -188,7 +189,7 @@ def _pvalues(fit: TwoLevelFit) -> tuple[float, float]:
     """Of the chi-square, plain and corrected for few units."""
     from scipy.special import chdtrc
 
-    return float(chdtrc(fit.df, fit.chisq)), float(chdtrc(fit.df, fit.chisq))
+    return float(chdtrc(fit.df, fit.chisq)), float(chdtrc(fit.df, fit.chisq_corrected))
 
 
 def estimated_links(fit: TwoLevelFit, units: int, seed: int) -> FloatArray:
@@ -249,6 +250,47 @@ def _show(cell: Cell, table: pd.DataFrame) -> None:
     Console().print(shown)
 
 
+HEAD = (
+    "units", "employees", "customers", "links and answers", "firms", "not fitted", "crossing link: bias", "median",
+    "coverage", "other links: bias", "coverage", "end to end: median", "coverage", "unit means, crossing link: bias",
+    "coverage", "unit means, end to end: median",
+)  # fmt: skip
+
+
+def table_row(cell: Cell, table: pd.DataFrame) -> tuple[str, ...]:
+    """One line of the table of all designs: words for :data:`HEAD`.
+
+    Examples
+    --------
+    >>> row = table_row(Cell(30, 6, 12), simulate_cell(Cell(30, 6, 12), firms=5))
+    >>> row[:6]
+    ('30', '6', '12', 'straight', '5', '0')
+    """
+    bias, error = table["mean"] / table["truth"] - 1.0, table["error"] / table["truth"]
+    middle, means = table["median"] / table["truth"] - 1.0, table["unit_means_mean"] / table["truth"] - 1.0
+    others, end = [i for i in range(len(PATHS)) if i != CROSSING], len(PATHS)
+    cover, plain = table["coverage"], table["unit_means_coverage"]
+    return (
+        str(cell.units), str(cell.employees), str(cell.customers), cell.shape, str(table["firms"].iloc[0]),
+        str(table["failed"].iloc[0]), f"{bias[CROSSING]:+.0%} ± {error[CROSSING]:.0%}", f"{middle[CROSSING]:+.0%}",
+        f"{cover[CROSSING]:.0%}", f"{bias[others].min():+.0%} to {bias[others].max():+.0%}",
+        f"{cover[others].min():.0%} to {cover[others].max():.0%}", f"{middle[end]:+.0%}", f"{cover[end]:.0%}",
+        f"{means[CROSSING]:+.0%}", f"{plain[CROSSING]:.0%}",
+        f"{table['unit_means_median'][end] / table['truth'][end] - 1.0:+.0%}",
+    )  # fmt: skip
+
+
+def _write_grid(cells: Sequence[Cell], firms: int, seed: int, workers: int, path: Path | None) -> None:
+    """One line a design as a table in Markdown, written as designs are done."""
+    lines = [f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+    for cell in cells:
+        lines.append(f"| {' | '.join(table_row(cell, simulate_cell(cell, firms, seed, workers=workers)))} |")
+        if path is None:
+            print("\n".join(lines if len(lines) == 3 else lines[-1:]), flush=True)
+        else:
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _read_cell(text: str) -> Cell:
     units, employees, customers, *rest = text.split(",")
     return Cell(int(units), int(employees), int(customers), float(rest[0]) if rest else 0.0)
@@ -259,13 +301,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Two-sided fit and unit means in firms of known truth.")
     parser.add_argument("--firms", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--grid", action="store_true", help="all designs, one line each, in Markdown")
+    parser.add_argument("--output", type=Path, default=None, help="file for the lines of --grid")
     parser.add_argument("--cell", nargs="*", help="units,employees,customers[,spread]", default=None)
     options = parser.parse_args(arguments)
     cells: tuple[Cell, ...] = CELLS
     if options.cell:
         cells = tuple(_read_cell(text) for text in options.cell)
+    if options.grid:
+        _write_grid(cells if options.cell else GRID, options.firms, options.seed, options.workers, options.output)
+        return
     for cell in cells:
-        _show(cell, simulate_cell(cell, options.firms, options.seed))
+        _show(cell, simulate_cell(cell, options.firms, options.seed, workers=options.workers))
 
 
 if __name__ == "__main__":
