@@ -88,6 +88,7 @@ from .scenario import ResultRoute as ResultRoute
 from .scenario import RetentionSlope as RetentionSlope
 from .scenario import allocate as allocate
 from .scenario import simulate as simulate
+from .scenario import simulate_study as simulate_study
 from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
 from .sem import cluster_scores as cluster_scores
@@ -120,6 +121,7 @@ from .spec import ParameterTable as ParameterTable
 from .spec import chain_preset as chain_preset
 from .spec import model as model
 from .spec import write_model as write_model
+from .study import LinkPrior as LinkPrior
 from .study import Study as Study
 from .study import check_study as check_study
 from .study import init_study as init_study

@@ -39,9 +39,10 @@ def power(
     from spc.chain.power import ICC, LINKS, Plan, needed_in_words
     from spc.chain.power import power as simulated
     from spc.cli import show
+    from spc.cli.words import amounts
 
-    links = LINKS | {_link(name, LINKS): value for name, value in _sizes(link, "link").items()}
-    shares = ICC | {_known(name, ICC): value for name, value in _sizes(icc, "icc").items()}
+    links = LINKS | {_link(name, LINKS): value for name, value in amounts(link, "link").items()}
+    shares = ICC | {_known(name, ICC): value for name, value in amounts(icc, "icc").items()}
     respondents = {"employee": employees, "customer": customers}
     found = simulated(Plan(units, respondents, links, icc=shares, waves=waves), firms=firms, wanted=wanted, seed=seed)
     if json:
@@ -52,19 +53,6 @@ def power(
     for sentence in needed_in_words(found):
         show.say(sentence)
     show.notes(found.notes())
-
-
-def _sizes(given: list[str] | None, option: str) -> dict[str, float]:
-    from spc.errors import UsageError
-
-    sizes = {}
-    for text in given or ():
-        name, _, value = text.rpartition("=")
-        try:
-            sizes[name.strip()] = float(value)
-        except ValueError:
-            raise UsageError(f"--{option} {text}: write a name, '=', and a number, such as name=0.25.") from None
-    return sizes
 
 
 def _link(name: str, known: dict[tuple[str, str], float]) -> tuple[str, str]:

@@ -321,6 +321,40 @@ def power(frame: pd.DataFrame, title: str) -> None:
     table(shown, headings, title, formats={"chance": str, "between": str, "width": str})
 
 
+def scenario(released: ReleasedModel, labels: Mapping[str, str]) -> None:
+    """Print how far constructs move at the end, money period by period, and what it comes to."""
+    frame, row = released.tidy.frame, released.glance.frame.iloc[0]
+    last = str(int(row["periods"]))
+    ends = frame[(frame["kind"] == "moved") & (frame["rhs"] == last)]
+    ends = ends.assign(what=[labels.get(name, name) for name in ends["lhs"]], interval=_interval(ends))
+    headings = {"what": "construct", "estimate": "moves by", "interval": "interval"}
+    table(ends, headings, f"After {last} {row['period']}s")
+    money = frame[frame["kind"].isin(["money", "cost"])]
+    if (money["kind"] == "money").any():
+        plain: dict[str, Callable[[Any], str]] = {"estimate": _whole_money, "interval": str}
+        money = money.assign(
+            what=money["kind"] + ", " + str(row["period"]) + " " + money["rhs"], interval=_amounts(money)
+        )
+        money = money[(money["kind"] == "money") | (money["estimate"] != 0.0)]
+        table(money, {"what": "money", "estimate": str(row["currency"]), "interval": "interval"}, formats=plain)
+        whole = frame[frame["kind"] == "present_value"].assign(what="present value", interval=_amounts)
+        table(whole, {"what": "all periods", "estimate": str(row["currency"]), "interval": "interval"}, formats=plain)
+        back = frame[frame["kind"] == "payback"].iloc[0]
+        loss = float(frame.loc[frame["kind"] == "chance_of_loss", "estimate"].iloc[0])
+        middle = "." if math.isnan(back["estimate"]) else f", in period {back['estimate']:.0f} in the middle one."
+        say(f"Chance of a loss: {loss:.0%}. The money is back in {back['std_all']:.0%} of draws{middle}")
+    notes(_in_words(released))
+
+
+def _whole_money(value: Any) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def _amounts(frame: pd.DataFrame) -> list[str]:
+    both = zip(frame["conf_low"], frame["conf_high"], strict=True)
+    return ["" if math.isnan(low) else f"{low:,.0f} to {high:,.0f}" for low, high in both]
+
+
 def recovery(frame: pd.DataFrame, title: str) -> None:
     """Print estimates beside the truth they were made from."""
     shown = frame.assign(

@@ -5,6 +5,7 @@ from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
 from spc.scenario.route import LedgerRoute, ResultRoute, RetentionSlope
 from spc.scenario.simulate import simulate
+from spc.scenario.study import simulate_study
 
 __all__ = [
     "Allocation",
@@ -15,4 +16,5 @@ __all__ = [
     "RetentionSlope",
     "allocate",
     "simulate",
+    "simulate_study",
 ]

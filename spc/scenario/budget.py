@@ -96,7 +96,7 @@ def allocate(changes: Sequence[Change], budget: float, scenario: Callable[[Seque
     ...     gain = sum(10.0 * lever.by for lever in levers)
     ...     cost = np.array([sum(lever.cost for lever in levers)])
     ...     moved = {"x": np.zeros((2, 1))}
-    ...     return Outlook(tuple(levers), moved, np.full((2, 1), gain), cost, 0.0, 0.95, "year", "", "", {}, (),
+    ...     return Outlook(tuple(levers), moved, np.full((2, 1), gain), cost, 0.0, 0.95, "year", "", "", {}, 2, (),
     ...                    Provenance.record({}, "none"))
     >>> levers = [Change("a", 1.0, cost=4.0), Change("b", 0.9, cost=3.0), Change("c", 0.5, cost=1.0)]
     >>> [lever.node for lever in allocate(levers, 4.0, scenario).chosen]

@@ -36,6 +36,8 @@ class Outlook:
     period, currency, words : str
         ``words`` says what the money is.
     labels : mapping of str to str
+    nobs : int
+        Units, or persons, behind the chain.
     messages : tuple of Note
     provenance : Provenance
     """
@@ -50,6 +52,7 @@ class Outlook:
     currency: str
     words: str
     labels: Mapping[str, str]
+    nobs: int
     messages: tuple[Note, ...]
     provenance: Provenance
     kind: str = "scenario"
@@ -135,7 +138,7 @@ class Outlook:
             "discount": [self.discount], "currency": [self.currency], "cost": [float(self.spending @ factor)],
             "present_value": [float("nan") if self.money is None else float(self.present_value.mean())],
             "chance_of_loss": [self.chance_of_loss], "draws": [len(next(iter(self.moved.values())))],
-            "level": [self.level],
+            "nobs": [self.nobs], "level": [self.level],
         })  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spc.economics.base import Base, Mixture, Paths
+from spc.economics.link import RetentionLink
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray
 
@@ -26,11 +27,30 @@ class RetentionSlope:
         Draws of the change of the log odds of staying for a period when the construct moves by one.
     source : str
         Where the slope is from, in words.
+    margins : (n,) array or None
+        Draws of the change of a customer's margin when the construct moves by one.
     """
 
     node: str
     slopes: FloatArray
     source: str
+    margins: FloatArray | None = None
+
+    @classmethod
+    def of_link(cls, link: RetentionLink, n: int, seed: int) -> RetentionSlope:
+        """Draws of a link that was estimated, with what the score does to margins where that is known.
+
+        Raises
+        ------
+        UsageError
+            A link without retention among its outcomes.
+        """
+        if "retention" not in link.names:
+            raise UsageError(f"The link from {link.construct} has no retention; it has {', '.join(link.names)}.")
+        drawn = link.draws(n, np.random.default_rng(np.random.SeedSequence(seed)))
+        margin = drawn[:, link.names.index("margin")] if "margin" in link.names else None
+        words = f"estimated on {link.units:,} units and {link.customers:,} customers"
+        return cls(link.construct, drawn[:, link.names.index("retention")], words, margin)
 
     @classmethod
     def of(cls, node: str, slope: float, error: float, n: int, seed: int, source: str) -> RetentionSlope:
@@ -81,8 +101,11 @@ class LedgerRoute:
         """More margin in each period, (n, T)."""
         change = moved[self.slope.node]
         shift = self.slope.slopes[:, None] * change
-        more = staying(self.base, shift) - staying(self.base, np.zeros_like(shift))
-        return np.asarray(self.customers * self.margin[:, None] * more)
+        after, before = staying(self.base, shift), staying(self.base, np.zeros_like(shift))
+        more = self.margin[:, None] * (after - before)
+        if self.slope.margins is not None:
+            more = more + self.slope.margins[:, None] * change * after
+        return np.asarray(self.customers * more)
 
 
 @dataclass(frozen=True, eq=False)

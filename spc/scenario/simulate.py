@@ -10,7 +10,7 @@ import pandas as pd
 
 from spc.chain.result import ChainFit
 from spc.chain.shape import LinkShapes
-from spc.economics import LoyaltyValue
+from spc.economics import LoyaltyValue, RetentionLink
 from spc.errors import ExtrapolationWarning, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance
@@ -31,7 +31,7 @@ def simulate(
     loyalty: LoyaltyValue | None = None,
     changes: Sequence[Change] = (),
     *,
-    retention: RetentionSlope | None = None,
+    retention: RetentionSlope | RetentionLink | None = None,
     result: ResultRoute | None = None,
     shapes: LinkShapes | None = None,
     lags: Mapping[Link, int] | None = None,
@@ -52,8 +52,8 @@ def simulate(
         For money by way of the customers who stay, together with ``retention``; gives horizon, discount and currency.
     changes : sequence of Change
         Levers; what several of them do to one construct adds up, opposite effects cancel.
-    retention : RetentionSlope, optional
-        How retention follows a construct of the chain.
+    retention : RetentionLink or RetentionSlope, optional
+        How retention follows a construct of the chain, estimated (:func:`spc.retention_link`) or stated.
     result : ResultRoute, optional
         Money by way of a result of the units, in place of the customers' margins: the two tell of the same money, so
         only one is counted.
@@ -99,6 +99,8 @@ def simulate(
     ahead, rate = _terms(loyalty, periods, discount)
     if not 0.0 < level < 1.0 or draws < 100:
         raise UsageError(f"level={level}, draws={draws}: give a share between 0 and 1, and at least 100 draws.")
+    if isinstance(retention, RetentionLink):
+        retention = RetentionSlope.of_link(retention, draws, seed)
     links = chain_links(chain, draws, seed, lags or {}, shapes)
     _require_known(changes, links, retention, result)
     paths: dict[str, FloatArray] = {}
@@ -117,7 +119,7 @@ def simulate(
         changes=tuple(changes), moved=everywhere, money=money, spending=spending, discount=rate, level=level,
         period="period" if loyalty is None else loyalty.terms.period,
         currency="" if loyalty is None else loyalty.terms.currency, words="" if route is None else route.words,
-        labels=chain.labels, messages=notes,
+        labels=chain.labels, nobs=len(chain.scores), messages=notes,
         provenance=Provenance.record(options, chain.provenance.data_fingerprint, seed),
     )  # fmt: skip
 
@@ -200,9 +202,10 @@ def _route(
     known = len(loyalty.joint.margin)
     rows = np.arange(draws) if known == draws else rng.integers(known, size=draws)
     slope = retention
-    if len(retention.slopes) != draws:
-        slope = RetentionSlope(retention.node, retention.slopes[rng.integers(len(retention.slopes), size=draws)],
-                               retention.source)  # fmt: skip
+    if len(slope.slopes) != draws:
+        pick = rng.integers(len(slope.slopes), size=draws)
+        margins = None if slope.margins is None else slope.margins[pick]
+        slope = RetentionSlope(slope.node, slope.slopes[pick], slope.source, margins)
     base = loyalty.model.base(loyalty.joint.parameters[rows], loyalty.ages, loyalty.shares, ())
     return LedgerRoute(slope, base, loyalty.joint.margin[rows], float(loyalty.present))
 

@@ -30,7 +30,7 @@ def document(tmp_path_factory):
 def test_help_names_every_verb(run):
     code, out, _ = run("--help")
     assert code == 0
-    for verb in ("demo", "init", "check", "fit", "drivers", "loyalty", "power", "report", "run", "schema"):
+    for verb in ("demo", "init", "check", "fit", "drivers", "loyalty", "power", "report", "run", "schema", "simulate"):
         assert verb in out
 
 
@@ -175,3 +175,32 @@ def test_slips_in_a_plan_end_in_2_and_say_what_to_write(run, option):
     assert code == 2
     assert "Traceback" not in err
     assert option[1].split("=")[0] in err or "construct" in err
+
+
+def test_simulate_says_what_a_change_brings(run, document, tmp_path):
+    words = ["simulate", document, "--change", "internal_service_quality=+0.2", "--draws", 200]
+    code, out, _ = run(*words, "--cost", "internal_service_quality=1000", "--ramp", "internal_service_quality=2")
+    assert code == 0
+    assert "Customer loyalty" in out
+    assert "Chance of a loss" in out
+    code, out, _ = run(*words, "--json", "-o", tmp_path / "tables")
+    assert code == 0
+    rows = {(row["kind"], row["lhs"], row["rhs"]): row["estimate"] for row in json.loads(out)["tidy"]}
+    assert rows["moved", "internal_service_quality", "1"] == pytest.approx(0.2)
+    assert any((tmp_path / "tables").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--change", "internal_service_quality"], "write a name"),
+        (["--change", "internal_quality=1"], "did you mean"),
+        (["--change", "customer_value=0.1", "--cost", "value=3"], "no --change of value"),
+        (["--change", "customer_value=0.1", "--change", "customer_value=0.2"], "once"),
+        (["--change", "customer_value=0.1", "--lag", "customer_value~nothing=1"], "links of the chain"),
+    ],
+)
+def test_slips_in_a_scenario_end_in_2_and_say_what_to_write(run, document, option, words):
+    code, _, err = run("simulate", document, *option, "--draws", 200)
+    assert code == 2
+    assert words in err

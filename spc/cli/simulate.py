@@ -1,0 +1,64 @@
+"""``spc simulate STUDY``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spc.cli.app import app
+from spc.cli.options import Draws, Force, Json, Output, Seed, StudyPath
+
+Named = list[str] | None
+
+
+@app.command()
+def simulate(
+    study: StudyPath,
+    change: Annotated[
+        list[str],
+        typer.Option("--change", help="What moves, and how far: internal_service_quality=+0.3; repeat for more."),
+    ],
+    cost: Annotated[Named, typer.Option("--cost", help="Spent once on a change, such as name=240000.")] = None,
+    running_cost: Annotated[Named, typer.Option("--running-cost", help="Spent each period, such as name=5000.")] = None,
+    ramp: Annotated[Named, typer.Option("--ramp", help="Periods until it works in full, such as name=3.")] = None,
+    lasts: Annotated[Named, typer.Option("--lasts", help="Periods it is kept up, such as name=2.")] = None,
+    decay: Annotated[Named, typer.Option("--decay", help="Share lost a period after that, such as name=0.5.")] = None,
+    lag: Annotated[Named, typer.Option("--lag", help="Periods until a link works, such as effect~cause=1.")] = None,
+    periods: Annotated[int | None, typer.Option(min=1, help="Periods looked ahead; the study's horizon.")] = None,
+    output: Output = None,
+    force: Force = False,
+    draws: Draws = 2000,
+    seed: Seed = None,
+    json: Json = False,
+) -> None:
+    """Say what changes would bring: every construct, money, payback, and the chance of a loss."""
+    from spc.cli import show
+    from spc.cli.words import amounts
+    from spc.disclosure import Gate
+    from spc.report import write_tables
+    from spc.scenario import Change, simulate_study
+    from spc.study import read_study
+
+    moves = amounts(change, "change")
+    once, running = amounts(cost, "cost", moves), amounts(running_cost, "running-cost", moves)
+    ramps, kept, lost = amounts(ramp, "ramp", moves), amounts(lasts, "lasts", moves), amounts(decay, "decay", moves)
+    levers = [
+        Change(
+            name, by, cost=once.get(name, 0.0), running_cost=running.get(name, 0.0), ramp=int(ramps.get(name, 1)),
+            lasts=int(kept[name]) if name in kept else None, decay=lost.get(name, 0.0),
+        )
+        for name, by in moves.items()
+    ]  # fmt: skip
+    lags = {(name.partition("~")[0].strip(), name.partition("~")[2].strip()): int(value)
+            for name, value in amounts(lag, "lag").items()}  # fmt: skip
+    given = read_study(study)
+    outlook = simulate_study(given, levers, lags=lags, periods=periods, draws=draws, seed=seed)
+    released = Gate.of(given).model(outlook)
+    written: list[Path] = [] if output is None else write_tables([released], output, force=force)
+    if json:
+        show.as_json(released.record() | {"written": written})
+        return
+    show.scenario(released, {construct.name: construct.title for construct in given.codebook})
+    show.written(written)

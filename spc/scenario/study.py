@@ -1,0 +1,100 @@
+"""A scenario of a study: its chain, its ledger, and the link between them, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from spc.chain import ChainFit, fit_chain
+from spc.economics import LoyaltyValue, RetentionLink, loyalty_value, retention_link
+from spc.errors import DataError, EstimationError
+from spc.results import Note
+from spc.scenario.change import Change
+from spc.scenario.outlook import Outlook
+from spc.scenario.simulate import Link, simulate
+from spc.study import Study
+
+__all__ = ["simulate_study"]
+
+WAYS = ("customer_loyalty", "customer_satisfaction", "customer_value")
+"""Constructs through which customers' answers may lead to their staying, the nearest first."""
+
+
+def simulate_study(
+    study: Study,
+    changes: Sequence[Change],
+    *,
+    chain: ChainFit | None = None,
+    loyalty: LoyaltyValue | None = None,
+    lags: Mapping[Link, int] | None = None,
+    periods: int | None = None,
+    draws: int = 2000,
+    seed: int | None = None,
+    level: float = 0.95,
+) -> Outlook:
+    """Say what changes would bring in a study: chain, retention link and ledger are fitted where they are not given.
+
+    Parameters
+    ----------
+    study : Study
+    changes : sequence of Change
+    chain : ChainFit, optional
+    loyalty : LoyaltyValue, optional
+    lags : mapping of (effect, cause) to int, optional
+        Periods until a link works.
+    periods : int, optional
+        Periods looked ahead; the study's horizon by default.
+    draws : int
+    seed : int, optional
+        The study's own when not given.
+    level : float
+
+    Returns
+    -------
+    Outlook
+        Without money, and with a note why, where the study has no ledger or its answers do not reach it.
+
+    Raises
+    ------
+    DataError
+        The study has no chain.
+    UsageError
+        See :func:`simulate`.
+
+    Examples
+    --------
+    >>> import tempfile, spc
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> study = spc.read_study(spc.make_firm(seed=3, units=40).write(folder.name))
+    >>> outlook = simulate_study(study, [Change("customer_satisfaction", 0.1)], draws=200)
+    >>> outlook.money is not None
+    True
+    >>> folder.cleanup()
+    """
+    seed = study.seed if seed is None else seed
+    chain = fit_chain(study, draws=draws, seed=seed, level=level) if chain is None else chain
+    notes: list[Note] = []
+    if loyalty is None and study.money is not None:
+        loyalty = loyalty_value(study, seed=seed)
+    link = None if loyalty is None else _link(study, chain, notes)
+    found = simulate(
+        chain, loyalty, changes, retention=link, lags=lags, periods=periods, draws=draws, seed=seed, level=level
+    )
+    return found if not notes else _with(found, notes)
+
+
+def _link(study: Study, chain: ChainFit, notes: list[Note]) -> RetentionLink | None:
+    """The nearest construct of the chain that customers of the ledger can be linked by."""
+    for construct in WAYS:
+        if construct in chain.scores:
+            try:
+                return retention_link(study, construct=construct)
+            except (DataError, EstimationError) as problem:
+                notes.append(Note("no_retention_link", "warning", construct, f"Retention could not be linked to "
+                                  f"{chain.labels.get(construct, construct)}: {problem}"))  # fmt: skip
+    return None
+
+
+def _with(outlook: Outlook, notes: Sequence[Note]) -> Outlook:
+    from dataclasses import replace
+
+    return replace(outlook, messages=(*notes, *outlook.messages))
