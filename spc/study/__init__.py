@@ -16,6 +16,7 @@ from spc.study.document import (
 )
 from spc.study.init import init_study
 from spc.study.lags import Lag, wave_offsets
+from spc.study.priors import LinkPrior
 from spc.study.read import read_study
 from spc.study.study import Study, person_scores, unit_scores
 
@@ -25,6 +26,7 @@ __all__ = [
     "CheckReport",
     "CostDriver",
     "Lag",
+    "LinkPrior",
     "MoneySpec",
     "ReportSpec",
     "Study",

@@ -18,6 +18,7 @@ from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
 from spc.study.accounts import AccountsSpec, CostDriver
 from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudySpec, TableSpec
 from spc.study.lags import Lag, circle, wave_offsets
+from spc.study.priors import LinkPrior
 from spc.study.structure import Path as Keys
 from spc.study.structure import nearest, place_finding
 from spc.study.toml import key_line
@@ -304,10 +305,12 @@ def _chain(
     if not links or not {n for e, cs in links.items() for n in (e, *cs)} <= known:
         return None
     options = {key: value[key] for key in _CHAIN_OPTIONS if key in value}
-    return ChainSpec(model=text, preset=preset, lags=lags, **options)
+    return ChainSpec(
+        model=text, preset=preset, lags=lags, priors=_priors(value.get("priors", ()), links, book), **options
+    )
 
 
-_CHAIN_OPTIONS = ("level", "measurement", "wave", "smallest_effect", "smallest_effect_money")
+_CHAIN_OPTIONS = ("level", "measurement", "wave", "method", "smallest_effect", "smallest_effect_money")
 
 
 def _preset_text(declared: Sequence[str], book: _Notebook) -> str:
@@ -419,6 +422,26 @@ def _lags(values: Sequence[Mapping[str, Any]], links: Mapping[str, Sequence[str]
     except DataError as error:
         book.adopt(("chain", "lags", 0), error.findings)
     return tuple(lags.values())
+
+
+def _priors(
+    values: Sequence[Mapping[str, Any]], links: Mapping[str, Sequence[str]], book: _Notebook
+) -> tuple[LinkPrior, ...]:
+    priors: dict[tuple[str, str], LinkPrior] = {}
+    for index, value in enumerate(values):
+        keys: Keys = ("chain", "priors", index)
+        effect, cause = value["to"], value["from"]
+        if cause not in links.get(effect, ()):
+            hint = f"Links into {effect}: {_into(links, effect)}."
+            book.add(keys, "prior_without_link", f"a prior of {cause} → {effect}", "a link of the chain", hint)
+        elif (effect, cause) in priors:
+            found = f"{cause} → {effect} twice"
+            book.add(keys, "two_priors", found, "one prior a link", "Pool the sources, or take one out.")
+        elif not value["source"].strip():
+            book.add((*keys, "source"), "no_source", "no source", "a citation", "Say where the numbers are from.")
+        else:
+            priors[effect, cause] = LinkPrior(effect, cause, value["mean"], value["sd"], value["source"])
+    return tuple(priors.values())
 
 
 def _into(links: Mapping[str, Sequence[str]], effect: str) -> str:

@@ -12,6 +12,7 @@ from spc.disclosure import DisclosureRule
 from spc.errors import DataError, Finding
 from spc.study.accounts import AccountsSpec
 from spc.study.lags import Lag
+from spc.study.priors import LinkPrior
 from spc.survey import Construct
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
 
 Level = Literal["auto", "unit", "person"]
 Measurement = Literal["auto", "scores", "items"]
+Method = Literal["auto", "two_sided", "unit_means"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class ChainSpec:
     smallest_effect_money : float or None
         Smallest effect of interest of a link on the money outcome, a unit and period, for one standard deviation of the
         cause.
+    method : {"auto", "two_sided", "unit_means"}
+        How chains of units are fitted.
+    priors : tuple of LinkPrior
+        What published studies say of links.
     """
 
     model: str
@@ -110,6 +116,8 @@ class ChainSpec:
     lags: tuple[Lag, ...] = ()
     smallest_effect: float | None = None
     smallest_effect_money: float | None = None
+    method: Method = "auto"
+    priors: tuple[LinkPrior, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
