@@ -263,8 +263,8 @@ def _moves(
         pairs = counts.index.to_frame().to_numpy(dtype=int)
         for i, count in enumerate(counts.to_numpy()):
             rows.append({"lhs": listed[pairs[i, 0]], "rhs": listed[pairs[i, 1]], "group": f"{before} to {after}",
-                         "kind": "migration", "estimate": count / sums.iloc[i], "conf_low": low[i], "conf_high": high[i],
-                         "statistic": float(count)})  # fmt: skip
+                         "kind": "migration", "estimate": count / sums.iloc[i], "conf_low": low[i],
+                         "conf_high": high[i], "statistic": float(count)})  # fmt: skip
     return rows
 
 

@@ -171,7 +171,8 @@ def peer_gaps(
     dear = table[(table["worth"] > 0)].head(top)
     rows += [{"lhs": g.customer, "rhs": g.line, "group": period, "kind": "gap", "estimate": g.worth,
               "conf_low": g.conf_low, "conf_high": g.conf_high,
-              "label": "beyond chance" if g.beyond_chance else "may be chance", "std_all": g.shrunken_gap} for g in dear.itertuples()]  # fmt: skip
+              "label": "beyond chance" if g.beyond_chance else "may be chance",
+              "std_all": g.shrunken_gap} for g in dear.itertuples()]  # fmt: skip
     summary = {"period": period, "by": by or "all", "lines": len(lines), "level": level,
                "beyond_chance": int(table["beyond_chance"].sum()),
                "worth": float(table.loc[table["beyond_chance"] & (table["worth"] > 0), "worth"].sum())}  # fmt: skip

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import pandas as pd
+
+from spc.synthetic.books import YEARS, book_totals
 from spc.synthetic.plan import ConstructPlan, FirmPlan
 
 __all__ = ["FILES", "document"]
@@ -16,6 +19,8 @@ FILES: Mapping[str, str] = MappingProxyType(
         "customer_responses": "customers.csv",
         "units": "units.csv",
         "customers": "accounts.csv",
+        "transactions": "transactions.csv",
+        "costs": "costs.csv",
     }
 )
 """File name of each table."""
@@ -25,6 +30,8 @@ _ABOUT = {
     "customer_responses": "one row an answered customer questionnaire",
     "units": "one row a unit: its name, region and results",
     "customers": "the ledger: one row a customer, with tenure in periods, whether it left, and margin per period",
+    "transactions": "one row a sales line; goods that came back are negative",
+    "costs": "service minutes and claims of customers",
 }
 
 
@@ -32,6 +39,10 @@ def document(plan: FirmPlan, name: str, seed: int, tables: Mapping[str, object])
     """Text of a commented ``study.toml``."""
     parts = [_head(plan, name, seed), *(_table(table) for table in tables), *map(_construct, plan.constructs)]
     parts += [_outcome(o.name, o.label) for o in plan.outcomes]
+    if isinstance(sales := tables.get("transactions"), pd.DataFrame) and isinstance(
+        costs := tables["costs"], pd.DataFrame
+    ):
+        parts.append(_accounts(book_totals({"transactions": sales, "costs": costs})))
     parts.append(_tail(plan, "customers" in tables, name))
     return "\n".join(parts)
 
@@ -74,6 +85,42 @@ def _outcome(name: str, label: str) -> str:
 table = "units"
 items = ["{name}"]
 label = "{label}"
+"""
+
+
+_LINES = (
+    ("gross_revenue", 'kind = "column", side = "revenue", column = "gross", where = { kind = "sale" }'),
+    ("returns", 'kind = "column", side = "revenue", column = "gross", where = { kind = "return" }'),
+    ("discount", 'kind = "column", side = "deduction", column = "discount"'),
+    ("bonus", 'kind = "column", side = "deduction", column = "bonus"'),
+    ("product_cost", 'kind = "column", column = "product_cost"'),
+    ("freight", 'kind = "column", column = "freight"'),
+    ("claims", 'kind = "column", table = "costs", column = "amount", where = { cost_driver = "claims" }'),
+)
+
+
+def _accounts(totals: Mapping[str, Mapping[str, float]]) -> str:
+    """Part of the document about accounts: lines, what service costs, totals of the general ledger."""
+
+    def by_year(name: str, digits: int = 2) -> str:
+        return "{ " + ", ".join(f'"{year}" = {amount:.{digits}f}' for year, amount in totals[name].items()) + " }"
+
+    lines = "".join(f'  {{ name = "{name}", {rest} }},\n' for name, rest in _LINES)
+    service = (
+        '{ name = "service", kind = "rate", table = "costs", column = "quantity", where = { cost_driver = "service" }, '
+        f"resource_cost = {by_year('resource_cost')}, capacity = {by_year('capacity', 0)} }}"
+    )
+    return f"""\
+[accounts]
+period = "year"
+until = "{YEARS[-1]}-12-31"  # last day of the books
+drivers = [  # the lines of an account; revenue is added, deductions and costs are taken off
+{lines}  {service},
+]
+
+[accounts.control]  # totals of the general ledger; accounts that do not come to them are an error
+net_revenue = {by_year("net_revenue")}
+contribution = {by_year("contribution")}
 """
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.synthetic.answers import answer
+from spc.synthetic.books import draw_books
 from spc.synthetic.chain import draw_waves, structure
 from spc.synthetic.document import FILES, document
 from spc.synthetic.ledger import draw_ledger, ledger_truth
@@ -24,7 +25,7 @@ from spc.synthetic.truth import truth_table, within_structure
 __all__ = ["Firm", "make_firm"]
 
 _REGIONS = ("North", "East", "South", "West")
-_STREAMS = ("units", "employee", "customer", "ledger")
+_STREAMS = ("units", "employee", "customer", "ledger", "books")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,8 @@ def _tables(
     loyalty = traits[-1][:, model.names.index("customer_loyalty")]
     sizes = _sizes(plan.units, plan.accounts, plan.size_spread, rngs["ledger"])
     tables["customers"] = draw_ledger(ids, sizes, loyalty, plan, rngs["ledger"])
+    if plan.transactions:
+        tables |= draw_books(tables["customers"], rngs["books"])
     return tables, ledger_truth(plan, sizes, loyalty)
 
 

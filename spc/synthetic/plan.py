@@ -165,6 +165,8 @@ class FirmPlan:
         Who is asked: ``("employee", "customer")``, or one of them.
     ledger : bool
         Whether there is a customer ledger (needs the customer side).
+    transactions : bool
+        Whether the customers of the ledger have sales lines and costs of two years as well.
     leadership : bool
         Whether leadership is asked about, ahead of internal service quality.
     missing : float
@@ -213,6 +215,7 @@ class FirmPlan:
     discount: float = 0.10
     points: float = 0.05
     currency: str = "EUR"
+    transactions: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "links", MappingProxyType(dict(self.links)))
