@@ -1,5 +1,6 @@
 """What each table must look like, and every way a given one does not."""
 
+from spc.contracts.assignments import check_assignments
 from spc.contracts.files import schema_names, schema_text
 from spc.contracts.items import check_items, check_straight_lines
 from spc.contracts.keys import check_keys
@@ -17,6 +18,7 @@ __all__ = [
     "ForeignKey",
     "RowNumbers",
     "TableSchema",
+    "check_assignments",
     "check_items",
     "check_keys",
     "check_ledger",

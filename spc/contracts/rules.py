@@ -83,6 +83,11 @@ RULES: Mapping[str, str] = MappingProxyType(
         "mixed_currency": "Amounts in a currency other than the study's.",
         "negative_quantity": "A sale of less than nothing.",
         "wrong_sign": "A return or credit note that adds to revenue.",
+        # assignments
+        "assignment_gap": "A time in between in which nobody serves a customer.",
+        "overlapping_assignment": "Two rows assign the same customer to the same server at one time.",
+        "share_sum": "The shares of those who serve a customer do not add up to one.",
+        "unserved_customer": "A customer who answered and to whom nobody is assigned.",
         # units and waves
         "few_units": "So few units that nothing can be said between them.",
         "no_common_unit": "The sides of the study share no unit.",

@@ -13,6 +13,7 @@ import pandas as pd
 from spc.contracts import (
     RowNumbers,
     TableSchema,
+    check_assignments,
     check_items,
     check_keys,
     check_ledger,
@@ -198,6 +199,7 @@ def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Fin
     lines = {name: table.lines for name, table in read.items()}
     least = document.disclosure.minimum_group
     yield from check_keys(tables, line_offsets=lines)
+    yield from check_assignments(tables, line_offsets=lines)
     yield from _ledger(tables, document, lines)
     for name in (table for table in RESPONSES if table in tables):
         yield from check_units(tables[name], table=name, minimum_group=least, line_offset=lines[name])
