@@ -88,7 +88,7 @@ def _shown(pair: tuple[float, float]) -> str:
     return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
-def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior], *, boundary: bool) -> Iterator[Note]:
+def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior]) -> Iterator[Note]:
     """One note a prior: its source, what the data say without it, what became of both.
 
     Parameters
@@ -96,8 +96,6 @@ def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior], *, boundary: bool
     fit : TwoLevelFit
         With the priors.
     priors : sequence of LinkPrior
-    boundary : bool
-        As ``fit`` had it, for the fit without the priors.
 
     Raises
     ------
@@ -106,7 +104,7 @@ def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior], *, boundary: bool
     """
     if not priors:
         return
-    alone = fit_two_level(fit.model, fit.units, errors=fit.errors, test=False, boundary=boundary)
+    alone = fit_two_level(fit.model, fit.units, errors=fit.errors, test=False, boundary=fit.boundary)
     both, data = standard_links(fit), standard_links(alone)
     for prior in priors:
         link = prior.lhs, prior.rhs

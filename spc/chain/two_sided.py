@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence, Set
+from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from spc.chain.in_place import Side, in_memory, units_in_place
+from spc.chain.link_priors import known, prior_notes
 from spc.chain.membership_sides import Assignments, Shares, alike_notes, placed, shares_of, weight_notes
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, Finding, UsageError
@@ -23,6 +25,7 @@ from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_draws import parametric_bootstrap, theta_draws
 from spc.sem.twolevel_fit import Errors, TwoLevelFit, fit_two_level
 from spc.spec import model as read_model
+from spc.study import LinkPrior
 
 __all__ = ["fit_two_sided", "units_of"]
 
@@ -39,6 +42,7 @@ def fit_two_sided(
     bootstrap: int = 0,
     seed: int = 1,
     boundary: bool = True,
+    priors: Sequence[LinkPrior] = (),
     assignments: Assignments | None = None,
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
@@ -60,7 +64,8 @@ def fit_two_sided(
     unit : str
         Name of the column that holds the unit, the same in all tables.
     errors : {"observed", "expected", "robust"}
-        What standard errors come from; ``"robust"`` is the sandwich of the units' scores, with a scaled chi-square.
+        What standard errors come from; ``"robust"`` is the sandwich of the units' scores, widened for few units, with a
+        scaled chi-square.
     level : float
         Level of the intervals.
     draws : int
@@ -73,6 +78,8 @@ def fit_two_sided(
         links grow without limit: half the logarithm of each is added to the log-likelihood (Chung, Rabe-Hesketh, Dorie,
         Gelman & Liu 2013, Psychometrika 78, 685-709). It weighs about as much as one unit more. Chi-square and
         likelihood in ``glance()`` are of the data alone.
+    priors : sequence of LinkPrior
+        What published studies say of links; each is named in a note, beside what the data alone say.
     assignments : DataFrame, AssignmentWeights or mapping of side to AssignmentWeights, optional
         Who serves whom (:func:`spc.assignment_weights`), where customers are served by several units. It concerns the
         sides with a column ``customer``: what units bring about in a customer is the sum over units by their shares,
@@ -115,7 +122,8 @@ def fit_two_sided(
     moments, keys, messages = units_in_place(
         lambda frames: units_of(model.observed, frames, units, unit, shares), model.observed, sides, unit
     )
-    core = fit_two_level(model, moments, errors=errors, boundary=boundary)
+    core = fit_two_level(model, moments, errors=errors, boundary=boundary, known=known(priors))
+    core = _few_clusters(core) if errors == "robust" else core
     freedom = _freedom(core)
     replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
@@ -124,7 +132,7 @@ def fit_two_sided(
     weights = [share.table() for share in shares.values()]
     mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart, *weights)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
-               "boundary": boundary}  # fmt: skip
+               "boundary": boundary, "priors": [repr(prior) for prior in priors]}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,
@@ -133,9 +141,18 @@ def fit_two_sided(
         unit=unit,
         level=level,
         freedom=freedom,
-        messages=(*messages, *_unit_notes(core), *_failure_notes(replicates)),
+        messages=(*messages, *prior_notes(core, priors), *_unit_notes(core), *_failure_notes(replicates)),
         provenance=Provenance.record(options, mark, seed),
     )
+
+
+def _few_clusters(core: TwoLevelFit) -> TwoLevelFit:
+    """Robust covariances times units over the degrees of freedom left: the sandwich is too small for few clusters."""
+    factor = len(core.units.counts) / _freedom(core)
+    return replace(
+        core, vcov=factor * core.vcov, mu_vcov=factor * core.mu_vcov, variances_vcov=factor * core.variances_vcov,
+        within_error=np.sqrt(factor) * core.within_error,
+    )  # fmt: skip
 
 
 def _freedom(fit: TwoLevelFit) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spc.chain.link_priors import standard_links
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, tidy_frame
@@ -194,7 +195,8 @@ class TwoSidedFit:
 
         Measures of fit are of the unit level: the baseline has units that covary in nothing, the covariances within
         units are free throughout, and the sample size of RMSEA and ``bic`` is the number of units. ``nobs`` counts
-        respondents, ``n_`` with the name of a side those of that side.
+        respondents, ``n_`` with the name of a side those of that side. ``chisq_corrected`` and its p-value are for few
+        units, where the plain test rejects true chains too often.
         """
         return pd.DataFrame([self._glance])
 
@@ -206,6 +208,7 @@ class TwoSidedFit:
         low, high = measure.rmsea_ci(chisq, df, units)
         return {
             "npar": core.npar, "chisq": chisq, "df": df, "pvalue": measure.chisq_pvalue(chisq, df),
+            "chisq_corrected": core.chisq_corrected, "pvalue_corrected": measure.chisq_pvalue(core.chisq_corrected, df),
             "chisq_scaling_factor": core.scaling, "baseline_chisq": base, "baseline_df": base_df,
             "cfi": measure.cfi(chisq, df, base, base_df), "tli": measure.tli(chisq, df, base, base_df),
             "rmsea": measure.rmsea(chisq, df, units), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
@@ -225,10 +228,7 @@ class TwoSidedFit:
     def _own_notes(self) -> Iterator[Note]:
         n = len(self.keys)
         if n < FEW_UNITS:
-            yield Note(
-                "few_units", "warning", "units", f"The chain rests on {n} units. With so few, only strong links show, "
-                "the chi-square test finds misfit too often, and a link that is unclear is not shown to be absent.",
-            )  # fmt: skip
+            yield self._few_units()
         for name in self.core.bounded:
             yield _bound_note(name, serious=name in self.unreadable)
         for name in sorted(self.unreadable - set(self.core.bounded)):
@@ -243,6 +243,43 @@ class TwoSidedFit:
                 "weak_unit_scores", "info", str(name), f"Unit means of {name} would have a reliability of "
                 f"{reliability:.2f} ({sizes}). The links here are corrected for it, and the wider for it.",
             )  # fmt: skip
+
+    def detectable(self, chance: float = 0.8) -> pd.Series:
+        """Smallest link that units like these would show, in standard deviations of units.
+
+        From its standard error: ``(t(1 - alpha/2) + t(chance)) * error``, with ``alpha`` of the fit's level.
+
+        Parameters
+        ----------
+        chance : float
+            That the interval of such a link lies clear of zero.
+
+        Returns
+        -------
+        Series
+            Indexed by effect and cause.
+        """
+        from scipy.special import stdtrit
+
+        wide = float(stdtrit(self.freedom, 0.5 + self.level / 2.0) + stdtrit(self.freedom, chance))
+        found = {link: wide * error for link, (_, error) in standard_links(self.core).items()}
+        index = pd.MultiIndex.from_tuples(list(found), names=["lhs", "rhs"])
+        return pd.Series(list(found.values()), index=index, name="detectable", dtype=float)
+
+    def _few_units(self) -> Note:
+        n, least = len(self.keys), self.detectable()
+        text = f"The chain rests on {n} units. "
+        if len(least):
+            (easy, hard), sizes = (least.idxmin(), least.idxmax()), (least.min(), least.max())
+            ends = [f"{size:.2f} standard deviations ({cause} -> {effect})" if size < 1.0 else
+                    f"more than any link can be ({cause} -> {effect})"
+                    for (effect, cause), size in zip((easy, hard), sizes, strict=True)]  # fmt: skip
+            whole = ends[0] if len(least) == 1 else " to ".join(ends)
+            text += f"To be found with a chance of four in five a link must be {whole}; "
+        text += (
+            "a link that is unclear here is not shown to be absent. Strong links that are found tend to be overstated."
+        )
+        return Note("few_units", "warning", "units", text)
 
     def augment(self) -> pd.DataFrame:
         """One row a unit: respondents of each side, and each variable with its error, small units drawn in more.

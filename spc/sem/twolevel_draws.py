@@ -120,7 +120,8 @@ def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
     with one_blas_thread():
         for i in progress(range(draws), "Parametric bootstrap", draws):
             try:
-                again = fit_two_level(fit.model, simulate_units(fit, replicate_rng(seed, i)), test=False)
+                made = simulate_units(fit, replicate_rng(seed, i))
+                again = fit_two_level(fit.model, made, test=False, boundary=fit.boundary, known=fit.known)
                 kept.append(again.solution.theta)
             except EstimationError as error:
                 failures[type(error).__name__] += 1

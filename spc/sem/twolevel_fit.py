@@ -80,6 +80,10 @@ class TwoLevelFit:
     errors : {"observed", "expected", "robust"}
     problem : Problem
         The model in balanced units.
+    boundary : bool
+        Variances of units in causes are kept off zero.
+    known : tuple of Known
+        Priors of links.
     """
 
     model: Model
@@ -103,6 +107,8 @@ class TwoLevelFit:
     scaling: float
     errors: Errors
     problem: Problem
+    boundary: bool = False
+    known: tuple[Known, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b",
@@ -189,7 +195,8 @@ def fit_two_level(
         found = _converged(ready)
         alone = _alone(ready, found) if test and ready.map.penalties else found
         saturated = _saturated(ready, found) if test else None
-        return _result(model, units, ready, found, alone, saturated, errors)
+        fit = _result(model, units, ready, found, alone, saturated, errors)
+        return replace(fit, boundary=boundary, known=tuple(known))
 
 
 @dataclass(frozen=True, eq=False)
