@@ -46,7 +46,8 @@ def path_diagram(
     model: ReleasedModel,
     labels: Mapping[str, str] | None = None,
     *,
-    group: str = "1",
+    group: str | None = None,
+    level: int = 1,
     title: str = "Path diagram",
 ) -> Figure:
     """Draw a fitted structural equation model.
@@ -61,8 +62,10 @@ def path_diagram(
         A fit that has passed the gate: ``Gate().model(fit)``.
     labels : mapping of str to str, optional
         Names of variables in words.
-    group : str
-        Which group, for models of several.
+    group : str, optional
+        Which group, for models of several; the first without.
+    level : int
+        Which level, for models of two: 1 are the rows, 2 the clusters.
     title : str
 
     Returns
@@ -73,12 +76,12 @@ def path_diagram(
     Raises
     ------
     UsageError
-        ``model`` has not passed the gate, is no structural equation model, or has no such group.
+        ``model`` has not passed the gate, is no structural equation model, or has no such group or level.
     """
     released = require_released(model, ReleasedModel, "path_diagram")
     if released.kind != "sem":
         raise UsageError(f"path_diagram draws structural equation models (kind 'sem'), found kind {released.kind!r}.")
-    drawn = read_model(released.tidy.frame, group)
+    drawn = read_model(released.tidy.frame, group, level)
     items = {row.rhs for rows in drawn.items.values() for row in rows}
     words = {name: (labels or {}).get(name) or wording(name) for name in drawn.latents}
     words |= {name: (labels or {}).get(name) or name for name in {*items, *drawn.nodes} - drawn.latents}

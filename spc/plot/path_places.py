@@ -77,17 +77,22 @@ class Drawn:
     shares: Mapping[str, float]
 
 
-def read_model(tidy: pd.DataFrame, group: str) -> Drawn:
-    """What a tidy table of one group has to draw.
+def read_model(tidy: pd.DataFrame, group: str | None, level: int = 1) -> Drawn:
+    """What a tidy table of one group, and one level of it, has to draw.
 
     Raises
     ------
     UsageError
-        There is no such group.
+        There is no such group or level.
     """
-    if group not in set(tidy["group"]):
-        raise UsageError(f"group={group!r}: there are {', '.join(sorted({*tidy['group']} - {''}))}.")
-    table = tidy[(tidy["group"] == group) & (tidy["level"].isin(["", "1"]))]
+    groups = [name for name in dict.fromkeys(tidy["group"]) if name]
+    group = group or groups[0]
+    if group not in groups:
+        raise UsageError(f"group={group!r}: there are {', '.join(sorted(groups))}.")
+    levels = sorted({*tidy["level"]} - {""}) or ["1"]
+    if str(level) not in levels:
+        raise UsageError(f"level={level!r}: there are {', '.join(levels)}.")
+    table = tidy[(tidy["group"] == group) & (tidy["level"].isin(["", str(level)]))]
     rows: list[Any] = list(table[table["estimate"].notna()].itertuples(index=False))
     loadings = [row for row in rows if row.op == "=~"]
     latents = tuple(dict.fromkeys(row.lhs for row in loadings))

@@ -145,6 +145,10 @@ def fit(
     1  sales   ~   mood       0.5      0.061
     5     ab  :=    a*b       0.2      0.041
     """
+    if not isinstance(model, Model | str):
+        raise UsageError(
+            f"found a model of type {type(model).__name__}; expected a Model, or text as 'f =~ x1 + x2 + x3'."
+        )
     ordered = _words(ordered) or _ordered_columns(model, data)
     ordinal = bool(ordered) or (isinstance(model, Model) and bool(model.ordinal))
     options = Options(

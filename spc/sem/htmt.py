@@ -14,6 +14,7 @@ from spc.linalg import FloatArray
 from spc.moments import Moments, numeric_values
 from spc.resample import Rows, bootstrap
 from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
+from spc.sem.result import SemFit
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
@@ -65,7 +66,7 @@ class Htmt(Shown):
 
 
 def htmt(
-    model: Model | str | Mapping[str, Sequence[str]],
+    model: SemFit | Model | str | Mapping[str, Sequence[str]],
     data: pd.DataFrame | Moments,
     *,
     level: float = 0.95,
@@ -82,9 +83,9 @@ def htmt(
 
     Parameters
     ----------
-    model : Model, str or mapping
-        A model whose ``=~`` rows say which items belong to which construct, its text, or a mapping from constructs to
-        items. Constructs measured by constructs are left out.
+    model : SemFit, Model, str or mapping
+        A fit, or a model whose ``=~`` rows say which items belong to which construct, its text, or a mapping from
+        constructs to items. Constructs measured by constructs are left out.
     data : DataFrame or Moments
         Rows, of which the complete ones are used; or moments, without intervals.
     level : float
@@ -135,7 +136,9 @@ def htmt(
     return Htmt(table, replicates, moments.n, level, notes, provenance)
 
 
-def _constructs(model: Model | str | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def _constructs(model: SemFit | Model | str | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    if isinstance(model, SemFit):
+        model = model.model
     if isinstance(model, str):
         model = read_model(model)
     if isinstance(model, Model):

@@ -102,9 +102,11 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
 
 def _in_groups(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> pd.DataFrame:
     """Scores of each group by its own numbers, in the order of the rows."""
+    if fit.levels is not None:
+        raise UnsupportedError("Models of two levels have scores of clusters: cluster_scores(fit).")
     if fit.options.group is None or not fit.groups:
         raise UnsupportedError(
-            "The groups of this fit came as separate sets of data, or are levels. Score each with its own view: "
+            "The groups of this fit came as separate sets of data. Score each with its own view: "
             "factor_scores(view, rows) for view in fit.views."
         )
     labels = group_labels(data, fit.options.group)

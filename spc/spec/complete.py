@@ -119,6 +119,11 @@ def model(
     equal = _equal_in_groups(plan, group_equal, group_partial)
     counts = thresholds(ordered, syntax, plan)
     means = _meanstructure(syntax, meanstructure, growth, several=len(plan.parts) > 1 or bool(counts))
+    if not means and equal & {"intercepts", "means"}:
+        raise UsageError(
+            f"group_equal={' and '.join(sorted(equal & {'intercepts', 'means'}))!r}: there are none, for meanstructure "
+            "is False; leave one of the two out"
+        )
     options = Options(std_lv, orthogonal, means, fixed_x, growth, counts, equal)
     roles = _roles(plan)
     drafts = _drafts(plan, roles, options, syntax)

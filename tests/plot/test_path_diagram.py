@@ -126,6 +126,20 @@ def test_drawing_is_the_same_every_time(make, chain):
     assert path_diagram(make("sem", chain)).svg == path_diagram(make("sem", chain)).svg
 
 
+def test_a_level_is_chosen_by_number(make, chain):
+    clusters = [{**r, "level": "2", "std_all": 0.11} for r in chain]
+    both = make("sem", [*chain, *clusters])
+    assert "0.11***" in texts(path_diagram(both, level=2).svg)
+    assert path_diagram(both).svg == path_diagram(make("sem", chain)).svg
+    with pytest.raises(UsageError, match="level=3: there are 1, 2"):
+        path_diagram(both, level=3)
+
+
+def test_the_first_group_is_drawn_where_none_is_named(make, chain):
+    named = [{**r, "group": "south"} for r in chain] + [{**r, "group": "north", "std_all": 0.11} for r in chain]
+    assert path_diagram(make("sem", named)).svg == path_diagram(make("sem", chain)).svg
+
+
 def test_a_group_is_chosen_by_name(make, chain):
     other = [{**r, "group": "2", "std_all": 0.11} for r in chain]
     assert "0.11***" in texts(path_diagram(make("sem", [*chain, *other]), group="2").svg)

@@ -439,3 +439,8 @@ def test_provenance_knows_the_options() -> None:
     assert fitted.provenance.options["level"] == 0.9
     assert fitted.provenance.options["estimator"] == "ML"
     assert len(fitted.provenance.data_fingerprint) == 16
+
+
+def test_a_model_is_a_model_or_text() -> None:
+    with pytest.raises(UsageError, match="NoneType"):
+        fit(None, pd.DataFrame({"x": [1.0, 2.0]}))  # type: ignore[arg-type]

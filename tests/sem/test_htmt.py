@@ -12,6 +12,7 @@ import pytest
 from spc.disclosure import Gate
 from spc.errors import DataError, UsageError
 from spc.moments import Moments
+from spc.sem import fit
 from spc.sem.htmt import htmt
 from spc.spec import model
 
@@ -92,6 +93,11 @@ def test_constructs_that_are_one_are_noted() -> None:
 def test_factors_of_factors_are_left_out() -> None:
     table = htmt(CASES["hs_second_order"]["model"], moments_of("hs_second_order")).tidy()
     assert set(table["lhs"]) | set(table["rhs"]) == {"visual", "textual", "speed"}
+
+
+def test_a_fit_does_for_its_model() -> None:
+    text, moments = CASES["hs_second_order"]["model"], moments_of("hs_second_order")
+    pd.testing.assert_frame_equal(htmt(fit(text, moments), moments).tidy(), htmt(text, moments).tidy())
 
 
 def test_refusals_say_why() -> None:

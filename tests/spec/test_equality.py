@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from spc.errors import SpcWarning
+from spc.errors import SpcWarning, UsageError
 from spc.spec import model
 from spc.spec.equality import GROUP_EQUAL, equal_words
 
@@ -96,3 +96,8 @@ def test_blocks_may_come_in_any_order_and_by_number():
 def test_a_fixed_parameter_fixes_its_equals():
     found = model("f =~ x1 + c(0.5, NA)*x2 + x3", groups=TWO, group_equal=["loadings"])
     assert [row.fixed for row in found.parameters if row.rhs == "x2" and row.op == "=~"] == [0.5, 0.5]
+
+
+def test_without_means_there_are_none_to_hold_equal():
+    with pytest.raises(UsageError, match="meanstructure is False"):
+        model("f =~ a + b + c", groups=("x", "y"), group_equal=("loadings", "intercepts"), meanstructure=False)
