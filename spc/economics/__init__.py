@@ -1,6 +1,7 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
 from spc.economics.beta_geometric import BetaGeometric
+from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
 from spc.economics.link import RetentionLink, retention_link
 from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
@@ -14,6 +15,7 @@ from spc.economics.terms import LoyaltyTerms
 __all__ = [
     "BetaGeometric",
     "BuyingModel",
+    "HazardFit",
     "LinkMoney",
     "LoyaltyTerms",
     "LoyaltyValue",
@@ -24,11 +26,13 @@ __all__ = [
     "elasticity",
     "estimate_retention",
     "fit_buying",
+    "fit_hazard",
     "fit_spend",
     "loyalty_value",
     "margin_multiple",
     "money_of_link",
     "purchase_history",
+    "retention_curves",
     "retention_for_uplift",
     "retention_link",
     "tenure_between",

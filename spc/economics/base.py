@@ -140,7 +140,7 @@ def _ahead(x: FloatArray, horizon: float) -> tuple[FloatArray, FloatArray]:
     return value, lasting
 
 
-_NODES = 40
+_NODES = 24
 
 
 def beta_mixture(
@@ -177,14 +177,16 @@ def beta_mixture(
     a, b = np.asarray(alpha, dtype=float)[..., None], np.asarray(beta, dtype=float)[..., None]
     near, far = float(ages.min()), float(ages.max())
     spread = 9.0 * np.sqrt(polygamma(1, a) + polygamma(1, b + near))
-    low = psi(a) - psi(b + far) - np.maximum(spread, 16.0 / a)
-    high = psi(a) - psi(b + near) + np.maximum(spread, 16.0 / (b + near))
+    left, right = psi(a) - psi(b + far), psi(a) - psi(b + near)
+    low = left - np.maximum(spread, 16.0 / a)
+    high = right + np.maximum(spread, 16.0 / (b + near))
     low, high = np.maximum(low, -700.0), np.minimum(high, 700.0)
     inner = [np.clip(np.log(c / (1.0 - c)), low, high) for c in sorted(cuts) if 0.0 < c < 1.0]
     points, lengths = np.polynomial.legendre.leggauss(_NODES)
-    edges = [low, *inner, high]
+    middle = [left - 0.25 * (left - low), (left + right) / 2.0, right + 0.25 * (high - right)]
+    edges = np.sort(np.stack([low, *inner, *middle, high]), axis=0)
     x, logs = [], []
-    for start, end in pairwise(edges):
+    for start, end in pairwise(list(edges)):
         half = (end - start) / 2.0
         x.append(start + half * (points + 1.0))
         logs.append(np.log(np.maximum(half, 1e-300)) + np.log(lengths))
@@ -193,6 +195,6 @@ def beta_mixture(
     density = np.zeros_like(logit)
     for age, share in zip(ages, shares, strict=True):
         density += share * np.exp(a * log_leave + (b + age) * log_stay - betaln(a, b + age))
-    weights = density * np.exp(np.concatenate(np.broadcast_arrays(*logs) if len(logs) > 1 else logs, axis=-1))
+    weights = density * np.exp(np.concatenate(logs, axis=-1))
     weights /= weights.sum(axis=-1, keepdims=True)
     return Mixture(np.exp(log_stay), weights)

@@ -80,13 +80,16 @@ def residual_lifetime(
     >>> round(float(residual_lifetime(0.668, 3.806, 0.10, renewals=7)), 2)
     7.53
     """
-    from scipy.special import hyp2f1
-
     if not discount > 0:
         raise UsageError(f"The discount is {discount!r}; expected a share above 0, since the sum has no horizon.")
-    a, b, n = (np.asarray(x, dtype=float) for x in (alpha, beta, renewals))
-    stays = (b + n) / (a + b + n)
-    return np.asarray(stays * hyp2f1(1.0, b + n + 1.0, a + b + n + 1.0, 1.0 / (1.0 + discount)))
+    a, b, n = (np.asarray(x, dtype=float) for x in np.broadcast_arrays(alpha, beta, renewals))
+    total, term = np.zeros(a.shape), np.ones(a.shape)
+    for t in range(1_000_000):
+        term = term * (b + n + t) / (a + b + n + t) / (1.0 if t == 0 else 1.0 + discount)
+        total = total + term
+        if t % 16 == 0 and np.all(term <= 1e-17 * discount * total):
+            break
+    return np.asarray(total)
 
 
 @dataclass(frozen=True, eq=False)
