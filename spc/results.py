@@ -190,7 +190,7 @@ class Shown:
         lines += printed(rows.head(_ROWS_SHOWN)).splitlines()
         if len(rows) > _ROWS_SHOWN:
             lines.append(f"... and {len(rows) - _ROWS_SHOWN} more in tidy()")
-        for note in result.notes():
+        for note in dict.fromkeys(result.notes()):
             lines += ["", *wrap(f"{note.severity}, {note.subject}: {note.text}", 100)]
         return "\n".join(lines)
 

@@ -18,6 +18,15 @@ def test_blocks_of_python_run(path: Path, capsys: pytest.CaptureFixture[str]) ->
         exec(compile(block, str(path), "exec"), found)
 
 
+def test_blocks_of_the_readme_with_data_of_their_own_run(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [block for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "import numpy" in block]
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+    assert "Structural equation model" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 def test_tables_are_rectangular_and_links_lead_somewhere(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
