@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 
+from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
@@ -16,7 +20,7 @@ from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import score
 
-__all__ = ["fit_sides", "side_notes"]
+__all__ = ["fit_sides", "served_units", "side_notes"]
 
 ANSWERS = {table: side for side, table in SIDES.items()}
 
@@ -43,8 +47,99 @@ def fit_sides(study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: 
         raise UnsupportedError(
             'method="two_sided" is for chains of units. Set level = "unit" in [chain], or use method="unit_means".'
         )
-    sides, units = _tables(study, [str(name) for name in rows.scores], rows.waves)
-    return fit_two_sided(text, sides=sides, units=units, unit="unit", draws=draws, seed=seed, level=level)
+    names = [str(name) for name in rows.scores]
+    sides, units = _tables(study, names, rows.waves)
+    times = {_side(study, name, rows.waves): rows.waves.get(name) for name in names}
+    shares = {side: _shares(study, table, times[side]) for side, table in sides.items() if "customer" in table}
+    fit = fit_two_sided(
+        text, sides=sides, units=units, unit="unit", draws=draws, seed=seed, level=level, assignments=shares or None,
+        priors=() if study.chain is None else study.chain.priors,
+    )  # fmt: skip
+    notes = [*_repeaters(study, names, rows.waves), *_periods(shares, times)]
+    return replace(fit, messages=(*notes, *fit.messages))
+
+
+def _side(study: Study, name: str, waves: Mapping[str, Any]) -> str:
+    """The side of a construct, one for each wave; empty for what is known of units."""
+    table = next(construct.table for construct in study.codebook if construct.name == name)
+    return "" if table not in ANSWERS else ANSWERS[table] + (f"_wave_{waves[name]}" if name in waves else "")
+
+
+def _shares(study: Study, table: pd.DataFrame, wave: object) -> AssignmentWeights:
+    """Who serves the customers of a side, in the time of its wave."""
+    return assignment_weights(
+        study.tables["assignments"],
+        customers=table["customer"].dropna().unique(),
+        employees=_staff(study),
+        period=None if wave is None else wave_period(wave),
+    )
+
+
+def _staff(study: Study) -> pd.DataFrame | None:
+    table = study.tables.get("employee_responses")
+    return table if table is not None and {"respondent", "unit"} <= set(table) else None
+
+
+def _assigned(study: Study, table: str) -> bool:
+    return table == "customer_responses" and "assignments" in study.tables and "customer" in study.tables[table]
+
+
+def served_units(study: Study) -> Study:
+    """The study, its customers without a unit in the one that has most of their assignments."""
+    answers = study.tables.get("customer_responses")
+    if answers is None or not _assigned(study, "customer_responses"):
+        return study
+    own = answers["unit"] if "unit" in answers else pd.Series(None, index=answers.index, dtype=object)
+    if own.notna().all():
+        return study
+    weights = assignment_weights(
+        study.tables["assignments"], customers=answers["customer"].dropna().unique(), employees=_staff(study)
+    )
+    unit = own.where(own.notna(), answers["customer"].map(weights.majority()))
+    return replace(study, tables={**study.tables, "customer_responses": answers.assign(unit=unit)})
+
+
+def _periods(shares: Mapping[str, AssignmentWeights], times: Mapping[str, Any]) -> Iterator[Note]:
+    for side, weights in shares.items():
+        if weights.period is not None:
+            told = f"those of wave {times[side]}, from {weights.period[0]} to {weights.period[1]}"
+        elif times[side] is not None:
+            told = f"all of the table, as wave {times[side]} does not say when it was"
+        else:
+            told = "all of the table"
+        yield Note("assignment_period", "info", side, f"Days of assignments that count for {side}: {told}.")
+
+
+def _repeaters(study: Study, names: list[str], waves: Mapping[str, Any]) -> Iterator[Note]:
+    """People of one table who answered in several of the waves used."""
+    used: dict[str, dict[Any, pd.DataFrame]] = defaultdict(dict)
+    for construct in study.codebook:
+        if construct.name in names and construct.name in waves and construct.table in ANSWERS:
+            used[construct.table][waves[construct.name]] = at_wave(study, construct, waves)
+    for table, frames in used.items():
+        for (one, first), (other, second) in pairwise(sorted(frames.items(), key=_when)):
+            yield from _twice(table, one, other, first, second)
+
+
+def _when(pair: tuple[Any, pd.DataFrame]) -> Any:
+    return pair[0]
+
+
+def _twice(table: str, one: object, other: object, first: pd.DataFrame, second: pd.DataFrame) -> Iterator[Note]:
+    rest = "what they share beyond their unit is taken for a trait of the unit"
+    if "respondent" not in first:
+        yield Note(
+            "waves_apart", "warning", table, f"Answers of waves {one} and {other} count as those of different people, "
+            f"and {table} has no respondent column to tell; of those who answered twice, {rest}.",
+        )  # fmt: skip
+        return
+    both = len(set(first["respondent"].dropna()) & set(second["respondent"].dropna()))
+    if both:
+        yield Note(
+            "waves_apart", "warning", table, f"{both} people of {table} answered in wave {one} ({len(first)} answers) "
+            f"and in wave {other} ({len(second)}). They count as different people, so {rest}; the more of them a unit "
+            "has, the more a link between the two waves is too large.",
+        )  # fmt: skip
 
 
 def _tables(
@@ -61,23 +156,16 @@ def _tables(
         if construct.table not in ANSWERS:
             outcomes[name] = scores.groupby(table["unit"]).mean()
             continue
-        side = ANSWERS[construct.table] + (f"_wave_{waves[name]}" if name in waves else "")
-        sides.setdefault(side, {"unit": table["unit"]})[name] = scores
+        keys = ["unit", "customer"] if _assigned(study, construct.table) else ["unit"]
+        side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys})
+        side[name] = scores
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units
 
 
-def side_notes(fit: TwoSidedFit) -> list[Note]:
+def side_notes() -> list[Note]:
     """What the method means for a reader."""
-    sides = fit.core.units.sides
-    notes = [Note(
+    return [Note(
         "two_sided", "info", "links", "Links rest on the respondents themselves: the sampling error of unit means is "
         "part of the model and does not pull links toward zero. The regressions beside them are on unit means.",
     )]  # fmt: skip
-    people = [side.split("_wave_")[0] for side in sides]
-    if len(set(people)) < len(people):
-        notes.append(Note(
-            "waves_apart", "warning", "waves", "Answers of different waves count as those of different people; where "
-            "the same people answered twice, what they share beyond their unit is taken for a trait of the unit.",
-        ))  # fmt: skip
-    return notes
