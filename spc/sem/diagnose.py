@@ -16,8 +16,9 @@ from spc.sem.optimise import Search, Solution, derivatives
 from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
-    "check_count", "check_faint", "collinear_latents", "dropped_rows", "improper", "inverse_information", "n_moments",
-    "null_parameters", "of_group", "of_level", "small_sample", "unidentified_nearby",
+    "better_than_unrestricted", "check_count", "check_faint", "collinear_latents", "dropped_rows", "improper",
+    "inverse_information", "n_moments", "null_parameters", "of_group", "of_level", "small_sample",
+    "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -315,6 +316,20 @@ def small_sample(n: int, npar: int) -> tuple[Note, ...]:
             "data",
             f"{few}: the chi-square test and the standard errors are large-sample results, and doubtful below about "
             "100 rows or five rows a parameter. Prefer scale scores over items, or a simpler model.",
+        ),
+    )
+
+
+def better_than_unrestricted() -> tuple[Note, ...]:
+    """A model of two levels whose likelihood is above that of its unrestricted moments, so that there is no test."""
+    return (
+        Note(
+            "no_test",
+            "serious",
+            "chi-square",
+            "The model fits these data better than the unrestricted model of both levels, whose covariances between "
+            "units are those of some population: its own are not, because a variance is negative. There is no test of "
+            "fit, and no measure that rests on one. Fix such variances to zero, or leave that part out.",
         ),
     )
 

@@ -112,8 +112,10 @@ _UNTESTED = (
 
 
 def _known(fit: SemFit, numbers: dict[str, Any]) -> dict[str, Any]:
-    """Only what does not rest on unrestricted moments, where answers are too few for these."""
-    if not any(part.answers is not None and math.isnan(part.answers.unrestricted_logl) for part in fit.parts):
+    """Only what does not rest on unrestricted moments, where answers are too few for these or they fit worse."""
+    if not math.isnan(numbers["chisq"]) and not any(
+        part.answers is not None and math.isnan(part.answers.unrestricted_logl) for part in fit.parts
+    ):
         return numbers
     return {name: value if name in _UNTESTED else math.nan for name, value in numbers.items()}
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "SemFit"]
 
+_BETTER = 1e-4
 _OF_ROWS = ("missing_answers", "dropped_rows", "low_coverage", "no_saturated_moments")
 
 
@@ -188,8 +189,12 @@ class SemFit(Shown):
 
     @property
     def chisq(self) -> float:
-        """The test statistic, not scaled."""
-        return max(self.system.divisor * self.solution.value, 0.0)
+        """The test statistic, not scaled; NaN where a model of two levels fits better than its unrestricted moments.
+
+        That happens at negative variances between units, which the unrestricted model does not have.
+        """
+        value = float(self.system.divisor * self.solution.value)
+        return math.nan if self.levels is not None and value < -_BETTER else max(value, 0.0)
 
     @cached_property
     def df(self) -> int:
@@ -243,6 +248,7 @@ class SemFit(Shown):
             *found,
             *(note for note in self.found if note.code in _OF_ROWS),
             *diagnose.small_sample(self.system.n, self.system.npar),
+            *(diagnose.better_than_unrestricted() if self.levels is not None and math.isnan(self.chisq) else ()),
         )
 
     @cached_property
@@ -257,6 +263,15 @@ class SemFit(Shown):
         of the group, or ``"1"`` where there is one; ``std_all`` holds the completely standardised value.
         """
         return tidy_table(self)
+
+    def parameters(self) -> pd.DataFrame:
+        """The rows of :meth:`tidy`, none of which are effects."""
+        return self.tidy()
+
+    @property
+    def unreadable(self) -> frozenset[str]:
+        """Causes of which these data can say nothing; the notes name what cannot be read here."""
+        return frozenset()
 
     def glance(self) -> pd.DataFrame:
         """One row: size of the model, test, fit measures and information criteria, named as in lavaan."""

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
+from spc.errors import ImproperSolutionWarning
 from spc.moments import Moments
 from spc.results import GLANCE_COLUMNS
 from spc.sem import fit, fit_measures, implied_moments
+from spc.sem.options import Estimator
 from spc.spec import model
 
 TEXT = "f =~ x1 + x2 + x3\ng =~ x4 + x5 + x6"
@@ -78,3 +80,20 @@ def test_the_residual_in_the_units_of_the_data() -> None:
     fitted = fit("x ~~ x\ny ~~ y", Moments(["x", "y"], 100, None, cov), likelihood="wishart")
     assert fit_measures(fitted)["rmr"] == pytest.approx(np.sqrt(1 / 3))
     assert fit_measures(fitted)["srmr"] == pytest.approx(np.sqrt(0.25 / 3))
+
+
+@pytest.mark.parametrize("estimator", ["ML", "MLR"])
+def test_two_levels_that_fit_better_than_unrestricted_moments_have_no_test(estimator: Estimator) -> None:
+    rng = np.random.default_rng(3)
+    common, units = rng.normal(size=(150, 1)), np.repeat(rng.normal(size=(30, 1)), 5, axis=0)
+    rows = pd.DataFrame(0.8 * common + 0.15 * units + 0.6 * rng.normal(size=(150, 4)), columns=list("abcd"))
+    rows["unit"] = np.repeat(np.arange(30), 5)
+    text = "level: 1\nf =~ a + b + c + d\nlevel: 2\ng =~ a + b + c + d"
+    with pytest.warns(ImproperSolutionWarning):
+        fitted = fit(text, rows, cluster="unit", estimator=estimator)
+    row, measures = fitted.glance().iloc[0], fit_measures(fitted)
+    assert "no_test" in {note.code for note in fitted.notes()}
+    for name in ("chisq", "pvalue", "cfi", "rmsea", "unrestricted_logl"):
+        assert np.isnan(row[name])
+        assert np.isnan(measures[name])
+    assert np.isfinite(row[["logl", "aic", "bic"]].astype(float)).all()
