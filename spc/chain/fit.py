@@ -11,7 +11,7 @@ from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
-from spc.chain.two_sided_study import fit_sides, side_notes
+from spc.chain.two_sided_study import fit_sides, served_units, side_notes
 from spc.errors import DataError, UnsupportedError
 from spc.regression import link_regressions
 from spc.results import Note, Provenance, Replicates, fingerprint
@@ -82,6 +82,7 @@ def fit_chain(
     ('unit', 40)
     >>> folder.cleanup()
     """
+    study = served_units(study)
     if study.chain is None:
         raise DataError.of(
             "study", "chain", "no_chain", "no [chain]", "a preset or a model",
@@ -133,7 +134,7 @@ def _two_sided(
         waves=rows.waves,
         scores=rows.scores,
         labels={construct.name: construct.title for construct in study.codebook},
-        messages=(*rows.messages, *side_notes(found)),
+        messages=(*rows.messages, *side_notes()),
         provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
         smallest=_smallest(study),
     )
