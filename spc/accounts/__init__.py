@@ -5,6 +5,7 @@ from spc.accounts.groups import Agreement, agreement, customer_groups, share_int
 from spc.accounts.ledger import ControlTotal, CustomerAccounts, customer_accounts, default_drivers
 from spc.accounts.peers import PeerRate, peer_gaps, peer_rate
 from spc.accounts.result import AccountsTable
+from spc.accounts.together import ledger_results
 from spc.accounts.waterfall import waterfall
 from spc.accounts.whale import gini, whale_curve
 from spc.study.accounts import AccountsSpec, CostDriver
@@ -23,6 +24,7 @@ __all__ = [
     "customer_groups",
     "default_drivers",
     "gini",
+    "ledger_results",
     "peer_gaps",
     "peer_rate",
     "price_times_quantity",

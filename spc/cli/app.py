@@ -63,7 +63,7 @@ def _run(words: list[str]) -> int:
 
 
 def _verbs() -> typer.Typer:
-    from spc.cli import check, demo, drivers, fit, init, loyalty, power, report, run, schema, simulate  # noqa: F401
+    from spc.cli import accounts, check, demo, drivers, fit, init, loyalty, power, report, run, schema, simulate  # noqa: F401
 
     return app
 

@@ -30,7 +30,7 @@ def demo(
     from spc.synthetic import make_firm
 
     place = _free_folder() if folder is None else folder
-    firm = make_firm(seed=seed, units=units, name="Example firm")
+    firm = make_firm(seed=seed, units=units, name="Example firm", transactions=True)
     document = firm.write(place, force=force)
     study = read_study(document)
     if not json:
@@ -39,15 +39,15 @@ def demo(
     outcome = write_study(results, place / "results", force=force)
     chain = next(result for result in results if isinstance(result, ChainFit))
     truth = recovery(chain, firm.truth)
-    both = recovery(fit_chain(study, draws=draws, method="two_sided"), firm.truth)
+    means = recovery(fit_chain(study, draws=draws, method="unit_means"), firm.truth)
     if json:
-        show.as_json(outcome.record() | {"study": document, "recovery": truth, "recovery_two_sided": both})
+        show.as_json(outcome.record() | {"study": document, "recovery": truth, "recovery_unit_means": means})
         return
     for released in outcome.models:
         show.model(released)
-    show.recovery(truth, "How far the estimates from unit means are from the truth")
+    show.recovery(truth, "How far the estimates are from the truth")
     show.say()
-    show.recovery(both, "The same from the likelihood of both sides (spc fit --method two_sided)")
+    show.recovery(means, "The same from regressions of unit means (spc fit --method unit_means)")
     show.say(outcome.headline, "bold")
     show.say(f"Report: {outcome.report.resolve()}", "bold green")
 

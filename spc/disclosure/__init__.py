@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spc.disclosure.books import OF_THE_BOOKS
 from spc.disclosure.gate import Gate
 from spc.disclosure.released import ReleasedModel, ReleasedTable, ReleasedText, require_released
 from spc.disclosure.rule import LOWEST_MINIMUM, DisclosureRule
@@ -9,6 +10,7 @@ from spc.disclosure.suppression import suppress
 
 __all__ = [
     "LOWEST_MINIMUM",
+    "OF_THE_BOOKS",
     "DisclosureRule",
     "Gate",
     "ReleasedModel",

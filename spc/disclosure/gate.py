@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.disclosure.books import OF_THE_BOOKS, refuse_staff
 from spc.disclosure.cells import earlier_wave, key_frame, layout
 from spc.disclosure.checks import check_groups, refuse_personal, refuse_persons
 from spc.disclosure.memory import Release, release_of, same_people, with_known
@@ -241,6 +242,8 @@ class Gate:
             self._log.append({"table": table, "of": of, "hidden": hidden, "reason": reason})
 
     def _check_size(self, kind: str, glance: pd.DataFrame) -> None:
+        if kind in OF_THE_BOOKS:
+            return
         sizes = {name: float(glance[name].min()) for name in _SIZES if name in glance}
         sizes = {name: n for name, n in sizes.items() if n > 0}
         few = [name for name, n in sizes.items() if self.rule.hides(n)]
@@ -267,8 +270,10 @@ class Gate:
         return Note(note.code, note.severity, "withheld", text)
 
     def _curve(self, result: Result) -> ReleasedTable | None:
-        """``augment()`` of loyalty (rows are periods) and evidence (rows are reasons); rows of people never leave."""
+        """``augment()`` of the books, of loyalty (periods) and evidence (reasons); rows of people never leave."""
         augment = getattr(result, "augment", None)
+        if augment is not None and result.kind in OF_THE_BOOKS:
+            return _whole(f"{result.kind}: table", refuse_staff(pd.DataFrame(augment()), result.kind))
         if augment is None or result.kind not in ("loyalty", "evidence"):
             return None
         frame = pd.DataFrame(augment()).reset_index(drop=True)

@@ -10,13 +10,15 @@ from typing import Any
 
 import pandas as pd
 
-from spc.disclosure import Gate, ReleasedModel, ReleasedTable, require_released
+from spc.disclosure import OF_THE_BOOKS, Gate, ReleasedModel, ReleasedTable, require_released
 from spc.files import refuse_to_overwrite, write_all
 from spc.report.compose import compose_report
 from spc.results import Result
 
 __all__ = ["Outcome", "csv_text", "write_study", "write_tables"]
 
+_EXACT = "%.15g"
+"""Amounts of the books, to the cent."""
 _DIGITS = "%.9g"
 """Beyond these digits a number tells of the order of its sums, not of the data."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -52,8 +54,8 @@ class Outcome:
         }
 
 
-def csv_text(table: ReleasedTable) -> str:
-    """A released table as CSV; texts that a spreadsheet would run as a formula begin with an apostrophe.
+def csv_text(table: ReleasedTable, digits: str = _DIGITS) -> str:
+    """A released table as CSV, numbers in the given format; texts that a spreadsheet would run as a formula begin with an apostrophe.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def csv_text(table: ReleasedTable) -> str:
         The table has not passed the gate.
     """
     frame = require_released(table, ReleasedTable, "an export").frame
-    return frame.rename(columns=_plain_text).map(_plain_text).to_csv(index=False, float_format=_DIGITS)
+    return frame.rename(columns=_plain_text).map(_plain_text).to_csv(index=False, float_format=digits)
 
 
 def _plain_text(value: Any) -> Any:
@@ -90,11 +92,12 @@ def _texts(models: Sequence[ReleasedModel]) -> dict[str, str]:
             [(n.severity, n.subject, n.text, n.code) for n in model.notes],
             columns=["severity", "subject", "text", "code"],
         )
-        texts[f"{name}.csv"] = csv_text(model.tidy)
-        texts[f"{name}_fit.csv"] = csv_text(model.glance)
+        digits = _EXACT if model.kind in OF_THE_BOOKS else _DIGITS
+        texts[f"{name}.csv"] = csv_text(model.tidy, digits)
+        texts[f"{name}_fit.csv"] = csv_text(model.glance, digits)
         texts[f"{name}_notes.csv"] = notes.map(_plain_text).to_csv(index=False)
         if model.curve is not None:
-            texts[f"{name}_curve.csv"] = csv_text(model.curve)
+            texts[f"{name}_curve.csv"] = csv_text(model.curve, digits)
     return texts
 
 

@@ -1,0 +1,185 @@
+"""How accounts read on a screen: the waterfall, who earns it, the groups, what changed, where to look."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import pandas as pd
+
+from spc.cli import show
+from spc.disclosure import ReleasedModel
+from spc.plot.numbers import wording
+
+__all__ = ["model"]
+
+
+def model(released: ReleasedModel) -> None:
+    """Print one result made from the books."""
+    printers: Mapping[str, Callable[[ReleasedModel], None]] = {
+        "accounts": _accounts,
+        "waterfall": _waterfall,
+        "whale": _whale,
+        "groups": _groups,
+        "bridge": _bridge,
+        "price_quantity": _bridge,
+        "peers": _peers,
+    }
+    printers.get(released.kind, _plain)(released)
+    show.notes(released.notes)
+    show.say()
+
+
+def _money(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:,.2f}"
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.1%}"
+
+
+def _range(low: float, high: float, form: Callable[[float], str]) -> str:
+    return "" if math.isnan(low) else f"{form(low)} to {form(high)}"
+
+
+def _accounts(released: ReleasedModel) -> None:
+    """Lines by period, with what belongs to nobody, and the control totals."""
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    own = rows[rows["kind"] == "account"]
+    lines = _ordered(own)
+    wide = pd.DataFrame({"line": [wording(line) for line in lines]})
+    headings: dict[str, str] = {"line": ""}
+    formats: dict[str, Callable[[float], str]] = {}
+    for period, part in own.groupby("group", sort=True):
+        values = part.set_index("lhs")
+        signed = values["estimate"].where(~values["rhs"].isin(["deduction", "cost"]), -values["estimate"])
+        wide[f"m{period}"], wide[f"s{period}"] = signed[lines].to_numpy(), _of_revenue(values, lines)
+        headings |= {f"m{period}": str(period), f"s{period}": "of net"}
+        formats |= {f"m{period}": _money, f"s{period}": _share}
+    show.table(wide, headings, f"All customers, {summary['currency']}".rstrip(", "), formats=formats)
+    show.say(
+        f"{summary['customers']:,} customers, {summary['accounts']:,} accounts, "
+        f"{summary['unprofitable']:,} of them with a loss."
+    )
+    for kind, name in (("unassigned", "of no customer"), ("unused_capacity", "unused capacity")):
+        part = rows[(rows["kind"] == kind) & (rows["lhs"] == "contribution")]
+        for period, value in zip(part["group"], part["estimate"], strict=True):
+            show.say(f"  {name} in {period}: {_money(value)}")
+    if summary["control_totals"]:
+        n = int(summary["control_totals"])
+        off = summary["control_difference"]
+        said = "met to the cent" if off == 0 else f"met within {_money(off)}"
+        show.say(f"{n} control total{'s' if n > 1 else ''} of the general ledger: {said}.", "green")
+
+
+def _ordered(own: pd.DataFrame) -> list[str]:
+    """Lines in the order of a waterfall: net revenue before costs, contribution last."""
+    first = own.drop_duplicates("lhs")
+    rank = first["rhs"].map({"revenue": 0, "deduction": 1, "cost": 3}).fillna(2)
+    rank = rank.mask(first["lhs"] == "contribution", 4)
+    return list(first.assign(rank=rank).sort_values("rank", kind="stable")["lhs"])
+
+
+def _of_revenue(values: pd.DataFrame, lines: list[str]) -> list[float]:
+    signed = values["std_all"].where(~values["rhs"].isin(["deduction", "cost"]), -values["std_all"])
+    return [float(signed[line]) for line in lines]
+
+
+def _waterfall(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    if summary["by"] == "all":
+        rows = rows.assign(line=rows["lhs"].map(wording))
+        whose = rows["rhs"].iloc[0]
+        title = "Waterfall" if whose == "all" else f"Account of {whose}"
+        show.table(rows, {"line": "", "estimate": "money", "std_all": "of net"}, title,
+                   formats={"estimate": _money, "std_all": _share})  # fmt: skip
+        return
+    table = released.curve.frame if released.curve is not None else pd.DataFrame()
+    table = table.assign(name=table[summary["by"]].astype(str))
+    columns = {"name": summary["by"], "customers": "customers", "net_revenue": "net revenue",
+               "contribution": "contribution", "contribution_ratio": "ratio"}  # fmt: skip
+    formats = {"net_revenue": _money, "contribution": _money, "contribution_ratio": _share}
+    show.table(table, columns, f"By {summary['by']}", formats=formats)
+
+
+def _whale(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    form = {"top": _share, "peak": _share, "unprofitable": _share, "loss": _money}
+    words = {"top": "{} earn", "peak": "{} earn", "unprofitable": "customers {}", "loss": "{}",
+             "dependence": "customers who {}"}  # fmt: skip
+    said = [words.get(kind, "{} of " + wording(lhs).lower()).format(rhs)
+            for kind, lhs, rhs in zip(rows["kind"], rows["lhs"], rows["rhs"], strict=True)]  # fmt: skip
+    values, ranges = [], []
+    for kind, value, low, high in zip(rows["kind"], rows["estimate"], rows["conf_low"], rows["conf_high"], strict=True):
+        plain = form.get(kind, (lambda x: f"{x:,.0f}") if kind == "dependence" else (lambda x: f"{x:.2f}"))
+        values.append("" if math.isnan(value) else plain(value))
+        ranges.append(_range(low, high, plain))
+    table = pd.DataFrame({"what": said, "figure": values, "range": ranges})
+    text = f"Who earns the contribution of {summary['period']} ({_money(summary['contribution'])})"
+    show.table(table, {"what": "", "figure": "figure", "range": "range"}, text, formats={"figure": str, "range": str})
+
+
+def _groups(released: ReleasedModel) -> None:
+    rows = released.tidy.frame
+    own = rows[rows["kind"] == "group"]
+    last = own[own["group"] == own["group"].max()]
+    columns = {"lhs": "net revenue, ratio", "statistic": "customers", "estimate": "contribution", "std_all": "share"}
+    formats = {"statistic": lambda n: f"{n:,.0f}", "estimate": _money, "std_all": _share}
+    show.table(last, columns, f"Groups in {own['group'].max()}", formats=formats)
+    cuts = rows[rows["kind"] == "cut"]
+    money = " and ".join(_money(x) for x in cuts.loc[cuts["lhs"] == "net_revenue", "estimate"])
+    show.say(f"Sizes are told apart at {money} of net revenue a period.")
+    moves = rows[(rows["kind"] == "migration")]
+    if len(moves):
+        kept = moves[moves["lhs"] == moves["rhs"]].assign(
+            range=lambda f: [_range(a, b, _share) for a, b in zip(f["conf_low"], f["conf_high"], strict=True)]
+        )
+        gone = moves[moves["rhs"] == "(gone)"].set_index(["group", "lhs"])["estimate"]
+        keys = list(zip(kept["group"], kept["lhs"], strict=True))
+        kept = kept.assign(gone=[float(gone.get(key, 0.0)) for key in keys])
+        show.say()
+        columns = {"lhs": "group", "group": "from, to", "estimate": "stayed", "range": "interval", "gone": "gone"}
+        show.table(kept, columns, "Who stays in the group", formats={"estimate": _share, "range": str, "gone": _share})
+    for label in rows.loc[rows["kind"] == "override", "label"]:
+        show.say(f"  set by hand: {label}")
+
+
+def _bridge(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    rows = rows[rows["rhs"] == rows["rhs"].iloc[0]]
+    start = rows["estimate"].iloc[0]
+    share = [float("nan") if kind != "part" or start == 0 else x / abs(start)
+             for kind, x in zip(rows["kind"], rows["estimate"], strict=True)]  # fmt: skip
+    rows = rows.assign(what=rows["lhs"].map(wording), share=share)
+    what = "contribution" if released.kind == "bridge" else "revenue"
+    title = f"Why {what} changed by {_money(summary['change'])}, {summary['before']} to {summary['after']}"
+    columns = {"what": "", "estimate": "money", "share": "of the start"}
+    formats = {"estimate": _money, "share": lambda x: "" if math.isnan(x) else f"{x:+.1%}"}
+    if released.kind == "price_quantity":
+        columns = {"what": "", "estimate": "money", "statistic": "customers", "share": "of the start"}
+        formats["statistic"] = lambda x: "" if math.isnan(x) else f"{x:,.0f}"
+    show.table(rows, columns, title, formats=formats)
+
+
+def _peers(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    gaps = rows[(rows["kind"] == "gap") & (rows["label"] == "beyond chance")].head(10)
+    if gaps.empty:
+        show.say(f"No customer's costs differ from its peers' beyond chance in {summary['period']}.")
+        return
+    gaps = gaps.assign(
+        line=gaps["rhs"].map(wording),
+        points=[f"{100 * x:+.1f} points" for x in gaps["std_all"]],
+        range=[_range(a, b, _money) for a, b in zip(gaps["conf_low"], gaps["conf_high"], strict=True)],
+    )
+    columns = {"lhs": "customer", "line": "line", "points": "above peers", "estimate": "worth", "range": "interval"}
+    show.table(gaps, columns, f"Dearest gaps to peers in {summary['period']}",
+               formats={"estimate": _money, "points": str, "range": str})  # fmt: skip
+
+
+def _plain(released: ReleasedModel) -> None:
+    rows = released.tidy.frame
+    ranges = [_range(low, high, show.number) for low, high in zip(rows["conf_low"], rows["conf_high"], strict=True)]
+    rows = rows.assign(what=rows["lhs"].map(wording), of=rows["rhs"].map(wording), range=ranges)
+    columns = {"kind": "", "what": "what", "of": "of", "estimate": "figure", "range": "interval"}
+    show.table(rows, columns, wording(released.kind), formats={"range": str})

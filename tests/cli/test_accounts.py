@@ -1,0 +1,73 @@
+"""``spc accounts`` as a person uses it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import spc
+from spc.cli import main
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*words):
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return end.value.code, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    firm = spc.make_firm(seed=4, units=20, employees=5, customers=5, accounts=20, transactions=True)
+    return firm.write(tmp_path_factory.mktemp("firm"))
+
+
+def test_the_screen_ends_with_what_changed(run, document):
+    code, out, err = run("accounts", document)
+    assert (code, err) == (0, "")
+    for words in ("Contribution", "met to the cent", "Who earns", "Why contribution changed", "Lost customers"):
+        assert words in out
+
+
+def test_json_has_every_result(run, document):
+    code, out, _ = run("accounts", document, "--json", "--by", "unit")
+    kinds = [result["kind"] for result in json.loads(out)["accounts"]]
+    assert code == 0
+    assert kinds == ["accounts", "waterfall", "whale", "groups", "bridge", "price_quantity", "peers"]
+
+
+def test_one_account(run, document):
+    customer = spc.read_study(document).tables["customers"]["customer"].iloc[0]
+    code, out, _ = run("accounts", document, "--customer", customer)
+    assert code == 0
+    assert f"Account of {customer}" in out
+
+
+def test_tables_hold_every_cent(run, document, tmp_path):
+    assert run("accounts", document, "-o", tmp_path / "out")[0] == 0
+    written = pd.read_csv(tmp_path / "out" / "accounts_curve.csv")
+    accounts = spc.customer_accounts(spc.read_study(document))
+    np.testing.assert_array_equal(np.rint(written["contribution"] * 100), accounts.contribution)
+    assert run("accounts", document, "-o", tmp_path / "out")[0] == 2
+
+
+def test_without_transactions_it_says_what_is_missing(run, tmp_path):
+    plain = spc.make_firm(seed=4, units=20, employees=5, customers=5, accounts=5).write(tmp_path)
+    code, _, err = run("accounts", plain)
+    assert code == 2
+    assert "transactions" in err
+
+
+def test_books_that_do_not_meet_the_ledger_end_in_3(run, document, tmp_path):
+    for file in document.parent.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = (tmp_path / "study.toml").read_text()
+    (tmp_path / "study.toml").write_text(text.replace('net_revenue = { "2024" = ', 'net_revenue = { "2024" = 1'))
+    code, _, err = run("accounts", tmp_path)
+    assert code == 3
+    assert "general ledger" in err
