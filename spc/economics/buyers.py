@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from spc.linalg import FloatArray
 
 __all__ = ["Buyers", "BuyersModel", "DrawnBuyers"]
 
-_MOST_NODES = 40_000
+_MOST_NODES = 16_000
 _AXIS = 1.5
 
 
@@ -159,16 +160,8 @@ class BuyersModel:
         if parameters.ndim == 1:
             return _buyers(parameters, self.fit.purchases, new)
         values, vectors = np.linalg.eigh(self.fit.vcov)
-        axes = vectors * np.sqrt(np.maximum(values, 0.0))
         z = (parameters - self.point) @ vectors / np.sqrt(np.maximum(values, 1e-300))
-        sides = tuple(
-            (
-                _buyers(self.point - _AXIS * axis, self.fit.purchases, new),
-                _buyers(self.point + _AXIS * axis, self.fit.purchases, new),
-            )
-            for axis in axes.T
-        )
-        return DrawnBuyers(_buyers(self.point, self.fit.purchases, new), sides, z)
+        return DrawnBuyers(*_bases(self, new), z)
 
     def stay(self, parameters: FloatArray, periods: int) -> FloatArray:
         """Chance of a customer who has just come of staying active through period 1..T, (..., T)."""
@@ -179,6 +172,15 @@ class BuyersModel:
     def active(self) -> float:
         """Customers expected to be active."""
         return float(self.fit.purchases.count @ p_alive(self.fit, self.fit.purchases))
+
+
+@lru_cache(maxsize=4)
+def _bases(model: BuyersModel, new: bool) -> tuple[Buyers, tuple[tuple[Buyers, Buyers], ...]]:
+    """Bases at the estimate and on both sides of it along each axis of its uncertainty."""
+    values, vectors = np.linalg.eigh(model.fit.vcov)
+    p, steps = model.fit.purchases, _AXIS * vectors * np.sqrt(np.maximum(values, 0.0))
+    sides = tuple((_buyers(model.point - step, p, new), _buyers(model.point + step, p, new)) for step in steps.T)
+    return _buyers(model.point, p, new), sides
 
 
 def _buyers(x: FloatArray, p: Purchases, new: bool) -> Buyers:
