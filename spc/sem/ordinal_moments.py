@@ -24,6 +24,7 @@ __all__ = ["OrdinalMoments", "nobody_answers_both", "normal_correlation", "norma
 
 IMPOSSIBLE = 1.5e-8
 _ROWS = 1 << 13
+_COLLINEAR = 1e-10
 _CELLS = 1 << 24
 
 
@@ -205,10 +206,18 @@ def _own_scores(values: FloatArray, mean: FloatArray, variance: FloatArray) -> F
 
 
 def _own_spread(values: FloatArray, mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """Inverse of the summed squares of scores, (q, 2, 2)."""
+    """Inverse of the summed squares of scores, (q, 2, 2).
+
+    The two scores of a variable with two values are one; the expected information of normal values stands there, which
+    brings the errors of any mean and variance.
+    """
     unit = np.stack([np.sqrt(variance), variance], axis=1)
     scores = _own_scores(values, mean, variance) * unit
-    return np.asarray(np.linalg.inv(np.einsum("nqs,nqt->qst", scores, scores)) * unit[:, :, None] * unit[:, None, :])
+    squares = np.einsum("nqs,nqt->qst", scores, scores)
+    one = np.linalg.det(squares) <= _COLLINEAR * squares[:, 0, 0] * squares[:, 1, 1]
+    answered = (~np.isnan(values)).sum(axis=0)
+    squares[one] = answered[one, None, None] * np.diag([1.0, 0.5])
+    return np.asarray(np.linalg.inv(squares) * unit[:, :, None] * unit[:, None, :])
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -167,6 +167,14 @@ def test_more_thresholds_than_variables(text: str) -> None:
     assert np.isfinite(standardized(found)["estimate"]).all()
 
 
+def test_a_covariate_of_two_values_has_the_errors_of_its_mean_and_variance() -> None:
+    data = answers().assign(two=lambda frame: (frame["site"] == "south").astype(float))
+    rows = fit("b1 ~ b3\nb3 ~ two\ntwo ~~ two", data, ordered=["b1"]).tidy().set_index(["lhs", "op"])
+    off = data["two"] - data["two"].mean()
+    assert rows.loc[("two", "~1"), "std_error"] == pytest.approx(off.std(ddof=0) / np.sqrt(len(off)), rel=5e-3)
+    assert rows.loc[("two", "~~"), "std_error"] == pytest.approx((off**2).std(ddof=0) / np.sqrt(len(off)), rel=0.02)
+
+
 def test_rows_in_any_order() -> None:
     data = answers()
     one, other = (fit(TWO, frame, ordered=FIVE) for frame in (data, data.sample(frac=1.0, random_state=2)))
