@@ -3,7 +3,9 @@
 Each coefficient is a smooth function of the estimates and of the sample covariances ``T`` of the items. The estimates
 themselves move with ``T`` as ``dx = I^-1 s(T)``, where the score of a parameter is ``p' W (T - sigma) W q``; so a
 coefficient moves as ``tr(G dT)`` for some symmetric ``G``, and its variance is ``2 tr(G sigma G sigma) / n`` under
-normality: the delta method in the space of the moments, without which alpha would have no error at all.
+normality: the delta method in the space of the moments, without which alpha would have no error at all. Under robust
+estimators, missing answers or clusters the covariances of the estimates are known and those of ``T`` with them are
+not: there ``T`` moves as the model implies, which is the same in large samples where the model holds.
 """
 
 from __future__ import annotations
@@ -106,8 +108,9 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     Returns
     -------
     LatentReliability
-        Intervals are symmetric on the logit scale, so they stay between 0 and 1; they are given for complete,
-        independent rows under ``estimator="ML"``, with a note elsewhere. Latent variables with a single item
+        Intervals are symmetric on the logit scale, so they stay between 0 and 1. Where rows are not complete,
+        independent and fitted by ``estimator="ML"``, they rest on the robust covariances of the estimates, with a
+        note; ordered items have none. Latent variables with a single item
         or without any are left out, with a note. Where an item belongs to more
         than one latent variable, omega counts the share of the one it stands beside, as semTools does, and cr and ave
         are missing.
@@ -244,8 +247,9 @@ class _Space:
         self.place, self.problem, self.p, self.point = place, problem, p, point
         options = fit.options
         self.normal = options.estimator == "ML" and options.missing == "listwise" and options.cluster is None
-        balanced = view.values * problem.multiplier
-        self.directed, self.residual, _ = matrices(place, balanced)
+        self.ordered = place.ordered.size > 0
+        self.balanced = view.values * problem.multiplier
+        self.directed, self.residual, _ = matrices(place, self.balanced)
         self.sample, self.at = problem.sample.cov, point.at
         self.weight = np.ones(p) if standardized else problem.scale[:p] / problem.scale[:p].max()
         self.fit, self.part = fit, part
@@ -272,6 +276,8 @@ class _Space:
 
     def error(self, quantity: _Quantity) -> float:
         """Standard error: what the moments of every group do to the quantity; see the head of this module."""
+        if not self.normal:
+            return self._error_of_estimates(quantity)
         slope = self.problem.map.T @ quantity.by_rows
         moves = np.linalg.solve(self.information, slope) if slope.size else slope
         total = 0.0
@@ -279,6 +285,14 @@ class _Space:
             own = quantity.by_cov if part is self.part else np.zeros((part.problem.place.n_observed,) * 2)
             total += _spread(part, share * (part.problem.map @ moves), own)
         return math.sqrt(total)
+
+    def _error_of_estimates(self, quantity: _Quantity) -> float:
+        """Standard error from the covariances of the estimates alone, the items' covariances as implied."""
+        way = directions(self.place, self.at, self.problem.active, self.p)
+        implied = 2.0 * np.einsum("ij,ij->j", way.p, quantity.by_cov @ way.q)
+        _, linear = self.problem.moving(self.balanced, self.at)
+        moves = linear.T @ (quantity.by_rows + implied)
+        return math.sqrt(max(float(moves @ self.fit.vcov @ moves), 0.0))
 
 
 def _spread(part: Part, moves: FloatArray, by_cov: FloatArray) -> float:
@@ -327,7 +341,7 @@ def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: fl
     row: dict[str, Any] = {"lhs": name, "level": "1", "group": group or "1", "kind": kind}
     if found is None:
         return row
-    if not space.normal:
+    if space.ordered:
         return {**row, "estimate": found.value}
     error = space.error(found)
     low, high = _interval(found.value, error, level)
@@ -344,11 +358,16 @@ def _interval(value: float, error: float, level: float) -> tuple[float, float]:
 
 
 def _notes(place: Structure, items: dict[str, IntArray], shared: set[int], space: _Space) -> Iterator[Note]:
-    if not space.normal:
+    if space.ordered:
         yield Note(
             "no_interval", "info", "all coefficients",
-            "There are no intervals: these have a method for complete, independent rows under estimator='ML' only. "
-            "Bootstrap the coefficients.",
+            "There are no intervals: these have no method for ordered items. Bootstrap the coefficients.",
+        )  # fmt: skip
+    elif not space.normal:
+        yield Note(
+            "implied_interval", "info", "all coefficients",
+            "Errors and intervals come from the robust covariances of the estimates, and take the covariances of the "
+            "items as the model implies them; where it misfits badly they are rough.",
         )  # fmt: skip
     for name, own in items.items():
         if own.size < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from spc.moments import Moments
 from spc.sem import fit, implied_moments, misfit, refit, small_sample_test
 from spc.sem.fit import SemFit
 from spc.sem.ram import matrices
-from spc.sem.validity import reliability
+from spc.sem.validity import _coefficients, _Space, reliability
 from spc.spec import model
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "lavaan_after.json").read_text())
@@ -186,13 +187,38 @@ def test_the_result_passes_the_gate_and_refusals_say_what_to_do() -> None:
         reliability(fitted("hs_cfa"), level=95)
 
 
-def test_other_estimators_have_coefficients_without_errors_and_say_so() -> None:
+def test_both_ways_to_an_error_are_one_where_the_model_is_exact() -> None:
+    cov = [[1.0, 0.5, 0.4], [0.5, 2.0, 0.6], [0.4, 0.6, 1.5]]
+    exact = fit("f =~ a + b + c", Moments(list("abc"), 150, None, cov))
+    space = _Space(exact, exact.views[0], standardized=False)
+    for kind, quantity in _coefficients(space, 3, np.arange(3), shared=False):
+        assert quantity is not None, kind
+        assert space.error(quantity) == pytest.approx(space._error_of_estimates(quantity), rel=1e-6), kind
+
+
+@pytest.mark.parametrize("missing", ["listwise", "fiml"])
+def test_robust_errors_are_those_of_resampled_rows(missing: Literal["listwise", "fiml"]) -> None:
+    rng = np.random.default_rng(5)
+    factor, noise = rng.exponential(size=(600, 1)), rng.exponential(size=(600, 4))
+    data = pd.DataFrame(factor + [0.7, 0.9, 1.1, 1.3] * noise, columns=list("abcd"))
+    if missing == "fiml":
+        data = data.mask(rng.random(data.shape) < 0.1)
+
+    def fit_to(rows: pd.DataFrame) -> SemFit:
+        return fit("f =~ a + b + c + d", rows, estimator="MLR", missing=missing)
+
+    robust = fit_to(data)
+    draws = [found(fit_to(data.iloc[rng.integers(600, size=600)].reset_index(drop=True))) for _ in range(150)]
+    np.testing.assert_allclose(found(robust, "std_error"), np.std(draws, axis=0, ddof=1), rtol=0.2)
+    assert [note.code for note in reliability(robust).notes()] == ["implied_interval"]
+
+
+def test_other_estimators_have_the_same_coefficients_and_some_no_misfit() -> None:
     rng = np.random.default_rng(3)
     data = pd.DataFrame(rng.standard_normal((300, 1)) + rng.standard_normal((300, 4)), columns=list("abcd"))
     plain, robust = (fit("f =~ a + b + c + d", data, estimator=e) for e in ("ML", "MLR"))
     np.testing.assert_allclose(found(robust), found(plain), rtol=1e-6)
-    assert found(robust, "std_error").isna().all()
-    assert [note.code for note in reliability(robust).notes()] == ["no_interval"]
+    np.testing.assert_allclose(found(robust, "std_error"), found(plain, "std_error"), rtol=0.15)
     with pytest.raises(UnsupportedError, match="estimator='ML' only"):
         small_sample_test(robust)
     with pytest.raises(UnsupportedError, match="estimator='ML' only"):
