@@ -15,7 +15,7 @@ from spc.study.lags import Lag, wave_offsets
 from spc.study.study import SIDES
 from spc.survey import Construct, keyed_items, score
 
-__all__ = ["AnalysisRows", "analysis_rows", "at_wave"]
+__all__ = ["AnalysisRows", "analysis_rows", "at_wave", "chain_constructs", "taken_waves"]
 
 Level = Literal["unit", "person"]
 Measurement = Literal["scores", "items"]
@@ -72,10 +72,10 @@ def analysis_rows(study: Study, links: Mapping[str, Sequence[str]], lags: Iterab
         Items as latent variables on unit means.
     """
     names = list(dict.fromkeys(name for effect, causes in links.items() for name in (*causes, effect)))
-    constructs = _constructs(study, names)
+    constructs = chain_constructs(study, names)
     level = _level(study, constructs)
     measurement = _measurement(study, level)
-    waves, messages = _waves(study, constructs, wave_offsets(links, lags))
+    waves, messages = taken_waves(study, constructs, wave_offsets(links, lags))
     if level == "person":
         scores, items, unit = _person_rows(study, constructs, waves, measurement)
     else:
@@ -84,7 +84,8 @@ def analysis_rows(study: Study, links: Mapping[str, Sequence[str]], lags: Iterab
     return AnalysisRows(scores, items, level, measurement, unit, waves, tuple(messages))
 
 
-def _constructs(study: Study, names: Sequence[str]) -> list[Construct]:
+def chain_constructs(study: Study, names: Sequence[str]) -> list[Construct]:
+    """The constructs of a chain by name; raises DataError for names that the codebook lacks."""
     book = {construct.name: construct for construct in study.codebook}
     unknown = [name for name in names if name not in book]
     if unknown:
@@ -137,9 +138,10 @@ def _measurement(study: Study, level: Level) -> Measurement:
     return "items" if asked == "items" else "scores"
 
 
-def _waves(
+def taken_waves(
     study: Study, constructs: Sequence[Construct], offsets: Mapping[str, int]
 ) -> tuple[dict[str, Any], list[Note]]:
+    """The wave each construct is taken at, given how many waves before the last one; raises DataError without one."""
     timed = [construct for construct in constructs if "wave" in study.tables[construct.table]]
     if not timed:
         if any(offsets.values()):

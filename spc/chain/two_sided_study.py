@@ -81,13 +81,18 @@ def _staff(study: Study) -> pd.DataFrame | None:
 
 
 def _assigned(study: Study, table: str) -> bool:
-    return table == "customer_responses" and "assignments" in study.tables and "customer" in study.tables[table]
+    """Whether assignments lead from the customers of a table to units."""
+    rows = study.tables.get("assignments")
+    if table != "customer_responses" or rows is None or "customer" not in study.tables[table]:
+        return False
+    return "unit" in rows or ("respondent" in rows and _staff(study) is not None)
 
 
 def served_units(study: Study) -> Study:
     """The study, its customers without a unit in the one that has most of their assignments."""
     answers = study.tables.get("customer_responses")
-    if answers is None or not _assigned(study, "customer_responses"):
+    by_unit = study.chain is None or study.chain.meet == "unit"
+    if answers is None or not by_unit or not _assigned(study, "customer_responses"):
         return study
     own = answers["unit"] if "unit" in answers else pd.Series(None, index=answers.index, dtype=object)
     if own.notna().all():

@@ -310,7 +310,7 @@ def _chain(
     )
 
 
-_CHAIN_OPTIONS = ("level", "measurement", "wave", "method", "smallest_effect", "smallest_effect_money")
+_CHAIN_OPTIONS = ("level", "measurement", "wave", "method", "meet", "smallest_effect", "smallest_effect_money")
 
 
 def _preset_text(declared: Sequence[str], book: _Notebook) -> str:

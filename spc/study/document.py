@@ -29,6 +29,7 @@ __all__ = [
 Level = Literal["auto", "unit", "person"]
 Measurement = Literal["auto", "scores", "items"]
 Method = Literal["auto", "two_sided", "unit_means"]
+Meet = Literal["unit", "employee"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class ChainSpec:
         cause.
     method : {"auto", "two_sided", "unit_means"}
         How chains of units are fitted.
+    meet : {"unit", "employee"}
+        Where customers meet the firm.
     priors : tuple of LinkPrior
         What published studies say of links.
     """
@@ -117,6 +120,7 @@ class ChainSpec:
     smallest_effect: float | None = None
     smallest_effect_money: float | None = None
     method: Method = "auto"
+    meet: Meet = "unit"
     priors: tuple[LinkPrior, ...] = ()
 
 
