@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from spc.chain.encounters_study import fit_meetings
 from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
@@ -92,6 +93,8 @@ def fit_chain(
         raise UnsupportedError(f"method={method!r}; use one of {', '.join(map(repr, get_args(Method)))}.")
     seed = study.seed if seed is None else seed
     links = outcomes(model(study.chain.model))
+    if study.chain.meet == "employee":
+        return fit_meetings(study, links, draws=draws, seed=seed, level=level, smallest=_smallest(study))
     rows = analysis_rows(study, links, study.chain.lags)
     if method == "two_sided":
         if engine != "spc":
