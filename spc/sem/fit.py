@@ -88,16 +88,31 @@ def fit(
     data : DataFrame or Source or Moments or Patterns; or a list or mapping of the last two or frames, one a group
         Rows of data; or a table that stays where it is, see :func:`spc.open_source`; or published moments; or the
         patterns of rows with missing answers, for ``missing="fiml"``.
-    estimator, missing, likelihood, engine, level, cluster, information
-        See :class:`Options`. Robust estimators, WLS and clusters need rows of data; all but clusters do as well with
-        ``Moments.from_frame(..., higher=True)``. Without an estimator it is ML, or WLSMV where items are ordered.
+    estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"}, optional
+        Without, ML, or WLSMV where items are ordered. Robust estimators and WLS need rows of data, or
+        ``Moments.from_frame(..., higher=True)``. The last five are for ordered items.
+    missing : {"listwise", "pairwise", "fiml", "ml"}, optional
+        Rows with missing answers are left out, with a warning; or all answers count, by full-information maximum
+        likelihood (ML and MLR); or, the default for ordered items, each pair of items rests on the rows that answer it.
+    likelihood : {"normal", "wishart"}
+        Divisor n or n - 1 of the covariances under maximum likelihood.
+    engine : {"spc", "semopy"}
+        What finds the estimates; everything else is computed here either way.
+    level : float
+        Of the intervals, such as 0.95.
+    cluster : str, optional
+        Column of clusters: errors and test allow for any dependence within them (ML and MLR); needed by models with
+        ``level:`` blocks. Needs rows of data.
     group : str, optional
         Column that tells the groups apart. Every group gets the rows of the model, and numbers of its own but for
         what the text, or ``group_equal``, holds equal.
     group_equal, group_partial : sequence of str
-        As in lavaan: ``("loadings", "intercepts")``, and what is free after all: ``("visual=~x2",)``.
+        What groups share: loadings, intercepts, means, thresholds, regressions, residuals, residual_covariances,
+        lv_variances, lv_covariances; and what is free after all, as ``("visual=~x2",)``.
     ordered : sequence of str
         Items whose answers are ordered categories.
+    information : {"expected", "observed"}, optional
+        What errors come from; without, the estimator's own, as in lavaan.
 
     Returns
     -------
@@ -118,6 +133,8 @@ def fit(
         The search stopped early; carries the partial solution.
     UnsupportedError
         Options or parts of the model that have no method; the message says which have.
+    UsageError
+        No model, or a level outside 0 to 1; equality without groups.
 
     Warns
     -----

@@ -266,7 +266,7 @@ def moments_implied(fit: SemFit) -> Moments:
 
 
 def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:  # noqa: A002
-    """Sample minus implied covariances, or correlations, as a square table.
+    r"""Sample minus implied covariances, or correlations, as a square table.
 
     Parameters
     ----------
@@ -282,6 +282,14 @@ def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:
     ------
     UsageError
         Another type.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> r = [[1.0, 0.4, 0.3], [0.4, 1.0, 0.5], [0.3, 0.5, 1.0]]
+    >>> chain = fit("mood ~ skill\nsales ~ mood", Moments(["skill", "mood", "sales"], 200, None, r))
+    >>> residuals(chain, "cor").loc["sales", "skill"].round(3)
+    np.float64(0.1)
     """
     if type not in ("raw", "cor"):
         raise UsageError(f"type={type!r}: expected 'raw' or 'cor'.")
