@@ -13,7 +13,7 @@ from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.two_sided_study import fit_sides, served_units, side_notes
-from spc.errors import DataError, UnsupportedError
+from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.regression import link_regressions
 from spc.results import Note, Provenance, Replicates, fingerprint
 from spc.sem import SemFit, bootstrap, fit
@@ -28,7 +28,7 @@ __all__ = ["fit_chain", "measurement_text"]
 
 FEWEST_UNITS_TO_RESAMPLE = 10
 SMALL_NUMBER_OF_UNITS = 60
-Method = Literal["unit_means", "two_sided"]
+Method = Literal["auto", "two_sided", "unit_means"]
 
 
 def fit_chain(
@@ -38,14 +38,15 @@ def fit_chain(
     seed: int | None = None,
     level: float = 0.95,
     engine: Engine = "spc",
-    method: Method = "unit_means",
+    method: Method | None = None,
 ) -> ChainFit:
     """Fit the service-profit chain of a study.
 
-    Studies whose constructs come from several tables are analysed on units, with the mean score of each side;
-    one-sided studies on persons, with the items as indicators of latent variables. Persons nested in at least ten
-    units have their effects' intervals from a bootstrap of whole units, all others from the normal approximation:
-    exact for single links, from draws for products of links.
+    Studies whose constructs come from several tables are analysed on units, by the likelihood of the respondents of
+    all sides, which corrects links for the sampling error of unit means (:func:`spc.fit_two_sided`); one-sided studies
+    on persons, with the items as indicators of latent variables. Persons nested in at least ten units have their
+    effects' intervals from a bootstrap of whole units, all others from the large-sample approximation: exact for single
+    links, from draws for products of links.
 
     Parameters
     ----------
@@ -58,9 +59,10 @@ def fit_chain(
     level : float
         Level of all intervals.
     engine : {"spc", "semopy"}
-    method : {"unit_means", "two_sided"}
-        How chains of units are fitted: to the mean scores of each side, or to the respondents themselves, which
-        corrects links for the sampling error of unit means (:func:`spc.fit_two_sided`).
+    method : {"auto", "two_sided", "unit_means"}, optional
+        How chains of units are fitted: to the respondents themselves, or to the mean scores of each side. ``"auto"``,
+        and the study where it does not say otherwise, take the respondents where that can be done, and unit means with
+        a note where it cannot.
 
     Returns
     -------
@@ -89,6 +91,7 @@ def fit_chain(
             "study", "chain", "no_chain", "no [chain]", "a preset or a model",
             'Add [chain] with preset = "service-profit-chain", or model = """...""".',
         )  # fmt: skip
+    method = study.chain.method if method is None else method
     if method not in get_args(Method):
         raise UnsupportedError(f"method={method!r}; use one of {', '.join(map(repr, get_args(Method)))}.")
     seed = study.seed if seed is None else seed
@@ -96,10 +99,16 @@ def fit_chain(
     if study.chain.meet == "employee":
         return fit_meetings(study, links, draws=draws, seed=seed, level=level, smallest=_smallest(study))
     rows = analysis_rows(study, links, study.chain.lags)
+    if method == "two_sided" and engine != "spc":
+        raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
     if method == "two_sided":
-        if engine != "spc":
-            raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
         return _two_sided(study, rows, links, draws, seed, level)
+    why = ""
+    if method == "auto" and engine == "spc" and rows.level == "unit":
+        try:
+            return _two_sided(study, rows, links, draws, seed, level)
+        except (DataError, EstimationError, UnsupportedError) as error:
+            why = str(error).splitlines()[0]
     full = "\n".join([*measurement_text(study, rows), study.chain.model])
     sem = fit(model(full), rows.frame, engine=engine, level=level)
     unit = _resampled_units(sem, rows)
@@ -113,7 +122,7 @@ def fit_chain(
         waves=rows.waves,
         scores=rows.scores,
         labels={construct.name: construct.title for construct in study.codebook},
-        messages=(*rows.messages, *_chain_notes(study, rows, links, sem, replicates)),
+        messages=(*rows.messages, *_fallback(study, why), *_chain_notes(study, rows, links, sem, replicates)),
         provenance=Provenance.record(
             {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
         ),
@@ -141,6 +150,22 @@ def _two_sided(
         provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
         smallest=_smallest(study),
     )
+
+
+def _fallback(study: Study, why: str) -> list[Note]:
+    """That unit means stand in for the likelihood of the respondents, and that priors go unused."""
+    notes = []
+    if why:
+        notes.append(Note(
+            "unit_means_fallback", "warning", "links", "The likelihood of the respondents of all sides could not be "
+            f"fitted, so links are those of unit means, which pull them toward zero. What stood in its way: {why}",
+        ))  # fmt: skip
+    if study.chain is not None and study.chain.priors:
+        notes.append(Note(
+            "priors_unused", "warning", "links", "The priors of the study are used by the likelihood of respondents "
+            "only; here they are left out.",
+        ))  # fmt: skip
+    return notes
 
 
 def _smallest(study: Study) -> Smallest | None:

@@ -12,7 +12,6 @@ from spc.chain.fit import fit_chain
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
-from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError
 from spc.regression import link_regressions
 from spc.regression.methods import fixed_rows, mixed_rows, quantile_rows, wild_rows
@@ -129,7 +128,7 @@ def link_methods(
 
 
 def _own(chain: ChainFit) -> list[dict[str, Any]]:
-    how = "two-sided" if isinstance(chain.sem, TwoSidedFit) else "unit means" if chain.level == "unit" else "persons"
+    how = "two-sided" if chain.sem.kind == "two_sided" else "unit means" if chain.level == "unit" else "persons"
     links = chain.tidy().query("kind == 'link'").assign(kind="link_method", label=f"{OWN}, {how}")
     return [{str(key): value for key, value in row.items()} for row in links.to_dict("records")]
 

@@ -83,7 +83,7 @@ class ChainFit:
 
     @cached_property
     def _others(self) -> pd.DataFrame:
-        return self.sem.parameters() if isinstance(self.sem, TwoSidedFit) else self.sem.tidy()
+        return self.sem.parameters()
 
     @cached_property
     def _effects(self) -> pd.DataFrame:
@@ -92,9 +92,8 @@ class ChainFit:
     @cached_property
     def links(self) -> pd.DataFrame:
         """Rows of the links, and ``readable``: whether each may be read. Without verdicts."""
-        closed = self.sem.unreadable if isinstance(self.sem, TwoSidedFit) else frozenset()
         rows = self._effects[self._effects["kind"] == "direct"].assign(kind="link")
-        return rows.assign(readable=self.interpretable & ~rows["rhs"].isin(closed))
+        return rows.assign(readable=self.interpretable & ~rows["rhs"].isin(self.sem.unreadable))
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
@@ -120,7 +119,7 @@ class ChainFit:
     def glance(self) -> pd.DataFrame:
         """One row: fit of the structural model, level and number of units."""
         row = self.sem.glance().assign(level=self.level, nunits=float("nan") if self.nunits is None else self.nunits)
-        return row.assign(nobs=self.nunits) if isinstance(self.sem, TwoSidedFit) else row
+        return row.assign(nobs=self.nunits) if self.level == "unit" else row
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know: of the chain, the structural model, its effects and the regressions."""

@@ -23,6 +23,7 @@ from spc.sem.ram import implied
 from spc.sem.standardize import standardised_values
 from spc.sem.twolevel_draws import predict_units
 from spc.sem.twolevel_fit import TwoLevelFit, independence_chisq
+from spc.spec import Model
 
 __all__ = ["TwoSidedFit"]
 
@@ -69,6 +70,11 @@ class TwoSidedFit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "draws", frozen_array(self.draws))
+
+    @property
+    def model(self) -> Model:
+        """The chain."""
+        return self.core.model
 
     @cached_property
     def effects(self) -> Effects:
@@ -227,7 +233,7 @@ class TwoSidedFit:
 
     def _own_notes(self) -> Iterator[Note]:
         n = len(self.keys)
-        if n < FEW_UNITS:
+        if n < FEW_UNITS and any(row.op == "~" for row in self.model.parameters):
             yield self._few_units()
         for name in self.core.bounded:
             yield _bound_note(name, serious=name in self.unreadable)
@@ -267,19 +273,18 @@ class TwoSidedFit:
         return pd.Series(list(found.values()), index=index, name="detectable", dtype=float)
 
     def _few_units(self) -> Note:
-        n, least = len(self.keys), self.detectable()
-        text = f"The chain rests on {n} units. "
-        if len(least):
-            (easy, hard), sizes = (least.idxmin(), least.idxmax()), (least.min(), least.max())
-            ends = [f"{size:.2f} standard deviations ({cause} -> {effect})" if size < 1.0 else
-                    f"more than any link can be ({cause} -> {effect})"
-                    for (effect, cause), size in zip((easy, hard), sizes, strict=True)]  # fmt: skip
-            whole = ends[0] if len(least) == 1 else " to ".join(ends)
-            text += f"To be found with a chance of four in five a link must be {whole}; "
-        text += (
-            "a link that is unclear here is not shown to be absent. Strong links that are found tend to be overstated."
-        )
-        return Note("few_units", "warning", "units", text)
+        least = self.detectable().sort_values()
+        links, sizes = least.index.tolist(), least.tolist()
+        ends = [
+            f"{sizes[i]:.2f} standard deviations ({links[i][1]} -> {links[i][0]})" if sizes[i] < 1.0
+            else f"more than a link can be ({links[i][1]} -> {links[i][0]})"
+            for i in ((0, -1) if len(links) > 1 else (0,))
+        ]  # fmt: skip
+        return Note(
+            "few_units", "warning", "units", f"The chain rests on {len(self.keys)} units. To be found with a chance of "
+            f"four in five a link must be {' to '.join(ends)}. A link that is unclear here is not shown to be absent, "
+            "and those that are found tend to be overstated.",
+        )  # fmt: skip
 
     def augment(self) -> pd.DataFrame:
         """One row a unit: respondents of each side, and each variable with its error, small units drawn in more.

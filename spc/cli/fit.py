@@ -20,9 +20,12 @@ def fit(
     seed: Seed = None,
     engine: Annotated[Literal["spc", "semopy"], typer.Option(help="spc, or semopy as an independent check.")] = "spc",
     method: Annotated[
-        Literal["unit_means", "two_sided"],
-        typer.Option(help="Where sides meet: regress means of units, or the likelihood of respondents of both sides."),
-    ] = "unit_means",
+        Literal["auto", "two_sided", "unit_means"] | None,
+        typer.Option(
+            help="Where sides meet: the likelihood of the respondents of both sides, or regressions of unit means; "
+            "what the study says when left out."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit the chain of a study: links, effects, fit, and what to be careful about."""

@@ -121,7 +121,7 @@ def letters(found: spc.Evidence) -> dict[str, str]:
 
 def test_a_link_of_the_way_people_answer_is_not_graded_above_c(tmp_path):
     study = shops(tmp_path, n=150, staff_size=6)
-    chain = spc.fit_chain(study, draws=300)
+    chain = spc.fit_chain(study, draws=300, method="unit_means")
     assert chain.tidy().query("kind == 'link' and lhs == 'mood'")["label"].item() == "holds"
     found = spc.evidence(study, chain, shapes=False, rivals=False)
     assert letters(found)["mood"] == "C"

@@ -20,7 +20,7 @@ def study(firm, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chain(study):
-    return spc.fit_chain(study, draws=1000)
+    return spc.fit_chain(study, draws=1000, method="unit_means")
 
 
 def rows(chain, kind):
@@ -50,14 +50,14 @@ def test_a_total_effect_is_the_sum_over_all_ways(chain):
 
 
 def test_the_same_seed_gives_the_same_intervals(study, chain):
-    again = spc.fit_chain(study, draws=1000)
+    again = spc.fit_chain(study, draws=1000, method="unit_means")
     pd.testing.assert_frame_equal(again.tidy(), chain.tidy())
-    other = spc.fit_chain(study, draws=1000, seed=99)
+    other = spc.fit_chain(study, draws=1000, seed=99, method="unit_means")
     assert not np.allclose(other.tidy()["conf_low"].dropna(), chain.tidy()["conf_low"].dropna())
 
 
 def test_a_single_link_has_its_own_interval_whatever_the_draws(study, chain):
-    links, other = rows(chain, "link"), rows(spc.fit_chain(study, draws=100, seed=7), "link")
+    links, other = rows(chain, "link"), rows(spc.fit_chain(study, draws=100, seed=7, method="unit_means"), "link")
     own = chain.sem.tidy().query("op == '~'").set_index(["lhs", "rhs"]).loc[links.index]
     for name in ("std_error", "p_value", "conf_low", "conf_high"):
         np.testing.assert_allclose(links[name], own[name], rtol=1e-9)
@@ -93,7 +93,8 @@ def test_few_respondents_pull_links_between_sides_toward_zero():
     for seed in range(6):
         small = spc.make_firm(seed=seed, units=100, employees=5, customers=15, ledger=False)
         with tempfile.TemporaryDirectory() as folder:
-            found = recovery(spc.fit_chain(spc.read_study(small.write(folder)), draws=100), small.truth)
+            read = spc.read_study(small.write(folder))
+            found = recovery(spc.fit_chain(read, draws=100, method="unit_means"), small.truth)
         crossing = found[found["lhs"] == "customer_value"]
         shares.append(crossing["estimate"].sum() / crossing["truth"].sum())
     assert np.median(shares) < 0.8
@@ -134,7 +135,7 @@ def test_an_unknown_engine_names_those_that_work(study):
 
 @pytest.fixture(scope="module")
 def both_ways(study, chain):
-    return chain, spc.fit_chain(study, draws=1000, method="two_sided")
+    return chain, spc.fit_chain(study, draws=1000)
 
 
 def test_the_two_sided_method_raises_the_links_that_unit_means_shrink(both_ways):
@@ -165,10 +166,74 @@ def test_the_two_sided_method_covers_the_truth_of_the_firm(both_ways, firm):
 
 
 def test_an_unknown_method_names_those_there_are(study):
-    with pytest.raises(UnsupportedError, match="'unit_means', 'two_sided'"):
+    with pytest.raises(UnsupportedError, match="'auto', 'two_sided', 'unit_means'"):
         spc.fit_chain(study, method="hlm")
 
 
 def test_the_second_engine_is_not_quietly_ignored(study):
     with pytest.raises(UsageError, match="two_sided"):
         spc.fit_chain(study, method="two_sided", engine="semopy")
+
+
+def changed(study, folder, change):
+    """The same study with another document."""
+    for name in ("employees.csv", "customers.csv", "units.csv", "accounts.csv"):
+        if (study.folder / name).exists():
+            (folder / name).write_bytes((study.folder / name).read_bytes())
+    (folder / "study.toml").write_text(change(study.document.text))
+    return spc.read_study(folder / "study.toml")
+
+
+def test_the_study_says_how_it_is_fitted(study, chain, tmp_path):
+    other = changed(study, tmp_path, lambda text: text.replace("[chain]", '[chain]\nmethod = "unit_means"'))
+    np.testing.assert_allclose(
+        rows(spc.fit_chain(other, draws=100), "link")["estimate"], rows(chain, "link")["estimate"], rtol=1e-9
+    )
+    assert spc.fit_chain(other, draws=100, method="auto").sem.kind == "two_sided"
+
+
+PRIOR = """
+[[chain.priors]]
+from = "employee_loyalty"
+to = "customer_value"
+mean = 0.3
+sd = 0.01
+source = "A published study"
+"""
+
+
+def test_priors_of_the_study_are_used_and_named(study, tmp_path):
+    other = changed(study, tmp_path, lambda text: text.replace("[money]", PRIOR + "[money]"))
+    chain = spc.fit_chain(other, draws=100)
+    assert rows(chain, "link").loc[("customer_value", "employee_loyalty"), "std_all"] == pytest.approx(0.3, abs=0.03)
+    named = [note for note in chain.notes() if note.code in ("link_prior", "prior_data_conflict")]
+    assert "A published study" in named[0].text
+    plain = spc.fit_chain(other, draws=100, method="unit_means")
+    assert "priors_unused" in {note.code for note in plain.notes()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [(PRIOR.replace("employee_loyalty", "profitability"), "prior_without_link"), (PRIOR + PRIOR, "two_priors"),
+     (PRIOR.replace("A published study", " "), "no_source")],
+)  # fmt: skip
+def test_priors_that_are_none(study, tmp_path, wrong, what):
+    with pytest.raises(DataError) as caught:
+        changed(study, tmp_path, lambda text: text.replace("[money]", wrong + "[money]"))
+    assert what in {finding.rule for finding in caught.value.findings}
+
+
+def test_unit_means_stand_in_where_the_likelihood_has_no_answer(study, monkeypatch):
+    from spc.chain import fit
+    from spc.errors import NonConvergenceError
+
+    def never(*_, **__):
+        raise NonConvergenceError("It did not come to an end.")
+
+    monkeypatch.setattr(fit, "fit_sides", never)
+    chain = spc.fit_chain(study, draws=100)
+    assert chain.sem.kind == "sem"
+    note = next(note for note in chain.notes() if note.code == "unit_means_fallback")
+    assert "did not come to an end" in note.text
+    with pytest.raises(NonConvergenceError):
+        spc.fit_chain(study, draws=100, method="two_sided")

@@ -133,7 +133,7 @@ def test_demo_says_how_far_it_is_from_the_truth(run, tmp_path):
     shown = json.loads(out)
     assert len(shown["recovery"]) == 9
     assert all(row["truth"] for row in shown["recovery"])
-    assert [row["truth"] for row in shown["recovery_two_sided"]] == [row["truth"] for row in shown["recovery"]]
+    assert [row["truth"] for row in shown["recovery_unit_means"]] == [row["truth"] for row in shown["recovery"]]
     assert (tmp_path / "firm" / "results" / "report.html").exists()
 
 
