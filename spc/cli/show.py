@@ -274,15 +274,30 @@ def loyalty(released: ReleasedModel) -> None:
     names = frame["lhs"].mask(frame["kind"] == "claim", "usual claim")
     what = [_quantity(lhs, rhs) for lhs, rhs in zip(names, frame["rhs"], strict=True)]
     shares = frame["kind"].isin(["retention", "churn", "uplift_percent", "uplift_relative", "claim"])
-    shares |= (frame["kind"] == "closed_form") & (frame["lhs"] == "uplift_percent")
+    shares |= frame["lhs"].isin(["uplift_percent", "discount", "margin_growth", "retention"])
     figure = [_share(x) if share else number(x) for x, share in zip(frame["estimate"], shares, strict=True)]
+    figure = [
+        "at none" if kind == "claim_terms" and text == "" else text
+        for text, kind in zip(figure, frame["kind"], strict=True)
+    ]
     interval = [
-        f"{_share(low)} to {_share(high)}" if share else plain
+        "" if math.isnan(low) else f"{_share(low)} to {_share(high)}" if share else plain
         for low, high, share, plain in zip(frame["conf_low"], frame["conf_high"], shares, _interval(frame), strict=True)
     ]
     frame = frame.assign(what=what, figure=figure, interval=interval)
     table(frame, {"what": "loyalty in money", "figure": "figure", "interval": "interval"}, formats={"figure": str})
+    say(_retention_model(released.glance.frame.iloc[0]))
     notes(_in_words(released))
+
+
+def _retention_model(row: pd.Series) -> str:
+    """What the figures rest on, and how it fits."""
+    words = {"constant": "one rate for all", "sbg": "shifted beta-geometric", "kaplan-meier": "Kaplan-Meier"}
+    text = f"Retention model: {words.get(str(row['retention_model']), 'BG/NBD')}"
+    if row["calibration_df"] > 0:
+        fit = f"chi-square {row['calibration_chisq']:.1f} on {row['calibration_df']:.0f} df"
+        text += f"; leavers expected against seen: {fit} ({probability(row['calibration_pvalue'])})"
+    return text + "."
 
 
 def _share(value: float) -> str:

@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from spc.economics.base import Base, points_more
+import numpy as np
+
+from spc.economics.base import Base, Mixture, points_more
 from spc.economics.terms import LoyaltyTerms
 
 __all__ = ["CLAIM", "claim_terms"]
@@ -28,10 +30,11 @@ def claim_terms(base: Base, terms: LoyaltyTerms, margin: float) -> Iterator[dict
         now = float(base.multiple(discount, math.inf))
         return float(base.multiple(discount, math.inf, change=more)) / now - 1.0 if now > 0 else math.nan
 
+    least = float(np.max(more(base.rates))) - 1.0 if isinstance(base, Mixture) else 0.0
     for target in CLAIM:
-        at = _solve(lambda x, target=target: rise(x) - target)  # type: ignore[misc]
+        at = _solve(lambda x, target=target: rise(x) - target, least)  # type: ignore[misc]
         rhs = f"+{100 * terms.points:g} points worth {target:.0%}, no horizon"
-        yield {"lhs": "discount", "rhs": rhs, "kind": "claim_terms", "estimate": at}
+        yield {"lhs": "discount", "rhs": rhs, "kind": "claim_terms", "estimate": at if at >= 0 else math.nan}
         growth = (1 + d) / (1 + at) - 1
         yield {"lhs": "margin_growth", "rhs": rhs, "kind": "claim_terms", "estimate": growth}
         if d > 0 and math.isfinite(margin):
@@ -47,11 +50,11 @@ def _cost(cost: float, margin: float) -> float:
 _LEAST, _MOST = 1e-4, 3.0
 
 
-def _solve(gap: Callable[[float], float]) -> float:
-    """The discount at which a function that falls with it, at first, is nought; NaN where there is none."""
+def _solve(gap: Callable[[float], float], least: float) -> float:
+    """The discount above ``least`` at which a function that falls with it, at first, is nought; NaN where none is."""
     from scipy.optimize import brentq
 
-    grid = [_LEAST * (_MOST / _LEAST) ** (i / 60) for i in range(61)]
+    grid = [least + _LEAST * (_MOST / _LEAST) ** (i / 60) for i in range(61)]
     found = [gap(x) for x in grid]
     for low, high, a, b in zip(grid[:-1], grid[1:], found[:-1], found[1:], strict=True):
         if a >= 0 > b:

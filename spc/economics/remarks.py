@@ -113,9 +113,9 @@ def _model_text(value: LoyaltyValue) -> str:
     more = points_more(t.points)
     had = float(value.base().next_rate(more) - value.base().next_rate())
     return text + (
-        "Customers differ, and those who have stayed are the loyal ones: most of the value lies with customers whom "
-        f"{100 * t.points:g} points can hardly make stay more surely, so that on average {100 * had:.1f} points are to "
-        "be had."
+        "Customers differ, and those who have stayed are the loyal ones: present customers are worth more than one "
+        f"rate for all says, and {100 * t.points:g} points add less to that, also since nobody can stay more surely "
+        f"than for sure ({100 * had:.1f} points are to be had on average)."
     )
 
 

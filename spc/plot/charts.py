@@ -87,12 +87,13 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = 
     Parameters
     ----------
     table : ReleasedTable
-        Columns ``period, survival, conf_low, conf_high`` and, if there, ``geometric``; hidden periods are left out.
+        Columns ``period, survival, conf_low, conf_high`` and, if there, ``geometric`` and ``fitted`` (the
+        model the figures rest on); hidden periods are left out.
     """
     frame = require_released(table, ReleasedTable, "retention_curve").frame.dropna(subset=["survival"])
     import seaborn as sns
 
-    shares_of = [name for name in ("survival", "conf_low", "conf_high", "geometric") if name in frame]
+    shares_of = [name for name in ("survival", "conf_low", "conf_high", "geometric", "fitted") if name in frame]
     start = pd.DataFrame({"period": [0.0], **{name: [1.0] for name in shares_of}})
     drawn = pd.concat([start, frame[["period", *shares_of]].astype(float)], ignore_index=True)
     x = drawn["period"]
@@ -109,6 +110,11 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = 
             sns.lineplot(
                 x=x, y=100 * drawn["geometric"], color=standin("muted"), linewidth=1.4, linestyle="--",
                 ax=axes, label="At a constant rate", errorbar=None,
+            )  # fmt: skip
+        if "fitted" in drawn and not (drawn["fitted"] - drawn["geometric"]).abs().max() < 1e-9:
+            sns.lineplot(
+                x=x, y=100 * drawn["fitted"], color=standin("unclear"), linewidth=1.4,
+                ax=axes, label="By the model", errorbar=None,
             )  # fmt: skip
         axes.set(ylim=(0, 103), xlabel=f"{wording(period)}s since joining", ylabel="Still customers, %")
         axes.legend(frameon=False, fontsize=10)
@@ -128,14 +134,15 @@ def five_points(table: ReleasedTable, *, title: str = "What more retention is wo
     Parameters
     ----------
     table : ReleasedTable
-        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``closed_form`` and ``claim``.
+        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_constant``, ``closed_form`` and ``claim``.
     """
-    rows = _rows(table, "five_points", ["uplift_percent", "closed_form", "claim"])
+    rows = _rows(table, "five_points", ["uplift_percent", "uplift_constant", "closed_form", "claim"])
     rows = rows[rows["lhs"] == "uplift_percent"]
     bars = [
         (words, rows[rows["kind"] == kind].iloc[0], colour)
         for kind, words, colour in (
             ("uplift_percent", "This firm", "holds"),
+            ("uplift_constant", "If customers\nwere alike", "muted"),
             ("closed_form", "This firm,\nno horizon", "muted"),
             ("claim", "Usually\nquoted", "void"),
         )
@@ -144,14 +151,19 @@ def five_points(table: ReleasedTable, *, title: str = "What more retention is wo
     with drawing(_WIDTH, 70 + 46 * max(len(bars), 1)) as (_, axes, out):
         for at, (_, row, colour) in enumerate(bars):
             thin = row["kind"] != "claim"
+            ends = [row["estimate"] if pd.isna(row[name]) else row[name] for name in ("conf_low", "conf_high")]
             axes.plot(
-                [100 * row["conf_low"], 100 * row["conf_high"]], [at, at], color=standin(colour),
+                [100 * end for end in ends], [at, at], color=standin(colour),
                 linewidth=2.4 if thin else 11, solid_capstyle="round" if thin else "butt",
             )  # fmt: skip
             axes.plot([100 * row["estimate"]], [at], "o", color=standin(colour), markersize=8)
         axes.set_yticks(range(len(bars)), [words for words, *_ in bars])
         axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel="More customer value, %")
-        axes.set_xlim(left=min(0.0, *(100 * float(row["conf_low"]) for _, row, _ in bars)) if bars else 0.0)
+        axes.set_xlim(
+            left=min(0.0, *(100 * float(row["conf_low"]) for _, row, _ in bars if pd.notna(row["conf_low"])))
+            if bars
+            else 0.0
+        )
         axes.tick_params(axis="y", length=0)
     said = "; ".join(_said_share(words.replace("\n", " "), row) for words, row, _ in bars)
     return finish(title, f"Rise in customer value. {said}.", out[0])

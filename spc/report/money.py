@@ -28,10 +28,13 @@ _NAMES = {
     "uplift_money": "Own figure, per customer",
     "uplift_base": "Own figure, all present customers",
     "uplift_relative": "The same number read as per cent of retention",
+    "uplift_constant": "Own figure if all customers were alike",
+    "points_had": "Points the average customer gains",
     "claim": "Usually quoted",
+    "claim_terms": "What would give the usual claim",
 }
 _MONEY = {"margin", "clv", "clv_new", "uplift_money", "uplift_base"}
-_SHARE = {"retention", "churn", "uplift_percent", "uplift_relative", "claim"}
+_SHARE = {"retention", "churn", "uplift_percent", "uplift_relative", "uplift_constant", "points_had", "claim"}
 
 
 def headline(material: Material, loyalty: ReleasedModel) -> str:
@@ -69,6 +72,11 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
     """Estimate and ends of a row in the words of its kind."""
     values = (float(row.estimate), float(row.conf_low), float(row.conf_high))
     sort = row.lhs if row.kind == "closed_form" else row.kind
+    if row.kind == "claim_terms":
+        value = float(row.estimate)
+        if math.isnan(value):
+            return "at none", "", ""
+        return (money(value, currency) if row.lhs == "acquisition_cost" else percent(value, 1)), "", ""
     if sort in _MONEY:
         return tuple(money(v, currency) for v in values)  # type: ignore[return-value]
     if sort in _SHARE:
@@ -79,7 +87,7 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
 def money_section(material: Material, loyalty: ReleasedModel) -> Section:
     """Everything on money."""
     terms = glance_row(loyalty)
-    blocks: list[Block] = [Prose(_retention_sentence(loyalty, terms))]
+    blocks: list[Block] = [Prose(_retention_sentence(loyalty, terms) + _model_sentence(terms))]
     if loyalty.curve is not None and len(loyalty.curve.frame.dropna(subset=["survival"])) > 1:
         figure = retention_curve(loyalty.curve, period=str(terms.period))
         blocks.append(
@@ -97,7 +105,7 @@ def money_section(material: Material, loyalty: ReleasedModel) -> Section:
         Column("Figure", _name),
         Column("On what terms", lambda row: str(row.rhs)),
         Column("Estimate", lambda row: written(row, material.currency)[0], True),
-        Column("Interval", lambda row: " to ".join(written(row, material.currency)[1:]), True),
+        Column("Interval", lambda row: " to ".join(filter(None, written(row, material.currency)[1:])), True),
     )
     known = [
         i for i in range(len(loyalty.tidy.frame)) if loyalty.tidy.frame["kind"].iloc[i] in {*_NAMES, "closed_form"}
@@ -108,6 +116,8 @@ def money_section(material: Material, loyalty: ReleasedModel) -> Section:
 
 
 def _name(row: Any) -> str:
+    if row.kind == "claim_terms":
+        return f"For the usual claim: {str(row.lhs).replace('_', ' ')}"
     if row.kind == "closed_form":
         return f"{_NAMES.get(row.lhs, row.lhs)}, closed form"
     return _NAMES.get(row.kind, str(row.kind))
@@ -120,6 +130,22 @@ def _retention_sentence(loyalty: ReleasedModel, terms: Any) -> str:
     row = listed(rows)[0]
     value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
     return f"{value} of customers stay from one {terms.period} to the next (between {low} and {high})."
+
+
+def _model_sentence(terms: Any) -> str:
+    """What the figures rest on, and how it fits; empty for a result that does not say."""
+    model = str(getattr(terms, "retention_model", ""))
+    words = {
+        "constant": "one rate of staying for all customers",
+        "sbg": "customers who differ in how surely they stay (shifted beta-geometric)",
+        "kaplan-meier": "the share that stayed in each period of tenure (Kaplan-Meier)",
+        "bg-nbd": "how often and how long customers buy (BG/NBD)",
+    }.get(model, "")
+    if not words:
+        return ""
+    p = float(getattr(terms, "calibration_pvalue", math.nan))
+    fit = "" if math.isnan(p) else " It follows the ledger." if p >= 0.05 else " It does not follow the ledger closely."
+    return f" The figures rest on {words}.{fit}"
 
 
 def _own_sentence(loyalty: ReleasedModel, terms: Any) -> str:
