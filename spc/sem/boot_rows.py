@@ -19,7 +19,7 @@ from spc.sem.ram import IntArray
 from spc.sem.redraw import Units
 from spc.sem.result import Part
 
-__all__ = ["Rows", "rows_of"]
+__all__ = ["Cluster", "Rows", "cluster_codes", "in_groups", "rows_of"]
 
 Cluster = str | npt.ArrayLike
 
@@ -68,19 +68,20 @@ def rows_of(fit: SemFit, data: pd.DataFrame | None, cluster: Cluster | None) -> 
         )  # fmt: skip
     frame = data.reset_index(drop=True)
     values, numbers = [], []
-    for part, own in _in_groups(fit, frame):
+    for part, own in in_groups(fit, frame):
         rows = numeric_values(own, list(part.model.observed))
         used = _used(part, rows)
         _check_same(part, rows[used])
         values.append(rows[used])
         numbers.append(own.index.to_numpy()[used])
     scales = [part.problem.scale[: part.problem.place.n_observed] for part in fit.parts]
-    codes = None if cluster is None else _codes(frame, cluster, numbers)
+    codes = None if cluster is None else cluster_codes(frame, cluster, numbers)
     balanced = tuple(own / scale for own, scale in zip(values, scales, strict=True))
     return Rows(tuple(values), balanced, Units(tuple(map(len, values)), codes))
 
 
-def _in_groups(fit: SemFit, frame: pd.DataFrame) -> Iterator[tuple[Part, pd.DataFrame]]:
+def in_groups(fit: SemFit, frame: pd.DataFrame) -> Iterator[tuple[Part, pd.DataFrame]]:
+    """Parts of a fit with their rows."""
     if len(fit.parts) == 1:
         yield fit.parts[0], frame
         return
@@ -134,7 +135,8 @@ def _same_sums(part: Part, rows: FloatArray) -> bool:
     return counts and bool(np.all(np.abs(np.nansum(rows, axis=0) - patterns.n @ patterns.mean) <= 1e-8 * size))
 
 
-def _codes(frame: pd.DataFrame, cluster: Cluster, numbers: list[IntArray]) -> tuple[IntArray, ...]:
+def cluster_codes(frame: pd.DataFrame, cluster: Cluster, numbers: list[IntArray]) -> tuple[IntArray, ...]:
+    """Cluster of each of the numbered rows of each group, numbered from 0 over all groups."""
     """Cluster of each row of each group, numbered over all groups."""
     if isinstance(cluster, str):
         if cluster not in frame.columns:

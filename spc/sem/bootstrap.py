@@ -27,6 +27,7 @@ from spc.sem.lean import information_of
 from spc.sem.moment_draws import HigherDraws, MomentDraws
 from spc.sem.optimise import derivatives, observed_information
 from spc.sem.options import ORDINAL
+from spc.sem.ordinal_draws import ordinal_draws
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, implied
 from spc.sem.redraw import Redraw, by_rows, from_normal, like_model
@@ -179,7 +180,8 @@ def bootstrap(
     """Refit a model to resampled data.
 
     Under maximum likelihood for complete rows all draws of a block are fitted at once, see :mod:`spc.sem.batch`; with
-    missing answers and under least squares one after the other, from where the fit ended. A draw that does not end
+    missing answers and under least squares one after the other, from where the fit ended; with ordered items
+    thresholds, correlations and weights come anew from every draw. A draw that does not end
     there is searched on its own. Draws that fail in the end, most of them because their estimates run off to infinity,
     are left out and counted. An interrupt (Ctrl-C) hands back the draws made so far, with a note.
 
@@ -212,7 +214,7 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        Ordered items; or draws of another kind than cases with missing answers.
+        Draws of another kind than cases with missing answers or ordered items; BCa intervals of the latter.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -237,14 +239,20 @@ def bootstrap(
     """
     _check_options(draws, kind, interval, level, cluster)
     require_one_level(fit, "Bootstrap draws")
-    _check_fit(fit, kind)
-    rows = None if kind == "parametric" else rows_of(fit, data, cluster)
-    with one_blas_thread():
-        metric = _metric(fit, observed=kind == "case")
-        found = _drawn(fit, kind, rows, metric, draws, seed, workers)
-        acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
-        if kind == "case" and rows is not None:
-            acceleration = accelerations(fit, rows.balanced, rows.units.codes, metric)
+    _check_fit(fit, kind, interval)
+    acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
+    if _is_ordinal(fit):
+        ordinal = ordinal_draws(fit, data, cluster, seed)
+        found = refit_draws(ordinal, len(fit.model.parameters.names), draws, workers=workers)
+        units = ordinal.units.count
+    else:
+        rows = None if kind == "parametric" else rows_of(fit, data, cluster)
+        units = fit.system.n if rows is None else rows.units.count
+        with one_blas_thread():
+            metric = _metric(fit, observed=kind == "case")
+            found = _drawn(fit, kind, rows, metric, draws, seed, workers)
+            if kind == "case" and rows is not None:
+                acceleration = accelerations(fit, rows.balanced, rows.units.codes, metric)
     done, kept = len(found.theta), found.kept
     if found.interrupted and len(kept) < 2:
         raise KeyboardInterrupt
@@ -267,7 +275,7 @@ def bootstrap(
         kind,
         interval,
         level,
-        fit.system.n if rows is None else rows.units.count,
+        units,
         Provenance.record(options, fit.provenance.data_fingerprint, seed),
         done,
     )
@@ -295,9 +303,16 @@ def _check_interval(interval: str, level: float, kind: str) -> None:
         raise UsageError(f"BCa intervals need draws of cases, not kind={kind!r}. Use interval='percentile'.")
 
 
-def _check_fit(fit: SemFit, kind: str) -> None:
-    if fit.options.estimator in ORDINAL or fit.options.ordered:
-        raise UnsupportedError("A bootstrap of ordered items has no method here; their errors are robust already.")
+def _is_ordinal(fit: SemFit) -> bool:
+    return fit.options.estimator in ORDINAL or bool(fit.options.ordered)
+
+
+def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
+    if _is_ordinal(fit) and (kind, interval) != ("case", "percentile"):
+        raise UnsupportedError(
+            f"Ordered items have no method with kind={kind!r}, interval={interval!r}. Use kind='case', "
+            "interval='percentile'."
+        )
     if fit.options.missing == "fiml" and kind != "case":
         raise UnsupportedError(f"kind={kind!r} has no method with missing answers. Use kind='case'.")
     if fit.options.estimator == "WLS" and kind != "case":
