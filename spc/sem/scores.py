@@ -82,6 +82,11 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
         return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
     if method not in get_args(ScoreMethod):
         raise UsageError(f"method={method!r}: expected 'regression' or 'bartlett'.")
+    if fit.levels is not None or any(name.endswith(".l2") for name in fit.model.parameters.joint):
+        raise UnsupportedError(
+            "Rows and clusters share the values of a two-level model, so neither level has scores from its own "
+            "covariances alone. cluster_scores(fit) has those of the clusters."
+        )
     if len(fit.views) > 1:
         return _in_groups(fit, data, method)
     place = fit.problem.place
@@ -102,8 +107,6 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
 
 def _in_groups(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> pd.DataFrame:
     """Scores of each group by its own numbers, in the order of the rows."""
-    if fit.levels is not None:
-        raise UnsupportedError("Models of two levels have scores of clusters: cluster_scores(fit).")
     if fit.options.group is None or not fit.groups:
         raise UnsupportedError(
             "The groups of this fit came as separate sets of data. Score each with its own view: "

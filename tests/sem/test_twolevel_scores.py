@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from spc.errors import UnsupportedError
-from spc.sem import fit
+from spc.sem import factor_scores, fit
 from spc.sem.twolevel_scores import cluster_scores, icc
 
 FIXTURE = json.loads((Path(__file__).parents[1] / "reference" / "lavaan_twolevel_scores.json").read_text())
@@ -83,3 +83,10 @@ def test_without_latent_variables_of_clusters_there_is_nothing_to_score():
     path = fitted(text="level: 1\nb ~ a\nlevel: 2\nb ~ a")
     with pytest.raises(UnsupportedError, match="no latent"):
         cluster_scores(path)
+
+
+def test_a_level_alone_has_no_scores() -> None:
+    found = fitted()
+    for view in (found, *found.views):
+        with pytest.raises(UnsupportedError, match="cluster_scores"):
+            factor_scores(view, pd.DataFrame())
