@@ -1,11 +1,13 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
-from spc.economics.beta_geometric import BetaGeometric
+from spc.economics.beta_geometric import BetaGeometric, fit_beta_geometric
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
+from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
 from spc.economics.link import RetentionLink, retention_link
 from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
 from spc.economics.loyalty import LoyaltyValue, loyalty_value
+from spc.economics.market import MarketQuality, market_quality, relative_nps
 from spc.economics.purchases import BuyingModel, fit_buying, purchase_history
 from spc.economics.retention import Retention, estimate_retention
 from spc.economics.spend import SpendModel, fit_spend
@@ -16,22 +18,29 @@ __all__ = [
     "BetaGeometric",
     "BuyingModel",
     "HazardFit",
+    "LifeTable",
     "LinkMoney",
     "LoyaltyTerms",
     "LoyaltyValue",
+    "MarketQuality",
     "Retention",
     "RetentionLink",
     "SpendModel",
     "effect_draws",
     "elasticity",
     "estimate_retention",
+    "fit_beta_geometric",
     "fit_buying",
     "fit_hazard",
     "fit_spend",
+    "life_table",
+    "life_tables",
     "loyalty_value",
     "margin_multiple",
+    "market_quality",
     "money_of_link",
     "purchase_history",
+    "relative_nps",
     "retention_curves",
     "retention_for_uplift",
     "retention_link",

@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from spc.economics.lifetable import LifeTable
 from spc.errors import NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
+from spc.results import Note, tidy_frame
 
 __all__ = ["MOST_ALIKE", "BetaGeometric", "fit_beta_geometric", "residual_lifetime", "survival"]
 
@@ -118,6 +120,27 @@ class BetaGeometric:
     def __post_init__(self) -> None:
         object.__setattr__(self, "coefficients", frozen_array(self.coefficients))
         object.__setattr__(self, "vcov", frozen_array(self.vcov))
+
+    @property
+    def kind(self) -> str:
+        """``"beta_geometric"``."""
+        return "beta_geometric"
+
+    def tidy(self) -> pd.DataFrame:
+        """Alpha and beta, and how covariates move their logarithms, with 95 % intervals."""
+        return tidy_frame(rows(self, 0.95))
+
+    def glance(self) -> pd.DataFrame:
+        """One row: log likelihood, parameters, AIC, and whether no difference between customers was found."""
+        k = self.coefficients.size
+        return pd.DataFrame([{"logl": self.loglik, "npar": k, "aic": 2 * k - 2 * self.loglik, "edge": self.edge}])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the parameters."""
+        if not self.edge:
+            return ()
+        text = "No difference between customers was found; alpha and beta stand at a bound, and one rate is enough."
+        return (Note("customers_alike", "info", "alpha", text),)
 
     @property
     def alpha(self) -> float:

@@ -105,7 +105,7 @@ def money_section(material: Material, loyalty: ReleasedModel) -> Section:
         Column("Figure", _name),
         Column("On what terms", lambda row: str(row.rhs)),
         Column("Estimate", lambda row: written(row, material.currency)[0], True),
-        Column("Interval", lambda row: " to ".join(filter(None, written(row, material.currency)[1:])), True),
+        Column("Interval", lambda row: _span(row, material.currency), True),
     )
     known = [
         i for i in range(len(loyalty.tidy.frame)) if loyalty.tidy.frame["kind"].iloc[i] in {*_NAMES, "closed_form"}
@@ -130,6 +130,12 @@ def _retention_sentence(loyalty: ReleasedModel, terms: Any) -> str:
     row = listed(rows)[0]
     value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
     return f"{value} of customers stay from one {terms.period} to the next (between {low} and {high})."
+
+
+def _span(row: Any, currency: str) -> str:
+    """The interval of a row, or nothing where it has none."""
+    known = not (pd.isna(row.conf_low) and pd.isna(row.conf_high))
+    return " to ".join(written(row, currency)[1:]) if known else ""
 
 
 def _model_sentence(terms: Any) -> str:
