@@ -12,7 +12,8 @@ from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
-from spc.chain.two_sided_study import fit_sides, served_units, side_notes
+from spc.chain.served import served_units
+from spc.chain.two_sided_study import fit_sides, side_notes
 from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.regression import link_regressions
 from spc.results import Note, Provenance, Replicates, fingerprint

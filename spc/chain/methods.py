@@ -12,6 +12,7 @@ from spc.chain.fit import fit_chain
 from spc.chain.links import outcomes
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
+from spc.chain.served import served_units
 from spc.errors import DataError
 from spc.regression import link_regressions
 from spc.regression.methods import fixed_rows, mixed_rows, quantile_rows, wild_rows
@@ -106,6 +107,7 @@ def link_methods(
     ['chain, unit means', 'OLS, HC3', 'least squares, wild bootstrap']
     >>> folder.cleanup()
     """
+    study = served_units(study)
     if study.chain is None:
         raise DataError.of(
             "study", "chain", "no_chain", "no [chain]", "a preset or a model",

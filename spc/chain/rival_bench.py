@@ -15,6 +15,7 @@ from spc.chain.fit import measurement_text
 from spc.chain.rival_models import last_effects
 from spc.chain.rival_prediction import Expected, Seen
 from spc.chain.rows import AnalysisRows
+from spc.chain.served import assigned
 from spc.chain.two_sided_study import fit_sides
 from spc.errors import EstimationError, NotIdentifiedError, SpcWarning
 from spc.linalg import FloatArray
@@ -24,6 +25,7 @@ from spc.sem.tables import moments_implied
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
 from spc.spec import model
 from spc.study import Study
+from spc.study.study import SIDES
 
 __all__ = ["Bench", "Rival", "person_bench", "two_sided_bench"]
 
@@ -92,7 +94,7 @@ class Bench:
 
 def two_sided_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[str, Sequence[str]]) -> Bench:
     """Units with the respondents of each side."""
-    found = fit_sides(study, text, rows, draws=2, seed=study.seed, level=0.95)
+    found = fit_sides(study, text, rows, draws=2, seed=study.seed, level=0.95, shared=False)
     units = found.core.units
     seen = Seen(units.means, units.counts, units.side, *_roles(units.names, {n: (n,) for n in units.names}, links))
 
@@ -108,7 +110,16 @@ def two_sided_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[
     def part(text: str, places: IntArray) -> Expected:
         return expected(fit_two_level(model(text, fixed_x=False), units.take(places), test=False, boundary=True))
 
-    return Bench(seen, None, whole, part, len(units.counts), found.messages)
+    return Bench(seen, None, whole, part, len(units.counts), (*found.messages, *_largest_share(study)))
+
+
+def _largest_share(study: Study) -> list[Note]:
+    if not assigned(study, SIDES["customer"]):
+        return []
+    return [Note(
+        "largest_share", "warning", "assignments", "Rivals are compared with each customer in the unit that has most "
+        "of its assignments, so that units can be held out; the links of the chain itself use all shares.",
+    )]  # fmt: skip
 
 
 def _two_level_measures(fitted: TwoLevelFit) -> Measures:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from spc.chain.served import served_units
 from spc.errors import DataError, Finding, UnsupportedError
 from spc.results import Note
 from spc.study import Study
@@ -71,6 +72,7 @@ def analysis_rows(study: Study, links: Mapping[str, Sequence[str]], lags: Iterab
     UnsupportedError
         Items as latent variables on unit means.
     """
+    study = served_units(study)
     names = list(dict.fromkeys(name for effect, causes in links.items() for name in (*causes, effect)))
     constructs = chain_constructs(study, names)
     level = _level(study, constructs)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from spc.chain.links import outcomes
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
+from spc.chain.served import served_units
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.regression.shape import Bend, Cause, Line, Shapes, link_shape
@@ -202,6 +203,7 @@ def link_shapes(study: Study, *, draws: int = 999, seed: int | None = None, leve
     """
     if not 0.0 < level < 1.0 or draws < 99:
         raise UsageError(f"level={level}, draws={draws}: give a share between 0 and 1, and at least 99 draws.")
+    study = served_units(study)
     if study.chain is None:
         raise DataError.of(
             "study", "chain", "no_chain", "no [chain]", "a preset or a model",

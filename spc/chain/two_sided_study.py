@@ -12,6 +12,7 @@ import pandas as pd
 
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.rows import AnalysisRows, at_wave
+from spc.chain.served import assigned, served_units, staff_of
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import UnsupportedError
@@ -20,12 +21,14 @@ from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import score
 
-__all__ = ["fit_sides", "served_units", "side_notes"]
+__all__ = ["fit_sides", "side_notes"]
 
 ANSWERS = {table: side for side, table in SIDES.items()}
 
 
-def fit_sides(study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: int, level: float) -> TwoSidedFit:
+def fit_sides(
+    study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: int, level: float, shared: bool = True
+) -> TwoSidedFit:
     """Fit the chain of a study to its respondents, side by side.
 
     Parameters
@@ -37,6 +40,8 @@ def fit_sides(study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: 
         As for unit means: its constructs and the wave of each.
     draws, seed, level
         As for :func:`spc.chain.fit_chain`.
+    shared : bool
+        Customers belong to all units that the assignments name for them; else to the one with most of them.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def fit_sides(study: Study, text: str, rows: AnalysisRows, *, draws: int, seed: 
             'method="two_sided" is for chains of units. Set level = "unit" in [chain], or use method="unit_means".'
         )
     names = [str(name) for name in rows.scores]
-    sides, units = _tables(study, names, rows.waves)
+    sides, units = _tables(study if shared else served_units(study), names, rows.waves, shared=shared)
     times = {_side(study, name, rows.waves): rows.waves.get(name) for name in names}
     shares = {side: _shares(study, table, times[side]) for side, table in sides.items() if "customer" in table}
     fit = fit_two_sided(
@@ -70,38 +75,9 @@ def _shares(study: Study, table: pd.DataFrame, wave: object) -> AssignmentWeight
     return assignment_weights(
         study.tables["assignments"],
         customers=table["customer"].dropna().unique(),
-        employees=_staff(study),
+        employees=staff_of(study),
         period=None if wave is None else wave_period(wave),
     )
-
-
-def _staff(study: Study) -> pd.DataFrame | None:
-    table = study.tables.get("employee_responses")
-    return table if table is not None and {"respondent", "unit"} <= set(table) else None
-
-
-def _assigned(study: Study, table: str) -> bool:
-    """Whether assignments lead from the customers of a table to units."""
-    rows = study.tables.get("assignments")
-    if table != "customer_responses" or rows is None or "customer" not in study.tables[table]:
-        return False
-    return "unit" in rows or ("respondent" in rows and _staff(study) is not None)
-
-
-def served_units(study: Study) -> Study:
-    """The study, its customers without a unit in the one that has most of their assignments."""
-    answers = study.tables.get("customer_responses")
-    by_unit = study.chain is None or study.chain.meet == "unit"
-    if answers is None or not by_unit or not _assigned(study, "customer_responses"):
-        return study
-    own = answers["unit"] if "unit" in answers else pd.Series(None, index=answers.index, dtype=object)
-    if own.notna().all():
-        return study
-    weights = assignment_weights(
-        study.tables["assignments"], customers=answers["customer"].dropna().unique(), employees=_staff(study)
-    )
-    unit = own.where(own.notna(), answers["customer"].map(weights.majority()))
-    return replace(study, tables={**study.tables, "customer_responses": answers.assign(unit=unit)})
 
 
 def _periods(shares: Mapping[str, AssignmentWeights], times: Mapping[str, Any]) -> Iterator[Note]:
@@ -148,7 +124,7 @@ def _twice(table: str, one: object, other: object, first: pd.DataFrame, second: 
 
 
 def _tables(
-    study: Study, names: list[str], waves: Mapping[str, Any]
+    study: Study, names: list[str], waves: Mapping[str, Any], *, shared: bool
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame | None]:
     """Scores of each table of answers, one a wave used, and of all others by unit."""
     book = {construct.name: construct for construct in study.codebook}
@@ -161,8 +137,8 @@ def _tables(
         if construct.table not in ANSWERS:
             outcomes[name] = scores.groupby(table["unit"]).mean()
             continue
-        keys = ["unit", "customer"] if _assigned(study, construct.table) else ["unit"]
-        side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys})
+        keys = ["unit", "customer"] if shared and assigned(study, construct.table) else ["unit"]
+        side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys if key in table})
         side[name] = scores
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units

@@ -38,6 +38,8 @@ BoolArray = npt.NDArray[np.bool_]
 
 BLOCK = 40
 """Units that are taken together where fewer are tied."""
+LARGEST = 5000
+"""Units times variables that may be tied: second derivatives take 24 bytes for each pair of these."""
 _RANK = 1e-10
 
 
@@ -295,6 +297,12 @@ class Crossed:
         share = np.where(units.averaged & present & (counts > 0.0), 1.0 / np.maximum(counts, 1.0), 0.0)
         blocks = []
         for at in _tied(grams):
+            if len(at) * len(units.names) > LARGEST:
+                raise UnsupportedError(
+                    f"{len(at)} units are tied to each other by the customers they share; with {len(units.names)} "
+                    f"variables at most {LARGEST // len(units.names)} can be. Give customers to the unit with most of "
+                    "their assignments, or fit regions one by one."
+                )
             found: dict[int, tuple[FloatArray, FloatArray]] = {}
             for s in sorted({int(units.side[a]) for a in shared}):
                 own = np.flatnonzero(units.side == s)

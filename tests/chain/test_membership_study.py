@@ -188,3 +188,16 @@ def test_the_check_reports_assignments(tmp_path):
 def test_customers_without_a_unit_have_that_of_their_assignments(tmp_path, method):
     chain = spc.fit_chain(spc.read_study(study(tmp_path, tables(7))), method=method, draws=50)
     assert chain.nunits == UNITS
+
+
+def test_rivals_hold_units_out_with_each_customer_in_one_unit(tmp_path):
+    made = tables(8)
+    found = spc.rivals(spc.read_study(study(tmp_path, made, lagged=False)), method="two_sided", folds=4, draws=100)
+    assert "largest_share" in {note.code for note in found.notes()}
+    assert np.isfinite(found.tidy()["estimate"]).any()
+
+
+@pytest.mark.parametrize("function", [spc.link_shapes, spc.link_methods])
+def test_others_take_customers_without_a_unit_as_well(tmp_path, function):
+    read = spc.read_study(study(tmp_path, tables(9), lagged=False))
+    assert len(function(read, draws=99).tidy()) > 0

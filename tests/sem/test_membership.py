@@ -239,3 +239,9 @@ def test_units_that_share_respondents_have_no_sandwich_and_are_not_drawn_one_by_
         fit_two_level(model(TEXT, fixed_x=False), units, errors="robust")
     with pytest.raises(UnsupportedError):
         units.take(np.arange(3))
+
+
+def test_more_tied_units_than_memory_are_refused(monkeypatch):
+    monkeypatch.setattr("spc.sem.membership.LARGEST", 50)
+    with pytest.raises(UnsupportedError, match="at most 10"):
+        Crossed.of(crossed())
