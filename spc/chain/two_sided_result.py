@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spc.chain.link_priors import standard_links
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, tidy_frame
@@ -233,7 +232,7 @@ class TwoSidedFit:
 
     def _own_notes(self) -> Iterator[Note]:
         n = len(self.keys)
-        if n < FEW_UNITS and any(row.op == "~" for row in self.model.parameters):
+        if n < FEW_UNITS and len(self.detectable()):
             yield self._few_units()
         for name in self.core.bounded:
             yield _bound_note(name, serious=name in self.unreadable)
@@ -253,7 +252,8 @@ class TwoSidedFit:
     def detectable(self, chance: float = 0.8) -> pd.Series:
         """Smallest link that units like these would show, in standard deviations of units.
 
-        From its standard error: ``(t(1 - alpha/2) + t(chance)) * error``, with ``alpha`` of the fit's level.
+        From its standard error: ``(t(1 - alpha/2) + t(chance)) * error``, with ``alpha`` of the fit's level, and the
+        deviations of units in cause and effect taken as known.
 
         Parameters
         ----------
@@ -268,9 +268,10 @@ class TwoSidedFit:
         from scipy.special import stdtrit
 
         wide = float(stdtrit(self.freedom, 0.5 + self.level / 2.0) + stdtrit(self.freedom, chance))
-        found = {link: wide * error for link, (_, error) in standard_links(self.core).items()}
-        index = pd.MultiIndex.from_tuples(list(found), names=["lhs", "rhs"])
-        return pd.Series(list(found.values()), index=index, name="detectable", dtype=float)
+        table = self.tidy()
+        links = table[(table["kind"] == "link") & table["std_error"].gt(0.0)].set_index(["lhs", "rhs"])
+        found = wide * links["std_error"] * (links["std_all"] / links["estimate"]).abs()
+        return found.dropna().rename("detectable").astype(float)
 
     def _few_units(self) -> Note:
         least = self.detectable().sort_values()
@@ -280,10 +281,13 @@ class TwoSidedFit:
             else f"more than a link can be ({links[i][1]} -> {links[i][0]})"
             for i in ((0, -1) if len(links) > 1 else (0,))
         ]  # fmt: skip
+        found = (
+            f"To be found with a chance of four in five a link must be {' to '.join(ends)}." if sizes[0] < 1.0
+            else "No link, however strong, would be found with a chance of four in five."
+        )  # fmt: skip
         return Note(
-            "few_units", "warning", "units", f"The chain rests on {len(self.keys)} units. To be found with a chance of "
-            f"four in five a link must be {' to '.join(ends)}. A link that is unclear here is not shown to be absent, "
-            "and those that are found tend to be overstated.",
+            "few_units", "warning", "units", f"The chain rests on {len(self.keys)} units. {found} A link that is "
+            "unclear here is not shown to be absent, and those that are found tend to be overstated.",
         )  # fmt: skip
 
     def augment(self) -> pd.DataFrame:

@@ -61,8 +61,10 @@ def test_the_smallest_link_to_be_found_follows_from_its_error(tables):
     from scipy.stats import t
 
     fit = fitted(tables)
-    _, error = standard_links(fit.core)[LINK]
-    assert fit.detectable()[LINK] == pytest.approx((t.ppf(0.975, fit.freedom) + t.ppf(0.8, fit.freedom)) * error)
+    row = fit.tidy().query("kind == 'link'").iloc[0]
+    value, mood = (np.sqrt(fit.core.sigma_b[i, i]) for i in (fit.core.units.names.index(name) for name in LINK))
+    wide = t.ppf(0.975, fit.freedom) + t.ppf(0.8, fit.freedom)
+    assert fit.detectable()[LINK] == pytest.approx(wide * row["std_error"] * mood / value)
     note = said(fit, "few_units")[0]
     assert f"{fit.detectable()[LINK]:.2f} standard deviations" in note.text
 
