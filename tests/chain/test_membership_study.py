@@ -47,7 +47,7 @@ UNITS = 40
 
 
 def tables(seed=1):
-    """Two years; half of the staff answer twice; guests of two shops, who go elsewhere in the next year."""
+    """Two years; a quarter of the staff answer twice; guests of two shops, who go elsewhere in the next year."""
     rng = np.random.default_rng(seed)
     shop = np.array([f"S{i:02}" for i in range(UNITS)])
     real = {}
@@ -59,7 +59,7 @@ def tables(seed=1):
     staff, guests, units, served = [], [], [], []
     for year, own in real.items():
         at = np.repeat(np.arange(UNITS), 8)
-        person = np.arange(at.size) + (0 if year == 2024 else at.size // 2)
+        person = np.arange(at.size) + (0 if year == 2024 else 3 * at.size // 4)
         staff.append(answers(own["mood"][at], rng, "m").assign(respondent=person, unit=shop[at], wave=year))
         first = rng.integers(0, UNITS, 600)
         second = (first + rng.integers(1, UNITS, 600)) % UNITS
@@ -164,7 +164,7 @@ def test_people_who_answer_in_two_waves_of_one_side_are_counted(tmp_path):
     chain = spc.fit_chain(spc.read_study(path), method="two_sided", draws=50)
     assert set(chain.sem.core.units.sides) == {"employee_wave_2024", "employee_wave_2025", "customer_wave_2025"}
     note = next(note for note in chain.notes() if note.code == "waves_apart")
-    assert "160 people of employee_responses answered in wave 2024 (320 answers) and in wave 2025 (320)" in note.text
+    assert "80 people of employee_responses answered in wave 2024 (320 answers) and in wave 2025 (320)" in note.text
     made["staff"]["respondent"] = np.arange(len(made["staff"]))
     study(tmp_path, made, assigned=False)
     path.write_text(text)
