@@ -1,10 +1,16 @@
 """Customer accounts: from the ledger's rows to what every customer contributes."""
 
 from spc.accounts.bridge import bridge, price_times_quantity
+from spc.accounts.effort import allocate_hours, sales_effort
+from spc.accounts.elasticity import contribution_elasticity
 from spc.accounts.groups import Agreement, agreement, customer_groups, share_interval
 from spc.accounts.ledger import ControlTotal, CustomerAccounts, customer_accounts, default_drivers
 from spc.accounts.peers import PeerRate, peer_gaps, peer_rate
+from spc.accounts.profile import good_customer_profile
 from spc.accounts.result import AccountsTable
+from spc.accounts.sellers import seller_portfolios
+from spc.accounts.sight import kpi_tree_faults, line_of_sight, seller_share
+from spc.accounts.targets import driver_targets
 from spc.accounts.together import ledger_results
 from spc.accounts.waterfall import waterfall
 from spc.accounts.whale import gini, whale_curve
@@ -19,15 +25,24 @@ __all__ = [
     "CustomerAccounts",
     "PeerRate",
     "agreement",
+    "allocate_hours",
     "bridge",
+    "contribution_elasticity",
     "customer_accounts",
     "customer_groups",
     "default_drivers",
+    "driver_targets",
     "gini",
+    "good_customer_profile",
+    "kpi_tree_faults",
     "ledger_results",
+    "line_of_sight",
     "peer_gaps",
     "peer_rate",
     "price_times_quantity",
+    "sales_effort",
+    "seller_portfolios",
+    "seller_share",
     "share_interval",
     "waterfall",
     "whale_curve",

@@ -502,7 +502,33 @@ def _attributes(tables: Mapping[str, Relation]) -> pd.DataFrame:
             frame = connection.execute(text, list(customers.values)).df()
         frame["customer"] = key_text(frame["customer"])
         parts.append(frame.dropna(subset="customer").drop_duplicates("customer").set_index("customer"))
+    sellers = _sellers(tables)
+    if sellers is not None:
+        parts.append(sellers.to_frame("seller"))
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=pd.Index([], name="customer", dtype=object))
+
+
+def _sellers(tables: Mapping[str, Relation]) -> pd.Series | None:
+    """Who serves each customer: of the assignments the one with most weight, else who sold it most lines."""
+    from spc.contracts import key_text
+    from spc.sources.database import quoted
+
+    for table, column in (("assignments", "respondent"), ("transactions", "seller")):
+        relation = tables.get(table)
+        if relation is None or not {"customer", column} <= set(relation.kinds):
+            continue
+        weight = 'sum(CAST("weight" AS DECIMAL(18, 6)))' if "weight" in relation.kinds else "count(*)"
+        cell = quoted(column)
+        text = (
+            f'SELECT "customer", CAST({cell} AS VARCHAR) AS s, {weight} AS w FROM {relation.source} '  # noqa: S608
+            f'WHERE {cell} IS NOT NULL AND "customer" IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2'
+        )
+        with relation.opened() as connection:
+            frame = connection.execute(text, list(relation.values)).df()
+        frame["customer"] = key_text(frame["customer"])
+        first = frame.drop_duplicates("customer")
+        return pd.Series(first["s"].to_numpy(dtype=object), index=pd.Index(first["customer"]))
+    return None
 
 
 def _reconciled(accounts: CustomerAccounts) -> CustomerAccounts:

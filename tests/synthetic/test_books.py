@@ -23,7 +23,7 @@ def test_books_change_nothing_else(firm):
 
 def test_every_customer_comes_to_its_margin(firm, tmp_path):
     study = read_study(firm.write(tmp_path))
-    assert study.findings == ()
+    assert not [f for f in study.findings if f.table in ("transactions", "costs", "customers")]
     accounts = customer_accounts(study)
     assert [control.difference for control in accounts.controls] == [0, 0, 0, 0]
     last = accounts.augment().drop_duplicates("customer", keep="last").set_index("customer")["contribution"]

@@ -1,0 +1,132 @@
+"""Sales effort against what it brings: contribution per hour, and where an hour more would bring most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.accounts.result import AccountsTable, accounts_of, table_of
+from spc.errors import DataError, UsageError
+from spc.linalg import FloatArray
+from spc.results import Note
+
+__all__ = ["allocate_hours", "sales_effort"]
+
+
+def allocate_hours(scale: FloatArray, hours: float, curve: float) -> FloatArray:
+    r"""Hours of groups that bring most when group g yields :math:`s_g h_g^c` with diminishing returns, 0 < c < 1.
+
+    At the best the last hour brings the same everywhere: :math:`h_g \propto s_g^{1/(1-c)}`.
+
+    Examples
+    --------
+    >>> allocate_hours(np.array([1.0, 2.0]), 10.0, 0.5).tolist()
+    [2.0, 8.0]
+    """
+    share = np.where(scale > 0, np.maximum(scale, 0.0) ** (1 / (1 - curve)), 0.0)
+    total = share.sum()
+    return np.asarray(hours * share / total if total > 0 else np.full_like(share, hours / len(share)))
+
+
+def sales_effort(
+    study: Any, effort: pd.DataFrame, *, by: str = "segment", period: str | None = None, curve: float | None = None
+) -> AccountsTable:
+    """Set hours of sales effort beside contribution by group, and say what moving hours might bring.
+
+    Parameters
+    ----------
+    study : CustomerAccounts, or what :func:`customer_accounts` takes
+    effort : DataFrame
+        ``customer`` and ``hours``, one or several rows a customer; optionally ``planned`` hours.
+    by : str
+        Property of customers that makes the groups.
+    period : str, optional
+        The latest when None.
+    curve : float, optional
+        Exponent of the response, between 0 and 1: per cent more contribution for one per cent more hours. Estimated
+        within groups from customers with hours and a profit when None.
+
+    Returns
+    -------
+    AccountsTable
+        Kind ``effort``. Rows: ``contribution_per_hour`` by group (``statistic`` hours), ``response`` (the exponent with
+        interval when estimated), ``advice`` (hours more or less in each group at the same total), ``plan`` (hours
+        done less planned). ``augment()`` has a row a group.
+
+    Raises
+    ------
+    UsageError
+        An exponent outside 0 to 1, or an unknown property.
+    DataError
+        Columns are absent, hours are negative or of no known customer.
+    """
+    accounts = accounts_of(study)
+    period = accounts.all_periods[-1] if period is None else period
+    accounts = accounts.at(period)
+    hours = _hours(effort, accounts.customers)
+    frame = pd.DataFrame({"group": accounts.attribute(by), "hours": hours["hours"].to_numpy(),
+                          "planned": hours["planned"].to_numpy(),
+                          "contribution": accounts.money(accounts.contribution)}).dropna(subset="group")  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    if curve is None:
+        curve, low, high = _response(frame)
+        rows.append({"lhs": "contribution", "rhs": "hours", "kind": "response", "estimate": curve, "conf_low": low,
+                     "conf_high": high})  # fmt: skip
+    if not 0 < curve < 1:
+        raise UsageError(f"The response to effort is {curve:.3g}; advice needs diminishing returns, between 0 and 1. "
+                         "Give curve= from an experiment, such as 0.3.")  # fmt: skip
+    table = frame.groupby("group", as_index=False).agg(customers=("hours", "size"), hours=("hours", "sum"),
+                                                       planned=("planned", "sum"),
+                                                       contribution=("contribution", "sum"))  # fmt: skip
+    spent = table["hours"].to_numpy()
+    scale = np.where(spent > 0, table["contribution"] / np.where(spent > 0, spent, 1.0) ** curve, 0.0)
+    best = allocate_hours(scale, float(spent.sum()), curve)
+    table["per_hour"] = np.where(spent > 0, table["contribution"] / np.where(spent > 0, spent, 1.0), np.nan)
+    table["advised_hours"] = best
+    table["may_bring"] = scale * (best**curve - spent**curve)
+    for r in table.to_dict("records"):
+        rows.append(
+            {"lhs": r["group"], "kind": "contribution_per_hour", "estimate": r["per_hour"], "statistic": r["hours"]}
+        )
+        rows.append({"lhs": r["group"], "kind": "advice", "estimate": r["advised_hours"] - r["hours"]})
+        if "planned" in effort:
+            rows.append({"lhs": r["group"], "kind": "plan", "estimate": r["hours"] - r["planned"]})
+    text = ("Customers get more effort because they are worth more, so contribution per hour is not what an hour "
+            "brings; move a few hours, compare with customers left as they were, and only then move more.")  # fmt: skip
+    summary = {"period": period, "by": by, "hours": float(spent.sum()), "curve": curve}
+    return table_of(
+        "effort", accounts, rows, summary, table, [Note("not_causal", "warning", "advice", text)], {"by": by}
+    )
+
+
+def _hours(effort: pd.DataFrame, customers: Any) -> pd.DataFrame:
+    absent = [name for name in ("customer", "hours") if name not in effort]
+    if absent:
+        raise DataError.of("effort", absent[0], "missing_column", "no such column", "customer and hours", "Name it.")
+    own = effort.assign(customer=effort["customer"].astype(str), planned=effort.get("planned", 0.0))
+    if (own["hours"] < 0).any() or not np.isfinite(own["hours"].to_numpy(float)).all():
+        raise DataError.of(
+            "effort", "hours", "below_minimum", "negative or missing hours", "hours of zero or more", "Correct."
+        )
+    stray = sorted(set(own["customer"]) - set(customers))
+    if stray:
+        raise DataError.of("effort", "customer", "unknown_key", f"{len(stray)} customers without an account, such as "
+                           f"{stray[0]!r}", "customers of the accounts", "Correct the codes.")  # fmt: skip
+    return own.groupby("customer")[["hours", "planned"]].sum().reindex(customers).fillna(0.0)
+
+
+def _response(frame: pd.DataFrame) -> tuple[float, float, float]:
+    """Elasticity of contribution to hours within groups."""
+    from spc.accounts.elasticity import slope_hc3
+
+    kept = frame[(frame["hours"] > 0) & (frame["contribution"] > 0)]
+    if len(kept) < 20:
+        raise DataError.of("effort", "hours", "few_customers", f"{len(kept)} customers with hours and a profit",
+                           "at least 20", "Give the response: curve=0.3.")  # fmt: skip
+    logs = kept[["hours", "contribution"]].apply(np.log)
+    apart = logs - logs.groupby(kept["group"]).transform("mean")
+    slope, _, cov = slope_hc3(apart["hours"].to_numpy(), apart["contribution"].to_numpy())
+    half = 1.96 * float(np.sqrt(cov[1, 1]))
+    return slope, slope - half, slope + half

@@ -1,0 +1,95 @@
+"""Portfolios of sellers: how much they differ beyond chance, and what changed in each. Names stay inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.accounts.bridge import bridge
+from spc.accounts.peers import peer_rate, period_noise
+from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
+from spc.errors import DataError
+from spc.results import Note
+
+__all__ = ["seller_portfolios"]
+
+
+def seller_portfolios(
+    study: Any, *, by: str = "seller", before: str | None = None, after: str | None = None
+) -> AccountsTable:
+    """Compare portfolios by contribution ratio, shrunk to the mean by their size, and split what changed.
+
+    Parameters
+    ----------
+    study : CustomerAccounts, or what :func:`customer_accounts` takes
+    by : str
+        Property of customers that says whose they are.
+    before, after : str, optional
+        Periods; the latest two when None.
+
+    Returns
+    -------
+    AccountsTable
+        Kind ``sellers``. Portfolios are numbered from the largest net revenue; names of sellers are left out. Rows:
+        ``portfolio`` (shrunken contribution ratio with interval, ``statistic`` customers), ``spread`` (standard
+        deviation of true ratios between portfolios, and reliability of a middle one), ``part`` (parts of the change of
+        contribution of each, which sum to the change of all). ``augment()`` has a row a portfolio.
+
+    Raises
+    ------
+    DataError
+        Fewer than three portfolios with revenue.
+    UsageError
+        Nothing is known of sellers, or there are not two periods.
+
+    Notes
+    -----
+    A customer's ratio varies from period to period; that variance, over revenue, is the chance in a portfolio's ratio.
+    """
+    accounts = accounts_of(study)
+    before, after = latest_two(accounts, before, after)
+    owner = accounts.attribute(by)
+    whole = (accounts.net_revenue > 0) & ~pd.isna(owner)
+    revenue, result = accounts.money(accounts.net_revenue), accounts.money(accounts.contribution)
+    noise = period_noise(result[whole], revenue[whole], pd.factorize(accounts.customers[whole])[0])
+    here = whole & (accounts.periods == after)
+    frame = pd.DataFrame({"of": owner[here].astype(str), "net_revenue": revenue[here], "contribution": result[here]})
+    sums = frame.groupby("of").agg(customers=("net_revenue", "size"), net_revenue=("net_revenue", "sum"),
+                                   contribution=("contribution", "sum"))  # fmt: skip
+    if len(sums) < 3:
+        found = f"{len(sums)} portfolios with revenue in {after}"
+        raise DataError.of("accounts", by, "few_portfolios", found, "at least 3", "Compare customers instead.")
+    sums = sums.sort_values(["net_revenue", "contribution"], ascending=False)
+    numbers = {name: f"portfolio {i + 1}" for i, name in enumerate(sums.index)}
+    size = sums["net_revenue"].to_numpy()
+    rate = peer_rate(sums["contribution"].to_numpy(), size, noise)
+    weight = rate.weight(size)
+    ratio = (sums["contribution"] / sums["net_revenue"]).to_numpy()
+    shrunk = rate.mean + weight * (ratio - rate.mean)
+    half = 1.96 * np.sqrt(weight * rate.noise / size)
+    rows: list[dict[str, Any]]
+    rows = [{"lhs": numbers[name], "rhs": "contribution_ratio", "kind": "portfolio", "group": after,
+             "estimate": shrunk[i], "conf_low": shrunk[i] - half[i], "conf_high": shrunk[i] + half[i],
+             "std_all": ratio[i], "statistic": float(sums["customers"].iloc[i])} for i, name in
+             enumerate(sums.index)]  # fmt: skip
+    middle = float(rate.weight(np.array([np.median(size)]))[0])
+    rows += [{"lhs": "between portfolios", "rhs": "contribution_ratio", "kind": "spread",
+              "estimate": rate.between**0.5},
+             {"lhs": "reliability", "rhs": "contribution_ratio", "kind": "spread", "estimate": middle}]  # fmt: skip
+    parts = bridge(accounts, before=before, after=after, by=by).tidy()
+    parts = parts.assign(rhs=[numbers.get(name, "others") for name in parts["rhs"]])
+    for (whose, kind, part), own in parts.groupby(["rhs", "kind", "lhs"], sort=False):
+        rows.append({"lhs": part, "rhs": whose, "kind": kind, "estimate": round(float(own["estimate"].sum()), 6)})
+    table = sums.assign(
+        portfolio=[numbers[name] for name in sums.index], ratio=ratio, shrunken_ratio=shrunk, weight=weight
+    )
+    table = table.reset_index(drop=True)[["portfolio", "customers", "net_revenue", "contribution", "ratio",
+    "shrunken_ratio",
+                                          "weight"]]  # fmt: skip
+    text = "Portfolios differ in the customers they were given as well as in who serves them; this ranks no people."
+    summary = {"before": before, "after": after, "portfolios": len(sums), "reliability": middle}
+    return table_of(
+        "sellers", accounts, rows, summary, table, [Note("not_a_ranking", "warning", "sellers", text)], {"by": by}
+    )

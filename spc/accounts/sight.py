@@ -1,0 +1,145 @@
+"""Line of sight: which figures sellers can move, by what they say and by what the figures show; one owner a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spc.accounts.result import AccountsTable
+from spc.errors import DataError
+from spc.linalg import FloatArray
+from spc.results import Note, Provenance, fingerprint, tidy_frame
+
+__all__ = ["kpi_tree_faults", "line_of_sight", "seller_share"]
+
+
+def seller_share(values: FloatArray, seller: Sequence[Any]) -> tuple[float, int]:
+    """Share of a figure's variance that lies between sellers, ICC(1) of the analysis of variance, and how many sellers.
+
+    Examples
+    --------
+    >>> seller_share(np.array([1.0, 1.0, 5.0, 5.0]), ["a", "a", "b", "b"])
+    (1.0, 2)
+    """
+    codes, names = pd.factorize(np.asarray(seller, dtype=object))
+    n, k = len(codes), len(names)
+    if k < 2 or n <= k:
+        return float("nan"), k
+    sizes, sums = np.bincount(codes), np.bincount(codes, values)
+    means = sums / sizes
+    between = float((sizes * (means - values.mean()) ** 2).sum()) / (k - 1)
+    within = float(((values - means[codes]) ** 2).sum()) / (n - k)
+    typical = (n - float((sizes**2).sum()) / n) / (k - 1)
+    spread = between + (typical - 1) * within
+    return (float((between - within) / spread) if spread > 0 else float("nan")), k
+
+
+def line_of_sight(
+    figures: pd.DataFrame, ratings: pd.DataFrame, *, low: float = 1, high: float = 5, fewest: int = 5
+) -> AccountsTable:
+    """Compare how far sellers say they can move each figure with how far figures differ between sellers.
+
+    Parameters
+    ----------
+    figures : DataFrame
+        ``seller``, ``kpi``, ``value``, several values a seller and figure (periods or customers).
+    ratings : DataFrame
+        ``kpi`` and ``influence`` from ``low`` to ``high``, one row a seller and figure; who rated stays out of the
+        result.
+    low, high : float
+        Ends of the rating scale.
+    fewest : int
+        Figures that fewer people rated are left without a rating.
+
+    Returns
+    -------
+    AccountsTable
+        Kind ``sight``. Rows: ``influence`` (mean rating from 0 to 1), ``seller_share`` (ICC(1)) and ``flag``: *in
+        sight* (both
+        say so), *believed* (rated high, no difference between sellers), *overlooked* (differs, rated low), *out of
+        reach*.
+
+    Raises
+    ------
+    DataError
+        A column is absent, or a rating outside the scale.
+    """
+    for name, frame, wanted in (
+        ("figures", figures, ("seller", "kpi", "value")),
+        ("ratings", ratings, ("kpi", "influence")),
+    ):
+        absent = [column for column in wanted if column not in frame]
+        if absent:
+            raise DataError.of(name, absent[0], "missing_column", "no such column", ", ".join(wanted), "Add it.")
+    if not ratings["influence"].between(low, high).all():
+        raise DataError.of(
+            "ratings", "influence", "outside_scale", "ratings outside the scale", f"{low:g} to {high:g}", "Check."
+        )
+    rows: list[dict[str, Any]] = []
+    table = []
+    for kpi in sorted({*figures["kpi"].astype(str), *ratings["kpi"].astype(str)}):
+        own = figures[figures["kpi"].astype(str) == kpi].dropna(subset=["value", "seller"])
+        share, sellers = seller_share(own["value"].to_numpy(float), list(own["seller"])) if len(own) else (np.nan, 0)
+        said = ratings.loc[ratings["kpi"].astype(str) == kpi, "influence"]
+        mean = float((said.mean() - low) / (high - low)) if len(said) >= fewest else float("nan")
+        flag = _flag(mean, share)
+        rows += [{"lhs": kpi, "kind": "influence", "estimate": mean, "statistic": float(len(said))},
+                 {"lhs": kpi, "kind": "seller_share", "estimate": share, "statistic": float(sellers)},
+                 {"lhs": kpi, "kind": "flag", "label": flag}]  # fmt: skip
+        table.append({"kpi": kpi, "influence": mean, "seller_share": share, "flag": flag})
+    lost = [row["kpi"] for row in table if row["flag"] == "out of reach"]
+    notes = (
+        [Note("out_of_reach", "warning", "kpi", f"Nobody can move {', '.join(lost)}; do not pay by it.")]
+        if lost
+        else []
+    )
+    summary = pd.DataFrame([{"kpis": len(table), "ratings": len(ratings), "sellers": int(figures["seller"].nunique())}])
+    made = Provenance.record({"low": low, "high": high}, fingerprint(figures[["kpi", "value"]]))
+    return AccountsTable("sight", tidy_frame(rows), summary, pd.DataFrame(table), tuple(notes), "", made)
+
+
+def _flag(influence: float, share: float) -> str:
+    if np.isnan(influence) or np.isnan(share):
+        return "not known"
+    said, seen = influence >= 0.5, share >= 0.05
+    return {(True, True): "in sight", (True, False): "believed", (False, True): "overlooked"}.get(
+        (said, seen), "out of reach"
+    )
+
+
+def kpi_tree_faults(tree: Mapping[str, Mapping[str, Any]]) -> list[Note]:
+    """What is wrong with a tree of figures: no owner, several owners, a parent that is not there, a circle.
+
+    Parameters
+    ----------
+    tree : mapping of str to mapping
+        Figure to ``owner`` and ``parent`` (empty for the root).
+
+    Examples
+    --------
+    >>> tree = {"contribution": {"owner": "CFO", "parent": ""}, "freight": {"owner": "", "parent": "contributon"}}
+    >>> [(note.code, note.subject) for note in kpi_tree_faults(tree)]
+    [('no_owner', 'freight'), ('unknown_parent', 'freight')]
+    """
+    notes = []
+    for kpi, given in tree.items():
+        owner, parent = given.get("owner", ""), str(given.get("parent", "") or "")
+        if not owner:
+            notes.append(Note("no_owner", "warning", kpi, f"Nobody owns {kpi}."))
+        elif not isinstance(owner, str):
+            notes.append(Note("several_owners", "warning", kpi, f"{kpi} has {len(owner)} owners; name one."))
+        if parent and parent not in tree:
+            notes.append(
+                Note("unknown_parent", "warning", kpi, f"{kpi} belongs to {parent}, which is not in the tree.")
+            )
+        seen, here = {kpi}, parent
+        while here in tree:
+            if here in seen:
+                notes.append(Note("circle", "serious", kpi, f"{kpi} is above itself."))
+                break
+            seen.add(here)
+            here = str(tree[here].get("parent", "") or "")
+    return notes
