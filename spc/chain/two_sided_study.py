@@ -12,6 +12,7 @@ import pandas as pd
 
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.rows import AnalysisRows, at_wave
+from spc.chain.same_people import PERSON, joined_waves
 from spc.chain.served import assigned, served_units, staff_of
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
@@ -53,14 +54,17 @@ def fit_sides(
             'method="two_sided" is for chains of units. Set level = "unit" in [chain], or use method="unit_means".'
         )
     names = [str(name) for name in rows.scores]
-    sides, units = _tables(study if shared else served_units(study), names, rows.waves, shared=shared)
+    apart, units = _tables(study if shared else served_units(study), names, rows.waves, shared=shared)
     times = {_side(study, name, rows.waves): rows.waves.get(name) for name in names}
+    homes = {_side(study, construct.name, rows.waves): construct.table for construct in study.codebook}
+    sides, people, joined = joined_waves(apart, homes)
     shares = {side: _shares(study, table, times[side]) for side, table in sides.items() if "customer" in table}
     fit = fit_two_sided(
         text, sides=sides, units=units, unit="unit", draws=draws, seed=seed, level=level, assignments=shares or None,
         priors=() if study.chain is None else study.chain.priors,
     )  # fmt: skip
-    notes = [*_repeaters(study, names, rows.waves), *_periods(shares, times)]
+    other = [name for name in names if homes[_side(study, name, rows.waves)] not in joined]
+    notes = [*people, *_repeaters(study, other, rows.waves), *_periods(shares, times)]
     return replace(fit, messages=(*notes, *fit.messages))
 
 
@@ -138,6 +142,7 @@ def _tables(
             outcomes[name] = scores.groupby(table["unit"]).mean()
             continue
         keys = ["unit", "customer"] if shared and assigned(study, construct.table) else ["unit"]
+        keys += [PERSON] if name in waves and PERSON in table else []
         side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys if key in table})
         side[name] = scores
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
