@@ -1,6 +1,6 @@
 """Accounts of many customers from many transactions with five cost drivers, beside the same sums by hand.
 
-Run by hand: ``python benchmarks/accounts.py [--rows 100000000] [--customers 1000000]``. The rows are made by DuckDB in a
+Run by hand: ``python benchmarks/accounts.py [--rows 100000000] [--customers 1000000]``. DuckDB makes the rows in a
 temporary folder as Parquet and deleted afterwards. Every line is a process of its own, so that its peak memory is that
 of one run: the least one could do in DuckDB's SQL, the accounts, and pandas on a size that pandas can hold.
 """
@@ -29,7 +29,8 @@ with duckdb.connect() as connection:
             SELECT CAST(floor(random() * {customers}) AS INTEGER) AS customer,
                    DATE '2026-01-01' + CAST(floor(random() * 365) AS INTEGER) AS date,
                    CAST(gross AS DECIMAL(9, 2)) AS gross, CAST(gross * 0.07 AS DECIMAL(9, 2)) AS discount,
-                   CAST(gross * 0.55 AS DECIMAL(9, 2)) AS product_cost, CAST(3 + 0.01 * gross AS DECIMAL(9, 2)) AS freight,
+                   CAST(gross * 0.55 AS DECIMAL(9, 2)) AS product_cost,
+                   CAST(3 + 0.01 * gross AS DECIMAL(9, 2)) AS freight,
                    CAST(gross * 0.02 AS DECIMAL(9, 2)) AS bonus, CAST(random() * 9 AS DECIMAL(9, 2)) AS service
             FROM (SELECT random() * 300 AS gross FROM range({many}))
         ) TO '{folder}/part{part:04d}.parquet'
@@ -42,11 +43,12 @@ def task():
         connection.execute("SET enable_progress_bar = false")
         table = connection.execute('''
             SELECT customer, year(date) AS period, CAST(sum(gross) * 100 AS BIGINT) AS gross,
-                   CAST(sum(discount) * 100 AS BIGINT) AS discount, CAST(sum(product_cost) * 100 AS BIGINT) AS product_cost,
+                   CAST(sum(discount) * 100 AS BIGINT) AS discount,
+                   CAST(sum(product_cost) * 100 AS BIGINT) AS product_cost,
                    CAST(sum(freight) * 100 AS BIGINT) AS freight, CAST(sum(bonus) * 100 AS BIGINT) AS bonus,
                    CAST(sum(service) * 100 AS BIGINT) AS service,
-                   CAST((sum(gross) - sum(discount) - sum(product_cost) - sum(freight) - sum(bonus) - sum(service)) * 100
-                        AS BIGINT) AS contribution
+                   CAST((sum(gross) - sum(discount) - sum(product_cost) - sum(freight) - sum(bonus)
+                         - sum(service)) * 100 AS BIGINT) AS contribution
             FROM read_parquet(?) GROUP BY 1, 2''', [folder + "/*.parquet"]).fetchnumpy()
     return [int(table[name].sum()) for name in ("gross", "contribution")]
 """

@@ -18,7 +18,7 @@ from spc.accounts.rows import PIECES, Sums, open_rows, period_name, sum_rows
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, tidy_frame
-from spc.sources.relation import Relation
+from spc.sources.relation import Relation, open_relation
 from spc.study.accounts import TOTALS, AccountsSpec, CostDriver, in_period
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _inputs(study: Any) -> tuple[dict[str, Relation], AccountsSpec | None, str]:
                 found[name] = open_rows(study.tables[name], name)
             elif name in study.document.tables:
                 table = study.document.tables[name]
-                found[name] = open_rows(table.path, name, table.columns)
+                found[name] = open_rows(open_relation(table.path, table=table.table, name=name), name, table.columns)
         return found, study.accounts, study.currency
     given = study if isinstance(study, Mapping) else {"transactions": study}
     return {name: open_rows(table, name) for name, table in given.items()}, None, ""

@@ -29,7 +29,7 @@ __all__ = ["PIECES", "Sums", "open_rows", "sum_rows"]
 PIECES = 6
 """Decimals to which quantities are kept."""
 
-Data = str | Path | pd.DataFrame
+Data = str | Path | pd.DataFrame | Relation
 _WHOLE = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "BOOLEAN")
 )

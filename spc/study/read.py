@@ -29,6 +29,7 @@ from spc.resample import progress
 from spc.sources import read_table
 from spc.study.columns import canonical_columns, kept_columns
 from spc.study.document import StudyDocument, TableSpec, load_document
+from spc.study.in_place import check_in_place, left_in_place
 from spc.study.quality import RESPONSES
 from spc.study.structure import nearest
 from spc.study.study import Study
@@ -102,10 +103,16 @@ def open_study(path: str | Path) -> Checked:
     document, findings = load_document(path)
     if document is None:
         return Checked(None, MappingProxyType({}), MappingProxyType({}), findings)
-    found, read = list(findings), {}
+    found, read, formats = list(findings), {}, {}
     specs = list(document.tables.values())
     for spec in progress(specs, "Reading tables", total=len(specs)):
         try:
+            relation = left_in_place(spec)
+            if relation is not None:
+                columns, schema = _account_columns(document, spec.name), load_schema(spec.name)
+                found += check_in_place(relation, schema, spec, document, columns)
+                formats[spec.name] = relation.way
+                continue
             read[spec.name] = _read(spec, document)
         except DataError as error:
             found += error.findings
@@ -114,7 +121,7 @@ def open_study(path: str | Path) -> Checked:
     return Checked(
         document,
         MappingProxyType({name: table.frame for name, table in read.items()}),
-        MappingProxyType({name: table.format for name, table in read.items()}),
+        MappingProxyType(formats | {name: table.format for name, table in read.items()}),
         tuple(dict.fromkeys(found)),
     )
 

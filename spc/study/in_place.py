@@ -1,0 +1,87 @@
+"""Tables of the ledger too long to be read: they stay where they are, and DuckDB looks for what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from spc.contracts import TableSchema
+from spc.errors import Finding
+from spc.sources.database import quoted
+from spc.sources.relation import Relation, open_relation
+from spc.sources.source import FORMATS
+from spc.study.document import StudyDocument, TableSpec
+
+__all__ = ["LARGE", "check_in_place", "left_in_place"]
+
+LARGE = 2_000_000
+"""Rows beyond which transactions and costs in Parquet or DuckDB are not brought into memory."""
+_KEYS = 20_000_000
+"""Rows up to which repeated keys are looked for."""
+_LEDGER = ("transactions", "costs")
+
+
+def left_in_place(spec: TableSpec) -> Relation | None:
+    """The table, where it is one of the ledger's and longer than :data:`LARGE`."""
+    if spec.name not in _LEDGER or FORMATS.get(spec.path.suffix.lower()) not in ("parquet", "duckdb"):
+        return None
+    relation = open_relation(spec.path, table=spec.table, name=spec.name).renamed(spec.columns)
+    return relation if relation.rows("SELECT count(*) FROM {source}")[0][0] > LARGE else None
+
+
+def check_in_place(
+    relation: Relation, schema: TableSchema, spec: TableSpec, document: StudyDocument, columns: Sequence[str]
+) -> list[Finding]:
+    """What is wrong with a table that stays where it is; without line numbers, since it has none."""
+    n = int(relation.rows("SELECT count(*) FROM {source}")[0][0])
+    found = f"{n:,} rows, which stay where they are"
+    hint = "Sums are taken there. Codes are not compared with other tables; keep a short extract to check that."
+    findings = [
+        Finding(spec.name, None, "left_in_place", found, f"up to {LARGE:,} to be read", hint, severity="warning")
+    ]
+    for name in dict.fromkeys((*schema.required, *columns)):
+        if name not in relation.kinds:
+            hint = f'Name it in the study document: columns = {{ {name} = "heading in the file" }}.'
+            findings.append(Finding(spec.name, name, "missing_column", "no such column", "the column", hint))
+    if spec.missing:
+        hint = "Replace them by missing values in the file, and take `missing` out."
+        findings.append(Finding(spec.name, None, "missing_codes", "codes for no answer", "none in a long table", hint))
+    return [*findings, *_counted(relation, schema, document, n)]
+
+
+def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n: int) -> Iterator[Finding]:
+    there, until = relation.kinds, (document.accounts.until if document.accounts else None) or date.today()
+    looks: list[tuple[str, str, str, str, str, list[object]]] = [
+        (name, "blank_cell", f"count_if({quoted(name)} IS NULL)", "a value in every row", "Fill it in.", [])
+        for name in schema.required
+        if name in there
+    ]
+    if "date" in there:
+        late = f"count_if(TRY_CAST({quoted('date')} AS DATE) > ?)"
+        looks.append(("date", "future_date", late, f"dates up to {until}", "Correct them, or give until.", [until]))
+    if "currency" in there and document.study.currency:
+        other = f"count_if(lower(trim(CAST({quoted('currency')} AS VARCHAR))) <> lower(?))"
+        coin = document.study.currency
+        looks.append(("currency", "mixed_currency", other, f"amounts in {coin}", "Convert them first.", [coin]))
+    if {"quantity", "amount"} <= set(there) and relation.label == "transactions":
+        below = f"count_if({quoted('quantity')} < 0 AND {quoted('amount')} > 0)"
+        looks.append(("quantity", "negative_quantity", below, "quantities above zero", "Correct them.", []))
+    cells = ", ".join(cell for _, _, cell, *_ in looks)
+    if cells:
+        counts = relation.rows(f"SELECT {cells} FROM {{source}}", before=[v for look in looks for v in look[5]])[0]  # noqa: S608
+        for (name, rule, _, expected, hint, _), count in zip(looks, counts, strict=True):
+            if count:
+                yield Finding(relation.label, name, rule, f"{count:,} rows", expected, hint, n_rows=int(count))
+    keys = [name for name in schema.primary_key if name in there]
+    if keys and keys[0] == schema.primary_key[0] and n <= _KEYS:
+        listed = ", ".join(map(quoted, keys))
+        text = (
+            f"SELECT coalesce(sum(c), 0) FROM (SELECT count(*) AS c FROM {{source}} WHERE {quoted(keys[0])} IS NOT NULL "  # noqa: S608
+            f"GROUP BY {listed} HAVING count(*) > 1)"
+        )
+        twice = int(relation.rows(text)[0][0])
+        if twice:
+            told = f"one row for each {' and '.join(keys)}"
+            yield Finding(
+                relation.label, keys[0], "duplicate_key", f"{twice:,} rows", expected, "Remove them.", n_rows=twice
+            )

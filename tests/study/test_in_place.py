@@ -1,0 +1,62 @@
+"""Long tables of the ledger stay where they are, are checked there, and give the same accounts."""
+
+import duckdb
+import numpy as np
+import pytest
+
+from spc.accounts import customer_accounts
+from spc.errors import DataError
+from spc.study import in_place, read_study
+
+DOCUMENT = """
+[study]
+name = "Long"
+currency = "EUR"
+[tables.transactions]
+file = "t.parquet"
+columns = { customer = "who" }
+[accounts]
+until = "2026-12-31"
+[[accounts.drivers]]
+name = "revenue"
+kind = "column"
+side = "revenue"
+column = "amount"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with duckdb.connect() as base:
+        base.execute(f"""COPY (SELECT i AS transaction, i % 7 AS who,
+            DATE '2026-01-01' + CAST(i % 300 AS INTEGER) AS date,
+            CAST(i / 100 AS DECIMAL(12, 2)) AS amount, 'EUR' AS currency FROM range(1000) t(i))
+            TO '{tmp_path / "t.parquet"}'""")
+    (tmp_path / "study.toml").write_text(DOCUMENT)
+    return tmp_path
+
+
+def test_the_same_accounts_in_place_and_in_memory(folder, monkeypatch):
+    near = customer_accounts(read_study(folder))
+    monkeypatch.setattr(in_place, "LARGE", 10)
+    study = read_study(folder)
+    assert "transactions" not in study.tables
+    assert [finding.rule for finding in study.findings] == ["left_in_place"]
+    far = customer_accounts(study)
+    assert far.customers.tolist() == near.customers.tolist()
+    np.testing.assert_array_equal(far.cents, near.cents)
+
+
+def test_faults_are_counted_in_place(folder, monkeypatch):
+    monkeypatch.setattr(in_place, "LARGE", 10)
+    with duckdb.connect() as base:
+        rows = f"SELECT * FROM '{folder / 't.parquet'}'"
+        base.execute(f"CREATE TABLE t AS {rows} UNION ALL {rows} LIMIT 1001")
+        base.execute("UPDATE t SET currency = 'NOK' WHERE transaction = 5")
+        base.execute("UPDATE t SET date = DATE '2030-01-01' WHERE transaction = 6")
+        base.execute("UPDATE t SET who = NULL WHERE transaction = 8")
+        base.execute(f"COPY t TO '{folder / 't.parquet'}'")
+    with pytest.raises(DataError) as caught:
+        read_study(folder)
+    rules = {finding.rule for finding in caught.value.findings if finding.severity == "error"}
+    assert rules == {"mixed_currency", "future_date", "blank_cell", "duplicate_key"}
