@@ -22,7 +22,7 @@ from spc.chain.two_sided_simulation import estimated_links as links
 from spc.errors import EstimationError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import in_order, replicate_rng
-from spc.sem.membership import MemberMoments, member_moments
+from spc.sem.membership_moments import MemberMoments, member_moments
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_fit import fit_two_level
 

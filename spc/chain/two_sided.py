@@ -20,7 +20,7 @@ from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.moments import numeric_values
 from spc.results import Note, Provenance, Replicates, fingerprint
-from spc.sem.membership import member_moments
+from spc.sem.membership_moments import member_moments
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_draws import parametric_bootstrap, theta_draws
 from spc.sem.twolevel_fit import Errors, TwoLevelFit, fit_two_level

@@ -12,7 +12,8 @@ from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import progress, replicate_rng
 from spc.results import Replicates
-from spc.sem.membership import MemberMoments, expected_values, simulated
+from spc.sem.membership import expected_values
+from spc.sem.membership_moments import MemberMoments, simulated
 from spc.sem.twolevel import UnitMoments
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel_scores import given_means

@@ -3,7 +3,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from spc.errors import UnsupportedError
-from spc.sem.membership import Crossed, evidence, expected_values, member_moments
+from spc.sem.membership import Crossed, evidence, expected_values
+from spc.sem.membership_moments import member_moments
 from spc.sem.twolevel import unit_moments
 from spc.sem.twolevel_draws import predict_units, simulate_units
 from spc.sem.twolevel_fit import fit_two_level
