@@ -185,7 +185,9 @@ def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:
         found = getattr(row, name, None)
         return float("nan") if found is None or pd.isna(found) else float(found)
 
-    level = {"unit": "units (means of their people)", "person": "persons"}.get(str(getattr(row, "level", "")), "rows")
+    people = "chisq_corrected" in chain.glance.frame
+    unit = "units, from the answers of their people" if people else "units (means of their people)"
+    level = {"unit": unit, "person": "persons"}.get(str(getattr(row, "level", "")), "rows")
     pairs = [
         ("Rows of the analysis", f"{value('nobs'):,.0f} {level}"),
         ("Estimator", f"{getattr(row, 'estimator', '–')}, linear structural equation model"),
@@ -199,8 +201,11 @@ def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:
         ),
         ("SRMR", number(value("srmr"))),
     ]
+    if people:
+        corrected = f"{number(value('chisq_corrected'))}, p {_p(value('pvalue_corrected'))}"
+        pairs.insert(5, ("Chi-square, corrected for few units", corrected))
     if value("df") == 0:
-        told = ("Chi-square", "CFI, TLI", "RMSEA", "SRMR")
+        told = ("Chi-square", "Chi-square, corrected for few units", "CFI, TLI", "RMSEA", "SRMR")
         pairs = [pair for pair in pairs if pair[0] not in told]
         pairs.append(("Fit", "not to be judged: the model has as many free parameters as there are moments"))
     if value("nunits") > 0 and str(getattr(row, "level", "")) == "person":
