@@ -75,13 +75,9 @@ def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n
     keys = [name for name in schema.primary_key if name in there]
     if keys and keys[0] == schema.primary_key[0] and n <= _KEYS:
         listed = ", ".join(map(quoted, keys))
-        text = (
-            f"SELECT coalesce(sum(c), 0) FROM (SELECT count(*) AS c FROM {{source}} WHERE {quoted(keys[0])} IS NOT NULL "  # noqa: S608
-            f"GROUP BY {listed} HAVING count(*) > 1)"
-        )
-        twice = int(relation.rows(text)[0][0])
+        groups = f"SELECT count(*) AS c FROM {{source}} WHERE {quoted(keys[0])} IS NOT NULL GROUP BY {listed}"  # noqa: S608
+        twice = int(relation.rows(f"SELECT coalesce(sum(c), 0) FROM ({groups} HAVING count(*) > 1)")[0][0])  # noqa: S608
         if twice:
-            told = f"one row for each {' and '.join(keys)}"
-            yield Finding(
-                relation.label, keys[0], "duplicate_key", f"{twice:,} rows", expected, "Remove them.", n_rows=twice
-            )
+            expected = f"one row for each {' and '.join(keys)}"
+            hint = "Remove the repeated rows."
+            yield Finding(relation.label, keys[0], "duplicate_key", f"{twice:,} rows", expected, hint, n_rows=twice)

@@ -122,6 +122,34 @@ period = "year"                     # week, month, quarter, year
 points = 0.05                       # the rise in retention to put a price on: five points
 acquisition_cost = 0                # of winning one customer
 
+# ---- Accounts ---------------------------------------------------------------------------------------------------
+# A profit-and-loss for every customer, to the cent: spc accounts study.toml. Needs one row a sales line:
+# [tables.transactions] with customer, date, amount (spc schema transactions), and perhaps [tables.costs].
+
+# [accounts]
+# period = "year"                   # month, quarter, year, all
+# until = "2026-12-31"              # last day of the books
+# [[accounts.drivers]]              # lines of the account; taken from the columns when left out
+# name = "gross_revenue"
+# kind = "column"                   # adds up a column
+# side = "revenue"                  # revenue is added; deduction and cost are taken off
+# column = "amount"
+# [[accounts.drivers]]
+# name = "service"
+# kind = "rate"                     # quantity x rate; rate = resource_cost / capacity, what is unused is shown
+# table = "costs"
+# column = "quantity"
+# where = { cost_driver = "service" }
+# resource_cost = 90000
+# capacity = 120000
+# [[accounts.drivers]]
+# name = "warehouse"
+# kind = "pool"                     # an amount divided by share, to the last cent
+# column = "quantity"
+# amount = 48000
+# [accounts.control]                # totals of the general ledger; accounts that miss them are an error
+# contribution = 1234567.89
+
 # ---- Confidentiality and report ---------------------------------------------------------------------------------
 
 [disclosure]
