@@ -130,25 +130,25 @@ acquisition_cost = 0                # of winning one customer
 # period = "year"                   # month, quarter, year, all
 # until = "2026-12-31"              # last day of the books
 # [[accounts.drivers]]              # lines of the account; taken from the columns when left out
-# name = "gross_revenue"
-# kind = "column"                   # adds up a column
-# side = "revenue"                  # revenue is added; deduction and cost are taken off
-# column = "amount"
+#   name = "gross_revenue"
+#   kind = "column"                   # adds up a column
+#   side = "revenue"                  # revenue is added; deduction and cost are taken off
+#   column = "amount"
 # [[accounts.drivers]]
-# name = "service"
-# kind = "rate"                     # quantity x rate; rate = resource_cost / capacity, what is unused is shown
-# table = "costs"
-# column = "quantity"
-# where = { cost_driver = "service" }
-# resource_cost = 90000
-# capacity = 120000
+#   name = "service"
+#   kind = "rate"                     # quantity x rate; rate = resource_cost / capacity, what is unused is shown
+#   table = "costs"
+#   column = "quantity"
+#   where = { cost_driver = "service" }
+#   resource_cost = 90000
+#   capacity = 120000
 # [[accounts.drivers]]
-# name = "warehouse"
-# kind = "pool"                     # an amount divided by share, to the last cent
-# column = "quantity"
-# amount = 48000
+#   name = "warehouse"
+#   kind = "pool"                     # an amount divided by share, to the last cent
+#   column = "quantity"
+#   amount = 48000
 # [accounts.control]                # totals of the general ledger; accounts that miss them are an error
-# contribution = 1234567.89
+#   contribution = 1234567.89
 
 # ---- Confidentiality and report ---------------------------------------------------------------------------------
 

@@ -62,3 +62,13 @@ def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(UsageError, match="is a file"):
         init_study(tmp_path / "x")
+
+
+def test_the_remarks_on_accounts_are_a_valid_part():
+    from spc.study.consistency import AccountsSpec, CostDriver
+
+    start = TEMPLATE.index("# [accounts]")
+    lines = TEMPLATE[start : TEMPLATE.index("# ---- Confidentiality")].splitlines()
+    given = tomllib.loads("\n".join(line.removeprefix("#") for line in lines))["accounts"]
+    drivers = tuple(CostDriver(**driver) for driver in given["drivers"])
+    assert AccountsSpec(drivers, control=given["control"]).lines == ("gross_revenue", "service", "warehouse")
