@@ -130,7 +130,7 @@ def held_out(data: Seen, fold: IntArray, fitted: Callable[[IntArray], Expected],
             continue
         guessed[out] = np.nanmean(values[rest], axis=0)
         for row in out:
-            density[row], predicted[row] = _foreseen(data, row, said)
+            density[row], predicted[row] = _foreseen(data, int(row), said)
     return HeldOut(density, predicted, guessed, failed)
 
 

@@ -55,7 +55,9 @@ class Outcome:
 
 
 def csv_text(table: ReleasedTable, digits: str = _DIGITS) -> str:
-    """A released table as CSV, numbers in the given format; texts that a spreadsheet would run as a formula begin with an apostrophe.
+    """A released table as CSV, numbers in the given format.
+
+    Texts that a spreadsheet would run as a formula begin with an apostrophe.
 
     Raises
     ------
