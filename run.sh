@@ -63,5 +63,5 @@ case "$verb" in
     ruff format --check .
     mypy
     lint-imports
-    exec python -m pytest "$@" ;;
+    exec python -m pytest -n auto --dist loadfile "$@" ;;
 esac
