@@ -309,7 +309,7 @@ def _simulated(plan: Plan, firms: int, level: float, seed: int, what: str) -> tu
     for i in progress(range(firms), what, firms):
         rng = replicate_rng(seed, i)
         try:
-            fit = fit_two_level(model, draw_units(plan, rng), test=False)
+            fit = fit_two_level(model, draw_units(plan, rng), test=False, boundary=True)
         except EstimationError:
             failed += 1
             continue
