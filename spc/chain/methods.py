@@ -104,7 +104,7 @@ def link_methods(
     >>> study = spc.read_study(spc.make_firm(seed=3, units=40).write(folder.name))
     >>> found = link_methods(study, spc.fit_chain(study, draws=200), draws=99)
     >>> found.table.query("lhs == 'customer_satisfaction'")["label"].tolist()[:3]
-    ['chain, unit means', 'OLS, HC3', 'least squares, wild bootstrap']
+    ['chain, two-sided', 'OLS, HC3', 'least squares, wild bootstrap']
     >>> folder.cleanup()
     """
     study = served_units(study)

@@ -29,7 +29,7 @@ def compile_schema(schema: TableSchema) -> pa.DataFrameSchema:
     --------
     >>> from spc.contracts.schema import load_schema
     >>> sorted(compile_schema(load_schema("customers")).columns)
-    ['customer', 'tenure']
+    ['customer', 'entry', 'referrals', 'tenure']
     """
     import pandera.pandas as pa
 

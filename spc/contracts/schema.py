@@ -176,7 +176,7 @@ class TableSchema:
     --------
     >>> schema = load_schema("customers")
     >>> schema.names
-    ('customer', 'unit', 'start', 'end', 'churned', 'tenure', 'margin', 'segment')
+    ('customer', 'unit', 'start', 'end', 'churned', 'tenure', 'entry', 'margin', 'referrals', 'segment')
     >>> schema.required, schema.one_of
     (('customer',), (('tenure', 'churned'), ('start', 'end')))
     """

@@ -57,7 +57,7 @@ def firm(folder, **plan):
 
 
 def test_partial_r2_of_unit_means_is_that_of_statsmodels(tmp_path):
-    chain = spc.fit_chain(firm(tmp_path), draws=200)
+    chain = spc.fit_chain(firm(tmp_path), draws=200, method="unit_means")
     table = spc.link_robustness(chain).tidy().set_index(["lhs", "rhs", "kind"])["estimate"]
     for outcome in ("customer_value", "profitability"):
         causes = chain.links.loc[chain.links["lhs"] == outcome, "rhs"].tolist()
@@ -86,7 +86,7 @@ def test_significance_is_that_of_the_regression_where_the_model_restricts_nothin
 
 
 def test_the_benchmark_is_the_strongest_other_cause(tmp_path):
-    chain = spc.fit_chain(firm(tmp_path), draws=200)
+    chain = spc.fit_chain(firm(tmp_path), draws=200, method="unit_means")
     frame = chain.scores.dropna()
     table = spc.link_robustness(chain).tidy()
     rows = table[(table["lhs"] == "customer_value") & (table["rhs"] == "employee_loyalty")].set_index("kind")

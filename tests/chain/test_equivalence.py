@@ -114,7 +114,7 @@ def test_money_of_one_standard_deviation(tmp_path):
 
 def test_money_carries_what_is_uncertain_downstream(tmp_path):
     study = spc.read_study(spc.make_firm(seed=4, units=80).write(tmp_path))
-    chain = spc.fit_chain(study, draws=2000)
+    chain = spc.fit_chain(study, draws=2000, method="unit_means")
     found = spc.equivalence(chain, money=0.001).tidy()
     row = found[(found["kind"] == "effect_money") & (found["lhs"] == "employee_loyalty")].iloc[0]
     names = list(chain.effects.names)
