@@ -64,7 +64,7 @@ class Sums:
         n = values.shape[1]
         if n == 0:
             return cls.nothing(len(values))
-        mean = values.sum(axis=1) / n
+        mean = values @ np.ones(n) / n
         if not np.isfinite(mean).all():
             return None
         square, middle = values @ values.T, np.outer(mean, mean) * n
@@ -134,7 +134,8 @@ def value_blocks(
             last = min(first + step, rows.n)
             values, own = space[:, : last - first], codes[first:last]
             rows.fill(first, last, values)
-            values -= centre[:, None]
+            if centre.any():
+                values -= centre[:, None]
             keyed = own >= 0
             yield (values, own) if key is None or keyed.all() else (values[:, keyed], own[keyed])
 
@@ -151,14 +152,17 @@ def without_holes(origin: Origin, names: Sequence[str], values: FloatArray) -> n
 
 
 def rough_centre(origin: Origin, names: Sequence[str]) -> FloatArray:
-    """Means of the first values of each variable, so that sums are of numbers near zero."""
+    """Means of the first values of each variable, so that sums are of numbers near zero; nought where that is near."""
     with origin.opened() as here:
         for part in here.slices():
             for rows in here.read(part, names, None):
                 values = np.empty((len(names), min(rows.n, 1024)))
                 rows.fill(0, values.shape[1], values)
                 known = np.isfinite(values)
-                return np.asarray(np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+                count = np.maximum(known.sum(axis=1), 1)
+                mean = np.where(known, values, 0.0).sum(axis=1) / count
+                spread = np.where(known, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / count
+                return np.where(4.0 * mean**2 < _NEAR * spread, 0.0, mean)
     return np.zeros(len(names))
 
 
