@@ -10,6 +10,7 @@ import pandas as pd
 
 from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
+from spc.disclosure import names_staff
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -29,7 +30,7 @@ def good_customer_profile(
     study : CustomerAccounts, or what :func:`customer_accounts` takes
     traits : DataFrame, optional
         Index or column ``customer``; numbers and texts known *before* the contribution is. What the accounts know of
-        customers (unit, segment, ...) when None.
+        customers (unit, segment, ...) when None. Columns that name employees, such as ``seller``, are no traits.
     share : float
         Best share of customers that is called good.
     after : str, optional
@@ -119,6 +120,8 @@ def _design(accounts: CustomerAccounts, traits: pd.DataFrame | None) -> pd.DataF
         known = traits.set_index(traits["customer"].astype(str)).drop(columns="customer")
     parts: list[pd.Series] = []
     for name in known.columns:
+        if names_staff(name):
+            continue
         column = known[name]
         if pd.api.types.is_numeric_dtype(column):
             parts.append(column.astype(float).rename(str(name)))

@@ -79,12 +79,15 @@ def line_of_sight(
             "ratings", "influence", "outside_scale", "ratings outside the scale", f"{low:g} to {high:g}", "Check."
         )
     rows: list[dict[str, Any]] = []
-    table = []
+    table, rated = [], []
     for kpi in sorted({*figures["kpi"].astype(str), *ratings["kpi"].astype(str)}):
         own = figures[figures["kpi"].astype(str) == kpi].dropna(subset=["value", "seller"])
         share, sellers = seller_share(own["value"].to_numpy(float), list(own["seller"])) if len(own) else (np.nan, 0)
         said = ratings.loc[ratings["kpi"].astype(str) == kpi, "influence"]
-        mean = float((said.mean() - low) / (high - low)) if len(said) >= fewest else float("nan")
+        mean = float("nan")
+        if len(said) >= fewest:
+            mean = float((said.mean() - low) / (high - low))
+            rated.append(len(said))
         flag = _flag(mean, share)
         rows += [{"lhs": kpi, "kind": "influence", "estimate": mean, "statistic": float(len(said))},
                  {"lhs": kpi, "kind": "seller_share", "estimate": share, "statistic": float(sellers)},
@@ -96,7 +99,9 @@ def line_of_sight(
         if lost
         else []
     )
-    summary = pd.DataFrame([{"kpis": len(table), "ratings": len(ratings), "sellers": int(figures["seller"].nunique())}])
+    sellers = int(figures["seller"].nunique())
+    summary = pd.DataFrame([{"kpis": len(table), "ratings": len(ratings), "sellers": sellers,
+                             "respondents": min(rated, default=sellers)}])  # fmt: skip
     made = Provenance.record({"low": low, "high": high}, fingerprint(figures[["kpi", "value"]]))
     return AccountsTable("sight", tidy_frame(rows), summary, pd.DataFrame(table), tuple(notes), "", made)
 

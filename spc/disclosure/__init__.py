@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spc.disclosure.books import OF_THE_BOOKS
+from spc.disclosure.books import OF_THE_BOOKS, names_staff
 from spc.disclosure.gate import Gate
 from spc.disclosure.released import ReleasedModel, ReleasedTable, ReleasedText, require_released
 from spc.disclosure.rule import LOWEST_MINIMUM, DisclosureRule
@@ -16,6 +16,7 @@ __all__ = [
     "ReleasedModel",
     "ReleasedTable",
     "ReleasedText",
+    "names_staff",
     "require_released",
     "suppress",
 ]

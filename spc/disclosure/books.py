@@ -6,7 +6,7 @@ import pandas as pd
 
 from spc.errors import DataError
 
-__all__ = ["OF_THE_BOOKS", "refuse_staff"]
+__all__ = ["OF_THE_BOOKS", "names_staff", "refuse_staff"]
 
 OF_THE_BOOKS = frozenset(
     {
@@ -22,7 +22,6 @@ OF_THE_BOOKS = frozenset(
         "sellers",
         "targets",
         "effort",
-        "sight",
     }
 )
 """Kinds of results that rest on invoices and costs alone; nothing in them was answered in confidence."""
@@ -30,23 +29,40 @@ OF_THE_BOOKS = frozenset(
 _STAFF = frozenset({"respondent", "employee", "employee_id", "staff", "staff_id", "seller", "seller_id", "person"})
 
 
-def refuse_staff(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The table, unless a column names employees: a seller's portfolio is shown under a number.
+def names_staff(column: object) -> bool:
+    """Whether a column, by its name, holds names of employees.
+
+    Examples
+    --------
+    >>> names_staff("Seller"), names_staff("segment")
+    (True, False)
+    """
+    return str(column).strip().lower() in _STAFF
+
+
+def refuse_staff(kind: str, glance: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Refuse results of named employees: a seller's portfolio is shown under a number.
+
+    Parameters
+    ----------
+    kind : str
+    glance : DataFrame
+        ``by`` says whose the rows are.
+    table : DataFrame
+        What ``augment()`` gives.
 
     Raises
     ------
     DataError
-        A column names employees.
+        The rows are one an employee, or a column names employees.
 
     Examples
     --------
-    >>> refuse_staff(pd.DataFrame({"customer": ["a"]}), "accounts").shape
-    (1, 1)
+    >>> refuse_staff("accounts", pd.DataFrame({"customers": [2]}), pd.DataFrame({"customer": ["a", "b"]}))
     """
-    found = [str(name) for name in frame.columns if str(name).strip().lower() in _STAFF]
+    found = [str(name) for name in (*glance.get("by", ()), *table.columns) if names_staff(name)]
     if found:
         raise DataError.of(
-            kind, found[0], "personal", "a column that names employees", "customers, groups or numbered portfolios",
-            "Figures of a named person never leave; add them up by unit or segment.",
+            kind, found[0], "personal", "figures by employee", "customers, groups or numbered portfolios",
+            "Figures of a named person never leave; add them up by unit or segment, or use seller_portfolios.",
         )  # fmt: skip
-    return frame

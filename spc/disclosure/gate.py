@@ -202,6 +202,8 @@ class Gate:
         tidy, glance = result.tidy(), result.glance()
         self._check_size(result.kind, glance)
         refuse_persons(result.kind, tidy)
+        if result.kind in OF_THE_BOOKS:
+            refuse_staff(result.kind, glance, _table(result))
         return ReleasedModel(
             kind=result.kind,
             tidy=_whole(f"{result.kind}: numbers", tidy),
@@ -271,12 +273,11 @@ class Gate:
 
     def _curve(self, result: Result) -> ReleasedTable | None:
         """``augment()`` of the books, of loyalty (periods) and evidence (reasons); rows of people never leave."""
-        augment = getattr(result, "augment", None)
-        if augment is not None and result.kind in OF_THE_BOOKS:
-            return _whole(f"{result.kind}: table", refuse_staff(pd.DataFrame(augment()), result.kind))
-        if augment is None or result.kind not in ("loyalty", "evidence"):
+        if result.kind not in (*OF_THE_BOOKS, "loyalty", "evidence") or not hasattr(result, "augment"):
             return None
-        frame = pd.DataFrame(augment()).reset_index(drop=True)
+        frame = _table(result)
+        if result.kind in OF_THE_BOOKS:
+            return _whole(f"{result.kind}: table", frame)
         if result.kind == "evidence":
             return self._reasons(frame)
         refuse_personal(frame.columns, "loyalty: curve")
@@ -297,6 +298,12 @@ class Gate:
         refuse_personal(frame.columns, "evidence: reasons")
         told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
         return _whole("evidence: reasons", frame.assign(sentence=told))
+
+
+def _table(result: Result) -> pd.DataFrame:
+    """What ``augment()`` gives; empty where there is none."""
+    augment = getattr(result, "augment", None)
+    return pd.DataFrame() if augment is None else pd.DataFrame(augment()).reset_index(drop=True)
 
 
 def _whole(name: str, frame: pd.DataFrame) -> ReleasedTable:

@@ -80,7 +80,7 @@ class ProfileIntervals(Shown):
     ends: tuple[tuple[End, End], ...]
     level: float
     provenance: Provenance
-    kind: str = "profile"
+    kind: str = "profile_likelihood"
 
     def tidy(self) -> pd.DataFrame:
         """One row a parameter; an open end is infinite."""

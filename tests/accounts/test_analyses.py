@@ -8,17 +8,21 @@ from spc.accounts import (
     AccountsSpec,
     CostDriver,
     allocate_hours,
+    bridge,
     contribution_elasticity,
     customer_accounts,
     driver_targets,
     good_customer_profile,
     kpi_tree_faults,
     line_of_sight,
+    peer_gaps,
     sales_effort,
     seller_portfolios,
     seller_share,
+    waterfall,
 )
 from spc.accounts.elasticity import slope_hc3
+from spc.disclosure import Gate
 from spc.errors import DataError, UsageError
 
 
@@ -104,6 +108,24 @@ def test_profile_needs_traits():
     tables = two_years_of_customers(effect=0.0)
     with pytest.raises(UsageError, match="no traits"):
         good_customer_profile(tables["transactions"])
+
+
+def test_who_sells_is_no_trait():
+    tables = two_years_of_customers(effect=120.0)
+    sales = tables["transactions"]
+    sales = sales.assign(seller=["Anna" if i % 2 else "Bo" for i in pd.factorize(sales["customer"])[0]])
+    result = good_customer_profile({**tables, "transactions": sales})
+    assert set(rows_of(result, "trait")["lhs"]) == {"segment_trade"}
+
+
+@pytest.mark.parametrize("make", [waterfall, peer_gaps, bridge])
+def test_the_gate_lets_no_table_by_seller_through(make, accounts, tables):
+    sales = tables["transactions"]
+    sellers = sales.assign(seller=sales["customer"].str[-1].map(lambda digit: f"Anna {digit}"))
+    own = customer_accounts({**tables, "transactions": sellers}, spec=accounts.spec)
+    assert Gate().model(make(own, by="segment")).curve.frame.shape[0]
+    with pytest.raises(DataError, match="figures by employee"):
+        Gate().model(make(own, by="seller"))
 
 
 def test_portfolios_keep_names_inside_and_their_bridges_sum(accounts, tables):
@@ -213,6 +235,9 @@ def test_what_is_in_sight_and_what_is_only_believed():
     flags = rows_of(result, "flag").set_index("lhs")["label"].to_dict()
     assert flags == {"freight": "in sight", "price": "believed", "growth": "not known"}
     assert "seller" not in result.augment()
+    assert Gate().model(result).glance.frame["respondents"].item() == 6
+    with pytest.raises(DataError, match="fewer than 5 respondents"):
+        Gate().model(line_of_sight(figures, ratings, fewest=2))
 
 
 def test_trees_with_circles():

@@ -160,7 +160,7 @@ def test_the_result_answers_the_protocol() -> None:
     table = found.tidy()
     assert tuple(table.columns) == TIDY_COLUMNS
     assert len(table) == result.solution.theta.size + 1
-    assert found.kind == "profile"
+    assert found.kind == "profile_likelihood"
     assert found.notes() == ()
     wald = pd.concat([result.estimates().table, result.tidy().query("op == ':='")])
     np.testing.assert_allclose(table["estimate"], wald["estimate"])
