@@ -21,7 +21,6 @@ import pandas as pd
 
 from spc.chain.implied_links import ImpliedLink, implied_links
 from spc.chain.result import ChainFit
-from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import UsageError
 from spc.results import Note, Provenance, tidy_frame
 
@@ -286,7 +285,7 @@ def link_robustness(chain: ChainFit, *, share: float = 1.0, level: float | None 
     each = implied_links(chain.sem)
     for link in each:
         t = float(ratios[link.lhs, link.rhs])
-        if not isinstance(chain.sem, TwoSidedFit):
+        if not chain.two_sided:
             t *= math.sqrt(link.df / link.rows)
         found.append(_link(link, t, share, 1.0 - level))
     return Robustness(

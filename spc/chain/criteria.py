@@ -38,7 +38,6 @@ from spc.chain.replication import Replication
 from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals
 from spc.chain.shape import LinkShapes
-from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import SpcError, SpcWarning
 from spc.sem.invariance import Invariance, invariance
 from spc.study import Study
@@ -105,7 +104,7 @@ class Gathered:
     @property
     def two_sided(self) -> bool:
         """Whether links rest on the respondents themselves."""
-        return isinstance(self.chain.sem, TwoSidedFit)
+        return self.chain.two_sided
 
     @cached_property
     def quality(self) -> pd.DataFrame:

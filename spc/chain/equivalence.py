@@ -308,8 +308,7 @@ def link_equivalence(
     """
     end = ""
     if smallest.money is not None:
-        model = sem.core.model if isinstance(sem, TwoSidedFit) else sem.model
-        end = money_outcome(outcomes(model), smallest.outcome)
+        end = money_outcome(outcomes(sem.model), smallest.outcome)
     own: list[Any] = list(links.itertuples(index=False))
     rows = {(row.lhs, row.rhs): row for row in own}
     found = []

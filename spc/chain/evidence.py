@@ -17,14 +17,14 @@ import pandas as pd
 from spc.chain.confounding import in_sentence, link_robustness
 from spc.chain.criteria import CRITERIA, Criterion, Gathered, criteria
 from spc.chain.fit import fit_chain
+from spc.chain.links import required_chain
 from spc.chain.method_factor import method_factor
 from spc.chain.replication import replications
 from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals
 from spc.chain.rivals import rivals as fit_rivals
 from spc.chain.shape import LinkShapes, link_shapes
-from spc.chain.two_sided_result import TwoSidedFit
-from spc.errors import DataError, SpcError, UsageError
+from spc.errors import SpcError, UsageError
 from spc.results import Note, Provenance, Result, tidy_frame
 from spc.sem.invariance import Invariance
 from spc.study import Study
@@ -240,7 +240,7 @@ def evidence(
     study : Study
         With a ``[chain]``.
     chain : ChainFit, optional
-        The study's fitted chain; fitted here by default, two-sided where it is one of units.
+        The study's fitted chain; fitted here by default, as the study says.
     rivals : Rivals or False, optional
         Rival explanations of the same chain; fitted here by default, not looked at when False.
     shapes : LinkShapes or False, optional
@@ -277,20 +277,17 @@ def evidence(
     ['C']
     >>> folder.cleanup()
     """
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
+    asked = required_chain(study)
     if not (0.0 < robust < 1.0 and 0.0 < reliable < 1.0):
         raise UsageError(f"robust={robust}, reliable={reliable}: give shares between 0 and 1.")
     seed = study.seed if seed is None else seed
-    chain = _fitted(study, seed) if chain is None else chain
+    chain = fit_chain(study, seed=seed) if chain is None else chain
     level = chain.effects.level
     notes: list[Note] = []
     links: list[Any] = list(chain.tidy().query("kind == 'link'").itertuples(index=False))
     signs = {(row.lhs, row.rhs): float(row.estimate) for row in links}
     method = method_factor(study, chain, seed=seed, level=level)
+    way: Literal["two_sided", "unit_means"] = "two_sided" if chain.two_sided else "unit_means"
     robustness = link_robustness(chain)
     gathered = Gathered(
         study=study,
@@ -298,7 +295,12 @@ def evidence(
         robustness={(link.lhs, link.rhs): link for link in robustness.links},
         method=method.tidy(),
         replication=replications(study, signs, level=level),
-        rivals=_or_note(rivals, "rivals", lambda: fit_rivals(study, method=_method(chain), seed=seed), notes),
+        rivals=_or_note(
+            rivals,
+            "rivals",
+            lambda: fit_rivals(study, method=way, seed=seed),
+            notes,
+        ),
         shapes=_or_note(shapes, "shapes", lambda: link_shapes(study, draws=199, seed=seed, level=level), notes),
         invariance=invariance,
         robust=robust,
@@ -307,23 +309,11 @@ def evidence(
     found = [_link(row, gathered) for row in links]
     parts: dict[str, Result] = {"chain": chain, "robustness": robustness, "method_factor": method}
     parts |= {name: part for name, part in (("rivals", gathered.rivals), ("shapes", gathered.shapes)) if part}
-    options = {"robust": robust, "reliable": reliable, "model": study.chain.model}
+    options = {"robust": robust, "reliable": reliable, "model": asked.model}
     return Evidence(
         tuple(found), robustness.rows, chain.level, parts, chain.labels, tuple(notes),
         Provenance.record(options, study.fingerprint, seed),
     )  # fmt: skip
-
-
-def _fitted(study: Study, seed: int) -> ChainFit:
-    """Two-sided where units have respondents; unit means where that has no answer; persons else."""
-    try:
-        return fit_chain(study, seed=seed, method="two_sided")
-    except SpcError:
-        return fit_chain(study, seed=seed)
-
-
-def _method(chain: ChainFit) -> Literal["two_sided", "unit_means"]:
-    return "two_sided" if isinstance(chain.sem, TwoSidedFit) else "unit_means"
 
 
 T = TypeVar("T", bound=Result)

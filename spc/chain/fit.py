@@ -9,7 +9,7 @@ import pandas as pd
 
 from spc.chain.encounters_study import fit_meetings
 from spc.chain.equivalence import Smallest
-from spc.chain.links import outcomes
+from spc.chain.links import outcomes, required_chain
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.served import served_units
@@ -87,19 +87,15 @@ def fit_chain(
     >>> folder.cleanup()
     """
     study = served_units(study)
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
-    method = study.chain.method if method is None else method
+    asked = required_chain(study)
+    method = asked.method if method is None else method
     if method not in get_args(Method):
         raise UnsupportedError(f"method={method!r}; use one of {', '.join(map(repr, get_args(Method)))}.")
     seed = study.seed if seed is None else seed
-    links = outcomes(model(study.chain.model))
-    if study.chain.meet == "employee":
+    links = outcomes(model(asked.model))
+    if asked.meet == "employee":
         return fit_meetings(study, links, draws=draws, seed=seed, level=level, smallest=_smallest(study))
-    rows = analysis_rows(study, links, study.chain.lags)
+    rows = analysis_rows(study, links, asked.lags)
     if method == "two_sided" and engine != "spc":
         raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
     if method == "two_sided":
@@ -110,7 +106,7 @@ def fit_chain(
             return _two_sided(study, rows, links, draws, seed, level)
         except (DataError, EstimationError, UnsupportedError) as error:
             why = str(error).splitlines()[0]
-    full = "\n".join([*measurement_text(study, rows), study.chain.model])
+    full = "\n".join([*measurement_text(study, rows), asked.model])
     sem = fit(model(full), rows.frame, engine=engine, level=level)
     unit = _resampled_units(sem, rows)
     replicates = None if unit is None else bootstrap(sem, rows.frame, draws=draws, seed=seed, cluster=unit).replicates

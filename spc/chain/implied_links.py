@@ -14,7 +14,7 @@ from spc.linalg import FloatArray
 from spc.sem import SemFit
 from spc.sem.ram import implied
 
-__all__ = ["ImpliedLink", "implied_links", "rows_behind"]
+__all__ = ["ImpliedLink", "implied_links"]
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,6 @@ class ImpliedLink:
     others: tuple[tuple[str, float, float], ...]
     df: float
     rows: int
-
-
-def rows_behind(sem: SemFit | TwoSidedFit) -> int:
-    """Units, or persons, a structural model rests on."""
-    return len(sem.keys) if isinstance(sem, TwoSidedFit) else int(sem.observed.n)
 
 
 def implied_links(sem: SemFit | TwoSidedFit) -> tuple[ImpliedLink, ...]:
@@ -92,9 +87,9 @@ def _free_covariance(sem: SemFit | TwoSidedFit, frame: pd.DataFrame) -> pd.DataF
 
 
 def _links(implied_cov: pd.DataFrame, frame: pd.DataFrame, sem: SemFit | TwoSidedFit) -> Iterator[ImpliedLink]:
-    rows = rows_behind(sem)
+    rows = len(sem.keys) if isinstance(sem, TwoSidedFit) else int(sem.observed.n)
     spread = pd.Series(np.sqrt(np.diag(implied_cov)), implied_cov.columns)
-    for lhs, causes in outcomes(sem.model if isinstance(sem, SemFit) else sem.core.model).items():
+    for lhs, causes in outcomes(sem.model).items():
         for rhs in causes:
             rest = [name for name in causes if name != rhs]
             share = _shared(frame, lhs, rhs, rest)

@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from spc.errors import DataError
 from spc.spec import Model
 
-__all__ = ["Verdict", "outcomes", "verdict"]
+if TYPE_CHECKING:
+    from spc.study import ChainSpec, Study
+
+__all__ = ["Verdict", "outcomes", "required_chain", "verdict"]
 
 Verdict = Literal["holds", "unclear", "opposite", "practically nil", "too small to matter", "not interpretable"]
+
+
+def required_chain(study: Study) -> ChainSpec:
+    """What a study asks of its chain.
+
+    Raises
+    ------
+    DataError
+        It has none.
+    """
+    if study.chain is None:
+        raise DataError.of(
+            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
+            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
+        )  # fmt: skip
+    return study.chain
 
 
 def outcomes(model: Model) -> dict[str, list[str]]:

@@ -24,10 +24,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.chain.fit import measurement_text
-from spc.chain.links import outcomes
+from spc.chain.links import outcomes, required_chain
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
-from spc.errors import DataError, EstimationError, UsageError
+from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, tidy_frame
 from spc.sem import fit
@@ -146,21 +146,17 @@ def method_factor(
     ['all respondents', 'split halves']
     >>> folder.cleanup()
     """
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
+    asked = required_chain(study)
     if not (shares and all(0.0 <= share < 1.0 for share in shares) and splits >= 1 and 0.0 < level < 1.0):
         raise UsageError(f"shares={tuple(shares)}, splits={splits}, level={level}: give shares between 0 and 1.")
     seed = study.seed if seed is None else seed
-    links = outcomes(model(study.chain.model))
-    rows = analysis_rows(study, links, study.chain.lags)
+    links = outcomes(model(asked.model))
+    rows = analysis_rows(study, links, asked.lags)
     if rows.level == "person":
         found, notes = _of_persons(study, rows, links, shares, level)
     else:
         found, notes = _of_units(study, rows, links, splits, np.random.default_rng(seed), level)
-    options = {"shares": tuple(shares), "splits": splits, "level": level, "model": study.chain.model}
+    options = {"shares": tuple(shares), "splits": splits, "level": level, "model": asked.model}
     size = len(rows.scores.dropna()) if chain is None else int(chain.glance()["nobs"].iloc[0])
     return MethodFactor(
         tidy_frame(found), tuple(shares), size, tuple(notes), Provenance.record(options, study.fingerprint, seed)

@@ -9,11 +9,10 @@ from typing import Any
 import pandas as pd
 
 from spc.chain.fit import fit_chain
-from spc.chain.links import outcomes
+from spc.chain.links import outcomes, required_chain
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.served import served_units
-from spc.errors import DataError
 from spc.regression import link_regressions
 from spc.regression.methods import fixed_rows, mixed_rows, quantile_rows, wild_rows
 from spc.resample import progress
@@ -108,15 +107,11 @@ def link_methods(
     >>> folder.cleanup()
     """
     study = served_units(study)
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
+    asked = required_chain(study)
     seed = study.seed if seed is None else seed
     chain = fit_chain(study, level=level) if chain is None else chain
-    links = outcomes(model(study.chain.model))
-    rows = analysis_rows(study, links, study.chain.lags)
+    links = outcomes(model(asked.model))
+    rows = analysis_rows(study, links, asked.lags)
     book = {construct.name: construct for construct in study.codebook}
     found, notes = _own(chain), list[Note]()
     for lhs, causes in progress(list(links.items()), "Estimating links by several methods"):
@@ -125,12 +120,12 @@ def link_methods(
         notes += [row for row in made if isinstance(row, Note)]
     order = {(lhs, rhs): i for i, (lhs, rhs) in enumerate((a, b) for a, causes in links.items() for b in causes)}
     found.sort(key=lambda row: order[row["lhs"], row["rhs"]])
-    options = {"draws": draws, "level": level, "model": study.chain.model}
+    options = {"draws": draws, "level": level, "model": asked.model}
     return LinkMethods(tidy_frame(found), tuple(notes), Provenance.record(options, study.fingerprint, seed))
 
 
 def _own(chain: ChainFit) -> list[dict[str, Any]]:
-    how = "two-sided" if chain.sem.kind == "two_sided" else "unit means" if chain.level == "unit" else "persons"
+    how = "two-sided" if chain.two_sided else "unit means" if chain.level == "unit" else "persons"
     links = chain.tidy().query("kind == 'link'").assign(kind="link_method", label=f"{OWN}, {how}")
     return [{str(key): value for key, value in row.items()} for row in links.to_dict("records")]
 

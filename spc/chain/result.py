@@ -68,6 +68,11 @@ class ChainFit:
     kind: str = "chain"
 
     @property
+    def two_sided(self) -> bool:
+        """Whether links rest on the respondents themselves, not on scores of rows."""
+        return isinstance(self.sem, TwoSidedFit)
+
+    @property
     def interpretable(self) -> bool:
         """Whether the links may be read one by one at all."""
         return not any(note.code in NOT_FOR_READING for note in self.notes())

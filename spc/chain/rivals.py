@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.chain.links import outcomes
+from spc.chain.links import outcomes, required_chain
 from spc.chain.panel_rows import over_waves, timed
 from spc.chain.rival_bench import Bench, Rival, person_bench, two_sided_bench
 from spc.chain.rival_models import RIVALS, last_effects, rival_texts
 from spc.chain.rival_prediction import HeldOut, explained, held_out, held_out_folds
 from spc.chain.rows import AnalysisRows, analysis_rows
 from spc.chain.time_order import TimeOrder, time_order
-from spc.errors import DataError, UnsupportedError, UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.results import Note, Provenance, tidy_frame
 from spc.spec import model
@@ -184,15 +184,11 @@ def rivals(
         raise UnsupportedError(f"method={method!r}; use one of {', '.join(map(repr, get_args(Method)))}.")
     if not 0.0 < level < 1.0 or draws < 100:
         raise UsageError(f"level={level}, draws={draws}: give a share between 0 and 1, and at least 100 draws.")
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
+    asked = required_chain(study)
     seed = study.seed if seed is None else seed
-    text = study.chain.model
+    text = asked.model
     links = outcomes(model(text))
-    rows = analysis_rows(study, links, study.chain.lags)
+    rows = analysis_rows(study, links, asked.lags)
     two_sided = method == "two_sided" and rows.level == "unit" and not _only_results(study, rows)
     with one_blas_thread():
         bench = (two_sided_bench if two_sided else person_bench)(study, text, rows, links)

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.chain.links import outcomes
+from spc.chain.links import outcomes, required_chain
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.served import served_units
-from spc.errors import DataError, UsageError
+from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.regression.shape import Bend, Cause, Line, Shapes, link_shape
 from spc.results import Note, Provenance, tidy_frame
@@ -204,14 +204,10 @@ def link_shapes(study: Study, *, draws: int = 999, seed: int | None = None, leve
     if not 0.0 < level < 1.0 or draws < 99:
         raise UsageError(f"level={level}, draws={draws}: give a share between 0 and 1, and at least 99 draws.")
     study = served_units(study)
-    if study.chain is None:
-        raise DataError.of(
-            "study", "chain", "no_chain", "no [chain]", "a preset or a model",
-            'Add [chain] with preset = "service-profit-chain", or model = """...""".',
-        )  # fmt: skip
+    asked = required_chain(study)
     seed = study.seed if seed is None else seed
-    links = outcomes(model(study.chain.model))
-    rows = analysis_rows(study, links, study.chain.lags)
+    links = outcomes(model(asked.model))
+    rows = analysis_rows(study, links, asked.lags)
     rng = np.random.default_rng(seed)
     found, notes = [], []
     for lhs, causes in links.items():
@@ -222,7 +218,7 @@ def link_shapes(study: Study, *, draws: int = 999, seed: int | None = None, leve
                 notes.append(tested)
             else:
                 found.append((lhs, rhs, *tested))
-    options = {"draws": draws, "level": level, "model": study.chain.model}
+    options = {"draws": draws, "level": level, "model": asked.model}
     return LinkShapes(
         _corrected(found, 1.0 - level), level, tuple(notes), Provenance.record(options, study.fingerprint, seed)
     )

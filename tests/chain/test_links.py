@@ -1,8 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 
+import spc
 from spc.chain.links import outcomes, verdict
+from spc.errors import DataError
 from spc.spec import model
 
 
@@ -26,3 +29,12 @@ def test_a_verdict_is_what_the_interval_says(low, high, expected):
 
 def test_no_link_is_read_where_none_may_be():
     assert verdict(0.5, 0.9, interpretable=False) == "not interpretable"
+
+
+@pytest.mark.parametrize(
+    "ask", [spc.fit_chain, spc.evidence, spc.rivals, spc.link_shapes, spc.method_factor, spc.link_methods]
+)
+def test_a_study_without_a_chain_is_told_how_to_state_one(tmp_path, ask):
+    study = spc.read_study(spc.make_firm(seed=3, units=20).write(tmp_path))
+    with pytest.raises(DataError, match="Add \\[chain\\]"):
+        ask(replace(study, document=replace(study.document, chain=None)))
