@@ -13,8 +13,9 @@ from spc.sem.fiml import Answered, evaluate, jacobian_of, metric_of, point_of, s
 from spc.sem.fiml import observed_information as answers_information
 from spc.sem.incomplete import lay_out
 from spc.sem.joint import State, System, look, problems_of, shares_of
+from spc.sem.least_squares import At, Squares
 from spc.sem.optimise import derivatives, observed_information
-from spc.sem.ordinal_search import gauss_newton
+from spc.sem.ordinal_search import ordinal_blocks
 from spc.sem.weighted import Weight, blocks_of
 
 __all__ = ["Smooth", "answers_objective", "frame_of", "normal_objective", "ordinal_objective", "squares_objective"]
@@ -111,34 +112,29 @@ def answers_objective(system: System, answered: Sequence[Answered]) -> Objective
     return at
 
 
-def squares_objective(system: System, weights: Sequence[Weight]) -> Objective:
-    """Weighted least squares on the moments, whose Hessian is taken without the curvature of the model."""
-    blocks = blocks_of(system, weights)
+def _squares(squares: Squares[At]) -> Objective:
+    """Weighted least squares, whose Hessian is taken without the curvature of the model."""
 
     def at(x: FloatArray) -> Smooth | None:
-        implied = blocks.implied(x)
-        if implied is None:
+        found = squares.implied(x)
+        if found is None:
             return None
-        residual, jacobian = blocks.residual(implied), blocks.jacobian(implied)
-        information = jacobian.T @ jacobian * blocks.size
-        state = blocks.state(implied)
-        return Smooth(state, state.value, blocks.size * (jacobian.T @ residual), information, lambda: information)
+        residual, jacobian = squares.residual(found), squares.jacobian(found)
+        information = jacobian.T @ jacobian * squares.size
+        state = squares.state(found)
+        return Smooth(state, state.value, squares.size * (jacobian.T @ residual), information, lambda: information)
 
     return at
+
+
+def squares_objective(system: System, weights: Sequence[Weight]) -> Objective:
+    """Weighted least squares on means and covariances."""
+    return _squares(blocks_of(system, weights))
 
 
 def ordinal_objective(system: System) -> Objective:
-    """Weighted least squares on thresholds and correlations, with the Hessian of :func:`squares_objective`."""
-    look_there = gauss_newton(system)
-
-    def at(x: FloatArray) -> Smooth | None:
-        found = look_there(x)
-        if found is None:
-            return None
-        state, slope, information = found
-        return Smooth(state, state.value, slope, information, lambda: information)
-
-    return at
+    """Weighted least squares on thresholds and correlations."""
+    return _squares(ordinal_blocks(system))
 
 
 def _weighted(shares: FloatArray, each: Sequence[FloatArray]) -> FloatArray:

@@ -1,8 +1,7 @@
-"""Weighted least squares on thresholds and correlations: the search, its errors and its tests."""
+"""Weighted least squares on thresholds and correlations: the residuals, the search, its errors and its tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +11,17 @@ from spc.errors import NonConvergenceError, NotPositiveDefiniteError, SingularIn
 from spc.linalg import FloatArray
 from spc.sem.diagnose import not_identified, null_parameters
 from spc.sem.joint import State, System, problems_of, shares_of
+from spc.sem.least_squares import first_end, point_of, search_squares
 from spc.sem.ml import Point
 from spc.sem.optimise import Search, Solution
 from spc.sem.ordinal_problem import OrdinalProblem, implied_statistics, slopes
 from spc.sem.ram import Implied, implied
-from spc.sem.start import WAYS, start_values
 
-__all__ = ["Spread", "gauss_newton", "independence", "ordinal_problems", "ordinal_search", "ordinal_solve", "spread"]
+__all__ = [
+    "OrdinalBlocks", "Spread", "independence", "ordinal_blocks", "ordinal_problems", "ordinal_search", "ordinal_solve",
+    "spread",
+]  # fmt: skip
 
-TOLERANCE = 1e-15
-MAX_ITERATIONS = 500
 SMALLEST_PIVOT = 1e-10
 
 Spot = tuple[FloatArray, Implied]
@@ -32,95 +32,63 @@ def ordinal_problems(system: System) -> tuple[OrdinalProblem, ...]:
     return tuple(problem for problem in problems_of(system) if isinstance(problem, OrdinalProblem))
 
 
-def _spots(problems: Sequence[OrdinalProblem], x: FloatArray) -> list[Spot] | None:
-    """Values of all rows, and what they imply, in each block; None where some block implies nothing finite."""
-    found = []
-    for problem in problems:
-        try:
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                values = problem.values(x)
-                at = problem.conditional(values)
-        except np.linalg.LinAlgError:
-            return None
-        if not (np.isfinite(at.covariance).all() and np.isfinite(values).all()):
-            return None
-        found.append((values, at))
-    return found
+@dataclass(frozen=True, eq=False, slots=True)
+class OrdinalBlocks:
+    """Blocks of ordered items, as :class:`~spc.sem.least_squares.Squares`; each by the root of its share in F."""
+
+    problems: tuple[OrdinalProblem, ...]
+    roots: FloatArray
+    size: float = 1.0
+
+    def implied(self, x: FloatArray) -> tuple[Spot, ...] | None:
+        """Values of all rows, and what they imply, in each block; None where some block implies nothing finite."""
+        found = []
+        for problem in self.problems:
+            try:
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                    values = problem.values(x)
+                    at = problem.conditional(values)
+            except np.linalg.LinAlgError:
+                return None
+            if not (np.isfinite(at.covariance).all() and np.isfinite(values).all()):
+                return None
+            found.append((values, at))
+        return tuple(found)
+
+    def residual(self, at: tuple[Spot, ...]) -> FloatArray:
+        """Weighted residuals of all statistics of all blocks."""
+        parts = zip(self.roots, self.problems, at, strict=True)
+        return np.concatenate([root * _residual(problem, spot) for root, problem, spot in parts])
+
+    def jacobian(self, at: tuple[Spot, ...]) -> FloatArray:
+        """Minus their derivatives in coordinates."""
+        parts = zip(self.roots, self.problems, at, strict=True)
+        return np.concatenate([root * problem.weigh(slopes(problem, *spot)) for root, problem, spot in parts])
+
+    def state(self, at: tuple[Spot, ...]) -> State:
+        """F and the points of the blocks."""
+        points = [_point(problem, spot) for problem, spot in zip(self.problems, at, strict=True)]
+        return State(float(self.roots**2 @ [point.value for point in points]), tuple(points))
 
 
-def _residual(problems: Sequence[OrdinalProblem], roots: FloatArray, spots: Sequence[Spot]) -> FloatArray:
-    each = [
-        root * problem.weigh((problem.statistics - implied_statistics(problem, *spot))[:, None])[:, 0]
-        for root, problem, spot in zip(roots, problems, spots, strict=True)
-    ]
-    return np.concatenate(each)
+def ordinal_blocks(system: System) -> OrdinalBlocks:
+    """Blocks of a system with their shares in F."""
+    return OrdinalBlocks(ordinal_problems(system), np.sqrt(shares_of(system)))
 
 
-def _jacobian(problems: Sequence[OrdinalProblem], roots: FloatArray, spots: Sequence[Spot]) -> FloatArray:
-    each = [
-        root * problem.weigh(slopes(problem, *spot)) for root, problem, spot in zip(roots, problems, spots, strict=True)
-    ]
-    return np.concatenate(each)
+def _residual(problem: OrdinalProblem, spot: Spot) -> FloatArray:
+    return problem.weigh((problem.statistics - implied_statistics(problem, *spot))[:, None])[:, 0]
 
 
-def ordinal_search(system: System, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:
-    """Minimise F by Gauss-Newton steps, halved and then damped where they do not lower it.
-
-    Returns
-    -------
-    Search or None
-        Its information is that of one row; None where the start implies nothing finite.
-    """
-    problems, roots = ordinal_problems(system), np.sqrt(shares_of(system))
-    x, spots = start, _spots(problems, start)
-    if spots is None:
-        return None
-    damper, iteration = 0.0, 0
-    residual = _residual(problems, roots, spots)
-    while True:
-        jacobian = _jacobian(problems, roots, spots)
-        score, information = jacobian.T @ residual, jacobian.T @ jacobian
-        step = _step(score, information, damper)
-        decrement = float(score @ step)
-        converged = decrement < TOLERANCE and damper <= 1.0
-        if converged or iteration >= max_iterations or damper > 1e12:
-            state = _state(problems, roots, spots)
-            return Search(x, state, information, max(decrement, 0.0), iteration, converged)
-        iteration += 1
-        for share in (1.0, 0.5, 0.25, 0.125):
-            trial = _spots(problems, x + share * step)
-            if trial is None:
-                continue
-            left = _residual(problems, roots, trial)
-            if left @ left <= residual @ residual + 1e-14:
-                x, spots, residual, damper = x + share * step, trial, left, 0.0 if damper <= 1e-5 else damper / 10.0
-                break
-        else:
-            damper = max(10.0 * damper, 1e-5)
+def _point(problem: OrdinalProblem, spot: Spot) -> Point:
+    p, mean, at = problem.place.n_observed, problem.sample.mean, implied(problem.place, spot[0])
+    value = float((_residual(problem, spot) ** 2).sum())
+    return point_of(at, p, value, None if mean is None else mean - at.mean[:p])
 
 
-def _step(score: FloatArray, information: FloatArray, damper: float) -> FloatArray:
-    root = np.sqrt(np.maximum(information.diagonal(), 1e-300))
-    scaled = information / np.outer(root, root) + damper * np.eye(root.size)
-    return np.asarray(np.linalg.lstsq(scaled, score / root, rcond=1e-13)[0] / root)
-
-
-def _state(problems: Sequence[OrdinalProblem], roots: FloatArray, spots: Sequence[Spot]) -> State:
-    points = []
-    for problem, (values, at) in zip(problems, spots, strict=True):
-        left = problem.weigh((problem.statistics - implied_statistics(problem, values, at))[:, None])
-        points.append(_point(problem, implied(problem.place, values), float((left**2).sum())))
-    return State(float(roots**2 @ [point.value for point in points]), tuple(points))
-
-
-def _point(problem: OrdinalProblem, at: Implied, value: float) -> Point:
-    """The end of a search; without an inverse where the implied covariances have none."""
-    p, mean = problem.place.n_observed, problem.sample.mean
-    sigma = at.covariance[:p, :p]
-    inverse, log_det = np.full((p, p), np.nan), np.nan
-    if np.linalg.eigvalsh(sigma)[0] > 0.0:
-        inverse, log_det = np.linalg.inv(sigma), float(np.linalg.slogdet(sigma)[1])
-    return Point(value, at, inverse, log_det, None if mean is None else mean - at.mean[:p])
+def ordinal_search(system: System, start: FloatArray) -> Search | None:
+    """Minimise F from ``start``; see :func:`spc.sem.least_squares.search_squares`."""
+    return search_squares(ordinal_blocks(system), start)
 
 
 def ordinal_solve(system: System) -> Search:
@@ -133,13 +101,9 @@ def ordinal_solve(system: System) -> Search:
     NotPositiveDefiniteError
         The model implies nothing at its start values.
     """
-    best: Search | None = None
-    for way in WAYS:
-        end = ordinal_search(system, start_values(system, way))
-        if end is not None and end.converged:
-            return end
-        if end is not None and (best is None or end.value < best.value):
-            best = end
+    best = first_end(system, lambda start: ordinal_search(system, start))
+    if best is not None and best.converged:
+        return best
     if best is None:
         raise NotPositiveDefiniteError(
             "The model implies no correlations at its start values. Check its fixed values and start values."
@@ -174,12 +138,12 @@ def _inverse(information: FloatArray) -> FloatArray | None:
 def _nearby(system: System, x: FloatArray) -> FloatArray | None:
     """Information at a random point near ``x``."""
     rng = np.random.default_rng(0)
-    problems, roots = ordinal_problems(system), np.sqrt(shares_of(system))
+    blocks = ordinal_blocks(system)
     for size in (0.1, 0.03, 0.01):
         near = x * (1.0 + size * rng.standard_normal(x.size)) + size * 0.1 * rng.standard_normal(x.size)
-        spots = _spots(problems, near)
+        spots = blocks.implied(near)
         if spots is not None:
-            jacobian = _jacobian(problems, roots, spots)
+            jacobian = blocks.jacobian(spots)
             return np.asarray(jacobian.T @ jacobian)
     return None
 
@@ -220,9 +184,10 @@ def spread(system: System, end: Search) -> Spread:
     """
     problems = ordinal_problems(system)
     shares = np.array([problem.n / system.n for problem in problems])
-    spots = _spots(problems, end.x)
+    blocks = OrdinalBlocks(problems, np.sqrt(shares))
+    spots = blocks.implied(end.x)
     assert spots is not None
-    every = _jacobian(problems, np.sqrt(shares), spots)
+    every = blocks.jacobian(spots)
     bread = _inverse(every.T @ every)
     if bread is None:
         raise _singular(system, end)
@@ -280,17 +245,3 @@ def independence(problem: OrdinalProblem, gamma: FloatArray) -> tuple[float, flo
         inner = gamma - basis @ (basis.T @ gamma)
         inner -= (inner @ basis) @ basis.T
     return float(left @ left), float(np.trace(inner)), float(np.vdot(inner, inner))
-
-
-def gauss_newton(system: System) -> Callable[[FloatArray], tuple[State, FloatArray, FloatArray] | None]:
-    """F at coordinates, with its score and its information of one row; None where some block implies nothing finite."""
-    problems, roots = ordinal_problems(system), np.sqrt(shares_of(system))
-
-    def at(x: FloatArray) -> tuple[State, FloatArray, FloatArray] | None:
-        spots = _spots(problems, x)
-        if spots is None:
-            return None
-        residual, jacobian = _residual(problems, roots, spots), _jacobian(problems, roots, spots)
-        return _state(problems, roots, spots), jacobian.T @ residual, jacobian.T @ jacobian
-
-    return at

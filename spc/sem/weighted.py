@@ -26,13 +26,13 @@ from spc.linalg import FloatArray, cholesky, unvech, vech
 from spc.moments import Moments
 from spc.sem.casewise import fourth
 from spc.sem.joint import State, System, problems_of, shares_of
+from spc.sem.least_squares import MAX_ITERATIONS, first_end, point_of, search_squares
 from spc.sem.ml import Point
-from spc.sem.newton import NEWTON_STEPS, crawls, newton_step
+from spc.sem.newton import NEWTON_STEPS
 from spc.sem.optimise import Search
 from spc.sem.problem import Problem
 from spc.sem.ram import Implied, IntArray, directions, implied
 from spc.sem.scaled import Correction, ratio
-from spc.sem.start import WAYS, start_values
 
 __all__ = [
     "Blocks", "Weight", "baseline_discrepancy", "blocks_of", "normal_covariances", "row_covariances",
@@ -40,8 +40,6 @@ __all__ = [
 ]  # fmt: skip
 
 Method = Literal["GLS", "ULS", "WLS"]
-TOLERANCE = 1e-15
-MAX_ITERATIONS = 500
 SMALLEST_EIGENVALUE = 1e-10
 
 
@@ -204,11 +202,6 @@ class Blocks:
         parts = zip(self.roots, self.problems, self.weights, at, strict=True)
         return np.concatenate([root * weight.apply(slopes(problem, one)) for root, problem, weight, one in parts])
 
-    def slope(self, x: FloatArray) -> FloatArray | None:
-        """Minus half the gradient of F, in units of ``size``."""
-        at = self.implied(x)
-        return None if at is None else np.asarray(self.jacobian(at).T @ self.residual(at))
-
     def state(self, at: tuple[Implied, ...]) -> State:
         """F and the points of the blocks."""
         values, points = [], []
@@ -245,42 +238,7 @@ def weighted_search(
     Search or None
         None when ``I - A`` has no inverse at the start.
     """
-    blocks = blocks_of(system, weights)
-    x, at = start, blocks.implied(start)
-    if at is None:
-        return None
-    damper, iteration, last, spare = 0.0, 0, np.inf, NEWTON_STEPS
-    residual = blocks.residual(at)
-    while True:
-        jacobian = blocks.jacobian(at)
-        score, information = jacobian.T @ residual, jacobian.T @ jacobian
-        step = _step(score, information, damper)
-        decrement = float(score @ step)
-        if spare and not damper and crawls(iteration, decrement, last):
-            exact = newton_step(blocks.slope, x, score)
-            spare = 0 if exact is None else spare - 1
-            step, decrement = (step, decrement) if exact is None else (exact, float(score @ exact))
-        last = decrement
-        converged = decrement < TOLERANCE and damper <= 1.0
-        if converged or iteration >= max_iterations or damper > 1e12:
-            return Search(x, blocks.state(at), blocks.size * information, max(decrement, 0.0), iteration, converged)
-        iteration += 1
-        for share in (1.0, 0.5, 0.25, 0.125):
-            trial = blocks.implied(x + share * step)
-            if trial is None:
-                continue
-            left = blocks.residual(trial)
-            if left @ left <= residual @ residual + 1e-14:
-                x, at, residual, damper = x + share * step, trial, left, 0.0 if damper <= 1e-5 else damper / 10.0
-                break
-        else:
-            damper = max(10.0 * damper, 1e-5)
-
-
-def _step(score: FloatArray, information: FloatArray, damper: float) -> FloatArray:
-    root = np.sqrt(np.maximum(information.diagonal(), 1e-300))
-    scaled = information / np.outer(root, root) + damper * np.eye(root.size)
-    return np.asarray(np.linalg.lstsq(scaled, score / root, rcond=1e-13)[0] / root)
+    return search_squares(blocks_of(system, weights), start, max_iterations=max_iterations, newton_steps=NEWTON_STEPS)
 
 
 def _implied(problem: Problem, x: FloatArray) -> Implied | None:
@@ -292,16 +250,10 @@ def _implied(problem: Problem, x: FloatArray) -> Implied | None:
 
 
 def _point(problem: Problem, at: Implied, value: float) -> Point:
-    """The end of a search; without an inverse where the implied covariances have none."""
     p, sample = problem.place.n_observed, problem.sample
-    sigma = at.covariance[:p, :p]
-    inverse, log_det = np.full((p, p), np.nan), np.nan
-    if np.linalg.eigvalsh(sigma)[0] > 0.0:
-        inverse, log_det = np.linalg.inv(sigma), float(np.linalg.slogdet(sigma)[1])
-    residual = None
-    if problem.place.meanstructure and sample.mean is not None:
-        residual = sample.mean - at.mean[:p]
-    return Point(value, at, inverse, log_det, residual)
+    compared = problem.place.meanstructure and sample.mean is not None
+    residual = sample.mean - at.mean[:p] if compared and sample.mean is not None else None
+    return point_of(at, p, value, residual)
 
 
 def row_covariances(method: Method, problem: Problem, moments: Moments) -> FloatArray:
@@ -332,13 +284,7 @@ def weighted_solve(system: System, weights: Sequence[Weight]) -> Search:
     NotPositiveDefiniteError
         The model implies no moments at any of its start values.
     """
-    best: Search | None = None
-    for way in WAYS:
-        end = weighted_search(system, start_values(system, way), weights)
-        if end is not None and end.converged:
-            return end
-        if end is not None and (best is None or end.value < best.value):
-            best = end
+    best = first_end(system, lambda start: weighted_search(system, start, weights))
     if best is None:
         raise NotPositiveDefiniteError(
             "The model implies no covariances at its start values. Check its fixed values and start values."
