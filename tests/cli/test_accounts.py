@@ -7,18 +7,6 @@ import pandas as pd
 import pytest
 
 import spc
-from spc.cli import main
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as end:
-            main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return end.value.code, out, err
-
-    return call
 
 
 @pytest.fixture(scope="module")
