@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
 from textwrap import wrap
 from typing import Any
 
@@ -15,6 +12,23 @@ import pandas as pd
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Figure, finish, paint
 from spc.plot.layers import Placement, place
+from spc.plot.lines import (
+    BOXINK,
+    FONT,
+    HALO,
+    INK,
+    Area,
+    Piece,
+    Point,
+    Style,
+    bezier,
+    line,
+    line_areas,
+    outside,
+    overlap,
+    thickness,
+    ways,
+)
 from spc.plot.numbers import bracket, estimate, wording
 
 __all__ = ["VERDICTS", "chain_diagram"]
@@ -32,39 +46,8 @@ VERDICTS: Mapping[str, tuple[str, str, str]] = {
 GRADES = ("A", "B", "C", "D")
 VOID = "not interpretable"
 
-Point = tuple[float, float]
-Piece = tuple[Point, Point, Point, Point]
-Area = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class _Style:
-    """Sizes in pixels; ``along`` runs from cause to effect, ``across`` beside it."""
-
-    across: bool
-    box: tuple[float, float]
-    gap: float
-    pitch: float
-    lane: float
-    letters: int
-
-    def spot(self, along: float, across: float) -> Point:
-        return (across, along) if self.across else (along, across)
-
-    def shifted(self, point: Point, across: float) -> Point:
-        return (point[0] + across, point[1]) if self.across else (point[0], point[1] + across)
-
-    @property
-    def depth(self) -> float:
-        return self.box[1] if self.across else self.box[0]
-
-    @property
-    def breadth(self) -> float:
-        return self.box[0] if self.across else self.box[1]
-
-
-_WIDE = _Style(across=False, box=(112, 62), gap=90, pitch=116, lane=80, letters=13)
-_NARROW = _Style(across=True, box=(136, 52), gap=78, pitch=168, lane=104, letters=16)
+_WIDE = Style(across=False, box=(112, 62), gap=90, pitch=116, lane=80, letters=13)
+_NARROW = Style(across=True, box=(136, 52), gap=78, pitch=168, lane=104, letters=16)
 
 
 def chain_diagram(
@@ -140,20 +123,19 @@ def _alt(rows: pd.DataFrame, words: Mapping[str, str]) -> str:
     return "Links from cause to effect. " + "; ".join(said) + "."
 
 
-def _draw(rows: pd.DataFrame, words: Mapping[str, str], placement: Placement, style: _Style) -> str:
+def _draw(rows: pd.DataFrame, words: Mapping[str, str], placement: Placement, style: Style) -> str:
     spots, width, height = _spots(placement, style)
     legend, extra = _legend(rows, width, height)
-    ways = _ways(placement, spots, style)
+    curves = ways(placement, spots, style)
     links: list[Any] = list(rows.itertuples(index=False))
-    lines = [_line(ways[link.rhs, link.lhs], link, style) for link in links]
+    lines = [_line(curves[link.rhs, link.lhs], link, style) for link in links]
     boxes = [_box(spots[slot], words[slot[1]], style) for slot in spots if isinstance(slot[1], str)]
     taken = [(*_box_area(spots[slot], style), 3.0) for slot in spots if isinstance(slot[1], str)]
-    taken += _outside(width, height)
-    taken += [area for way in ways.values() for area in _line_areas(way)]
-    numbers = [_number(ways[link.rhs, link.lhs], link, taken, style) for link in links if _readable(link.label)]
+    taken += outside(width, height)
+    taken += [area for way in curves.values() for area in line_areas(way)]
+    numbers = [_number(curves[link.rhs, link.lhs], link, taken, style) for link in links if _readable(link.label)]
     body = "".join([*lines, *boxes, *numbers, legend])
-    font = "font-family:system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
-    size = f'viewBox="0 0 {width:g} {height + extra:g}" style="width:100%;max-width:{width:g}px;{font}"'
+    size = f'viewBox="0 0 {width:g} {height + extra:g}" style="width:100%;max-width:{width:g}px;{FONT}"'
     return f"<svg {size}>{body}</svg>"
 
 
@@ -161,7 +143,7 @@ def _readable(label: object) -> bool:
     return str(label) in VERDICTS and str(label) != VOID
 
 
-def _spots(placement: Placement, style: _Style) -> tuple[dict[tuple[int, object], Point], float, float]:
+def _spots(placement: Placement, style: Style) -> tuple[dict[tuple[int, object], Point], float, float]:
     """Middle of every slot, and the size of the page they need."""
     sizes = [[style.pitch if isinstance(s, str) else style.lane for s in layer] for layer in placement.layers]
     breadth = max((sum(layer) for layer in sizes), default=style.pitch) + 8
@@ -177,137 +159,36 @@ def _spots(placement: Placement, style: _Style) -> tuple[dict[tuple[int, object]
     return spots, width, height
 
 
-def _ways(
-    placement: Placement, spots: Mapping[tuple[int, object], Point], style: _Style
-) -> dict[tuple[str, str], list[Piece]]:
-    """Curve of every link; links that share a side of a box are set apart in the order of their other ends."""
-    ports: dict[tuple[str, bool], list[tuple[float, tuple[str, str], bool]]] = {}
-    for link, route in placement.routes.items():
-        forward = route[-1][0] >= route[0][0]
-        ports.setdefault((link[0], forward), []).append((_cross(spots[route[1]], style), link, True))
-        ports.setdefault((link[1], not forward), []).append((_cross(spots[route[-2]], style), link, False))
-    shift: dict[tuple[tuple[str, str], bool], float] = {}
-    for ends_here in ports.values():
-        step = min(18.0, style.breadth * 0.6 / len(ends_here))
-        for i, (_, link, start) in enumerate(sorted(ends_here)):
-            shift[link, start] = (i - (len(ends_here) - 1) / 2) * step
-    return {
-        link: _way([spots[slot] for slot in route], style, shift[link, True], shift[link, False])
-        for link, route in placement.routes.items()
-    }
+def _line(way: Sequence[Piece], row: Any, style: Style) -> str:
+    size = thickness(float(row.std_all)) if _readable(row.label) else 2.0
+    return line(way, style, size, *_look(row))
 
 
-def _way(middles: Sequence[Point], style: _Style, leaving: float, arriving: float) -> list[Piece]:
-    """Cubic pieces from the edge of the first box through the lanes to the edge of the last."""
-    half = style.depth / 2
-    flat = [(_main(p, style), _cross(p, style)) for p in middles]
-    ahead = 1 if flat[-1][0] >= flat[0][0] else -1
-    stops = [(flat[0][0] + ahead * half, flat[0][1] + leaving)]
-    for along, across in flat[1:-1]:
-        stops += [(along - ahead * half, across), (along + ahead * half, across)]
-    stops.append((flat[-1][0] - ahead * half, flat[-1][1] + arriving))
-    return [_piece(one, other, style) for one, other in pairwise(stops)]
-
-
-def _piece(start: Point, end: Point, style: _Style) -> Piece:
-    bend = (end[0] - start[0]) / 2
-    (a, b), (c, d) = start, end
-    return style.spot(a, b), style.spot(a + bend, b), style.spot(c - bend, d), style.spot(c, d)
-
-
-def _line(way: Sequence[Piece], row: Any, style: _Style) -> str:
-    colour, dashes = _look(row)
-    effect = float(row.std_all)
-    size = 2.0 if not _readable(row.label) or not math.isfinite(effect) else 1.6 + 7.4 * min(abs(effect), 1.0)
-    tip, before = way[-1][3], way[-1][2]
-    sign = 1 if (tip[style.across] >= before[style.across]) else -1
-    head = 7 + size * 0.9
-    base = style.spot(_main(tip, style) - sign * head, _cross(tip, style))
-    last = (*way[-1][:3], base)
-    path = f"M{_xy(way[0][0])}" + "".join(f"C{_xy(p[1])} {_xy(p[2])} {_xy(p[3])}" for p in (*way[:-1], last))
-    left = style.spot(_main(base, style), _cross(base, style) - head * 0.6)
-    right = style.spot(_main(base, style), _cross(base, style) + head * 0.6)
-    stroke = f"fill:none;stroke:{paint(colour)};stroke-width:{size:.1f};stroke-opacity:.85"
-    dash = f";stroke-dasharray:{dashes}" if dashes else ""
-    return (
-        f'<path d="{path}" style="{stroke}{dash}"/>'
-        f'<path d="M{_xy(left)}L{_xy(tip)}L{_xy(right)}Z" style="fill:{paint(colour)}"/>'
-    )
-
-
-def _main(point: Point, style: _Style) -> float:
-    return point[1] if style.across else point[0]
-
-
-def _cross(point: Point, style: _Style) -> float:
-    return point[0] if style.across else point[1]
-
-
-def _xy(point: Point) -> str:
-    return f"{point[0]:.1f},{point[1]:.1f}"
-
-
-def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: _Style) -> str:
+def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: Style) -> str:
     """Estimate and interval beside the line, where they hide least."""
     first, second = estimate(row.estimate, row.conf_low, row.conf_high), bracket(row.conf_low, row.conf_high)
     first += f" · {row.grade}" if row.grade else ""
     wide, high = max(len(first) * 8.4, len(second) * 6.2) + 4, 31.0
     aside = (wide if style.across else high) / 2 + 5
-    spots = [(*_bezier(piece, t), abs(t - 0.45)) for t in (0.45, 0.3, 0.6, 0.2, 0.75) for piece in way]
+    spots = [(*bezier(piece, t), abs(t - 0.45)) for t in (0.45, 0.3, 0.6, 0.2, 0.75) for piece in way]
     tries = [(*style.shifted((x, y), side * aside), worth) for x, y, worth in spots for side in (-1, 1, -1.5, 1.5, 0)]
     areas = [((x - wide / 2, y - high / 2, x + wide / 2, y + high / 2), worth) for x, y, worth in tries]
-    best = min(areas, key=lambda area: sum(_overlap(area[0], other) for other in taken) + 60 * area[1])[0]
+    best = min(areas, key=lambda area: sum(overlap(area[0], other) for other in taken) + 60 * area[1])[0]
     taken.append((*best, 4.0))
     x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2
-    halo = (
-        "paint-order:stroke;stroke:var(--spc-page, #ffffff);stroke-width:3px;stroke-linejoin:round;text-anchor:middle"
-    )
     return (
-        f'<text x="{x:.1f}" y="{y - 2:.1f}" style="{halo};font-size:14px;font-weight:650;fill:{_INK}">{first}</text>'
-        f'<text x="{x:.1f}" y="{y + 12:.1f}" style="{halo};font-size:11.5px;fill:{paint("muted")}">{second}</text>'
+        f'<text x="{x:.1f}" y="{y - 2:.1f}" style="{HALO};font-size:14px;font-weight:650;fill:{INK}">{first}</text>'
+        f'<text x="{x:.1f}" y="{y + 12:.1f}" style="{HALO};font-size:11.5px;fill:{paint("muted")}">{second}</text>'
     )
 
 
-def _outside(width: float, height: float) -> list[Area]:
-    """Beyond the page, where numbers would be cut off."""
-    far = 1e4
-    sides = ((-far, -far, 1, far), (width - 1, -far, far, far), (-far, -far, far, 1), (-far, height - 1, far, far))
-    return [(*side, 9.0) for side in sides]
-
-
-def _line_areas(way: Sequence[Piece]) -> list[Area]:
-    """Small squares along a line, to keep numbers off it."""
-    dots = [_bezier(piece, t / 10) for piece in way for t in range(11)]
-    tip = way[-1][3]
-    return [
-        (tip[0] - 14, tip[1] - 12, tip[0] + 14, tip[1] + 12, 1.5),
-        *((x - 6, y - 6, x + 6, y + 6, 1.5) for x, y in dots),
-    ]
-
-
-_INK = "var(--spc-ink, currentColor)"
-
-
-def _bezier(piece: Piece, t: float) -> Point:
-    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-    x, y = (sum(w * p[i] for w, p in zip(weights, piece, strict=True)) for i in (0, 1))
-    return x, y
-
-
-def _overlap(one: Area, other: Area) -> float:
-    """Shared area, times the weight of the other."""
-    wide = min(one[2], other[2]) - max(one[0], other[0])
-    high = min(one[3], other[3]) - max(one[1], other[1])
-    return max(wide, 0.0) * max(high, 0.0) * other[4]
-
-
-def _box_area(middle: Point, style: _Style) -> Area:
+def _box_area(middle: Point, style: Style) -> Area:
     x, y = middle
     wide, high = style.box
     return (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
 
 
-def _box(middle: Point, label: str, style: _Style) -> str:
+def _box(middle: Point, label: str, style: Style) -> str:
     left, top, *_ = _box_area(middle, style)
     lines = wrap(label, style.letters, break_long_words=True)[:3] or [""]
     if len(" ".join(lines)) < len(" ".join(label.split())):
@@ -320,11 +201,8 @@ def _box(middle: Point, label: str, style: _Style) -> str:
     size = f'width="{style.box[0]:g}" height="{style.box[1]:g}" rx="9"'
     return (
         f'<rect x="{left:.1f}" y="{top:.1f}" {size} style="{shape}"/>'
-        f'<text style="font-size:13px;font-weight:600;text-anchor:middle;fill:{_BOXINK}">{text}</text>'
+        f'<text style="font-size:13px;font-weight:600;text-anchor:middle;fill:{BOXINK}">{text}</text>'
     )
-
-
-_BOXINK = "var(--spc-boxink, #1f2933)"
 
 
 def _legend(rows: pd.DataFrame, width: float, top: float) -> tuple[str, float]:

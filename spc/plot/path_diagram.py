@@ -6,14 +6,29 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from textwrap import wrap
-from types import SimpleNamespace
 from typing import Any
 
 from spc.disclosure import ReleasedModel, require_released
 from spc.errors import UsageError
-from spc.plot.chain import _INK, Area, Piece, Point, _bezier, _line, _line_areas, _outside, _overlap, _Style
 from spc.plot.figure import Figure, finish, paint
 from spc.plot.layers import Placement
+from spc.plot.lines import (
+    BOXINK,
+    FONT,
+    HALO,
+    INK,
+    Area,
+    Piece,
+    Point,
+    Style,
+    bezier,
+    line,
+    line_areas,
+    outside,
+    overlap,
+    thickness,
+    xy,
+)
 from spc.plot.numbers import wording
 from spc.plot.path_places import (
     ARC,
@@ -114,14 +129,14 @@ def _draw(drawn: Drawn, words: Mapping[str, str], placement: Placement) -> str:
     right = page.width + (
         ARC * len(lanes([(a, b) for a, b, _ in far], {**page.items, **page.nodes})) + 34 if far else 0
     )
-    taken = [*_areas(page), *_outside(right, page.height)]
+    taken = [*_areas(page), *outside(right, page.height)]
     ways = routes(placement, page)
     arcs = [*arcs_beside([(a, b, row, both) for a, b, row, both in side], page, -1.0)]
     arcs += arcs_beside([(a, b, row, True) for a, b, row in far], page, 1.0)
     straight = [*straight_lines(drawn, page), *arcs_within(over, through, page)]
-    taken.extend(area for way in ways.values() for area in _line_areas(way))
-    taken.extend(area for way, *_ in (*arcs, *straight) for area in _line_areas([way])[1:])
-    lines = [_line(ways[pair], _look(drawn.paths[pair]), _STYLE) for pair in ways]
+    taken.extend(area for way in ways.values() for area in line_areas(way))
+    taken.extend(area for way, *_ in (*arcs, *straight) for area in line_areas([way])[1:])
+    lines = [_path(way, drawn.paths[pair]) for pair, way in ways.items()]
     lines += [_curve(way, row, both) for way, row, both in (*arcs, *straight)]
     numbers = [_number([way[1]] if len(way) > 2 else way, drawn.paths[pair], taken, 13.5) for pair, way in ways.items()]
     numbers += [_number([way], row, taken, 12.0) for way, row, _ in (*arcs, *straight)]
@@ -129,12 +144,11 @@ def _draw(drawn: Drawn, words: Mapping[str, str], placement: Placement) -> str:
     boxes = [_node(name, words[name], drawn, page) for name in drawn.nodes]
     boxes += [_item(name, words[name], drawn.shares, page) for name in page.items]
     legend, extra = _legend(drawn, right, page.height)
-    font = "font-family:system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif"
-    size = f'viewBox="0 0 {right:g} {page.height + extra:g}" style="width:100%;max-width:{right:g}px;{font}"'
+    size = f'viewBox="0 0 {right:g} {page.height + extra:g}" style="width:100%;max-width:{right:g}px;{FONT}"'
     return f"<svg {size}>{''.join([*lines, *fans, *boxes, *numbers, legend])}</svg>"
 
 
-_STYLE = _Style(across=True, box=(NODE[0], NODE[1]), gap=GAP, pitch=0.0, lane=LANE, letters=17)
+_STYLE = Style(across=True, box=(NODE[0], NODE[1]), gap=GAP, pitch=0.0, lane=LANE, letters=17)
 
 
 def _areas(page: Page) -> Iterator[Area]:
@@ -150,14 +164,15 @@ def _significant(row: Any) -> bool:
     return not math.isfinite(row.p_value) or row.p_value < 0.05
 
 
-def _look(row: Any) -> Any:
-    return SimpleNamespace(label="holds" if _significant(row) else "unclear", std_all=row.std_all)
+def _path(way: Sequence[Piece], row: Any) -> str:
+    look = ("holds", "") if _significant(row) else ("unclear", "8 5")
+    return line(way, _STYLE, thickness(float(row.std_all)), *look)
 
 
 def _curve(way: Piece, row: Any, both: bool) -> str:
     colour = paint("muted" if both else "holds") if _significant(row) else paint("unclear")
     dash = "" if _significant(row) else ";stroke-dasharray:5 4"
-    path = f"M{_xy(way[0])}C{_xy(way[1])} {_xy(way[2])} {_xy(way[3])}"
+    path = f"M{xy(way[0])}C{xy(way[1])} {xy(way[2])} {xy(way[3])}"
     heads = _head(way[3], way[2], colour) + (_head(way[0], way[1], colour) if both else "")
     return f'<path d="{path}" style="fill:none;stroke:{colour};stroke-width:1.4{dash}"/>{heads}'
 
@@ -166,11 +181,7 @@ def _head(tip: Point, before: Point, colour: str, size: float = 8.0) -> str:
     length = math.hypot(tip[0] - before[0], tip[1] - before[1]) or 1.0
     dx, dy = (tip[0] - before[0]) / length * size, (tip[1] - before[1]) / length * size
     left, right = (tip[0] - dx - dy * 0.45, tip[1] - dy + dx * 0.45), (tip[0] - dx + dy * 0.45, tip[1] - dy - dx * 0.45)
-    return f'<path d="M{_xy(left)}L{_xy(tip)}L{_xy(right)}Z" style="fill:{colour}"/>'
-
-
-def _xy(point: Point) -> str:
-    return f"{point[0]:.1f},{point[1]:.1f}"
+    return f'<path d="M{xy(left)}L{xy(tip)}L{xy(right)}Z" style="fill:{colour}"/>'
 
 
 def _two(value: float) -> str:
@@ -182,22 +193,19 @@ def _stars(row: Any) -> str:
     return "".join("*" for level in (0.05, 0.01, 0.001) if row.p_value < level)
 
 
-_HALO = "paint-order:stroke;stroke:var(--spc-page, #ffffff);stroke-width:3px;stroke-linejoin:round;text-anchor:middle"
-
-
 def _number(way: Sequence[Piece], row: Any, taken: list[Area], size: float) -> str:
     """The standardised estimate beside its line, where it hides least."""
     text = _two(row.std_all) + _stars(row)
     wide, high = len(text) * size * 0.58 + 4, size + 3
-    spots = [(*_bezier(piece, t), abs(t - 0.5)) for piece in way for t in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)]
+    spots = [(*bezier(piece, t), abs(t - 0.5)) for piece in way for t in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)]
     shifts = [(side * (wide / 2 + 6), 0.0) for side in (1, -1)] + [(0.0, -high * 0.85), (0.0, high * 0.85), (0.0, 0.0)]
     tries = [((x + dx, y + dy), worth) for x, y, worth in spots for dx, dy in shifts]
     areas = [((x - wide / 2, y - high / 2, x + wide / 2, y + high / 2), worth) for (x, y), worth in tries]
-    best = min(areas, key=lambda area: sum(_overlap(area[0], other) for other in taken) + 40 * area[1])[0]
+    best = min(areas, key=lambda area: sum(overlap(area[0], other) for other in taken) + 40 * area[1])[0]
     taken.append((*best, 6.0))
     x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2 + size * 0.36
     weight = 600 if _significant(row) else 400
-    style = f"{_HALO};font-size:{size:g}px;font-weight:{weight};fill:{_INK}"
+    style = f"{HALO};font-size:{size:g}px;font-weight:{weight};fill:{INK}"
     return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
 
 
@@ -213,7 +221,7 @@ def _fan(latent: str, rows: Sequence[Any], page: Page) -> str:
         colour = paint("muted") if _significant(row) else paint("unclear")
         dash = "" if _significant(row) else ";stroke-dasharray:5 4"
         parts.append(
-            f'<path d="M{_xy(start)}L{_xy(tip)}" style="fill:none;stroke:{colour};stroke-width:1.3{dash}"/>'
+            f'<path d="M{xy(start)}L{xy(tip)}" style="fill:none;stroke:{colour};stroke-width:1.3{dash}"/>'
             f"{_head(tip, start, colour, 7.0)}"
         )
     for row in rows:
@@ -222,13 +230,12 @@ def _fan(latent: str, rows: Sequence[Any], page: Page) -> str:
         parts.append(
             f'<rect x="{end - wide:.1f}" y="{item[1] - 8:.1f}" width="{wide:.1f}" height="15" '
             f'style="fill:var(--spc-page, #ffffff)"/><text x="{end - wide / 2:.1f}" y="{item[1] + 4:.1f}" '
-            f'style="text-anchor:middle;font-size:11px;fill:{_INK}">{text}</text>'
+            f'style="text-anchor:middle;font-size:11px;fill:{INK}">{text}</text>'
         )
     return "".join(parts)
 
 
 _BOX = "fill:var(--spc-box, #f4f6f8);stroke:{line};stroke-width:1.2"
-_BOXINK = "var(--spc-boxink, #1f2933)"
 
 
 def _node(name: str, label: str, drawn: Drawn, page: Page) -> str:
@@ -245,8 +252,8 @@ def _node(name: str, label: str, drawn: Drawn, page: Page) -> str:
     text = "".join(
         f'<tspan x="{x:.1f}" y="{top + 13.5 * i:.1f}">{escape(line)}</tspan>' for i, line in enumerate(lines)
     )
-    style = f"font-size:12.5px;font-weight:600;text-anchor:middle;fill:{_BOXINK}"
-    small = f"font-size:10.5px;text-anchor:middle;fill:{_BOXINK}"
+    style = f"font-size:12.5px;font-weight:600;text-anchor:middle;fill:{BOXINK}"
+    small = f"font-size:10.5px;text-anchor:middle;fill:{BOXINK}"
     below = f'<text x="{x:.1f}" y="{top + 13.5 * len(lines):.1f}" style="{small}">{share}</text>' if share else ""
     return f'<g><title>{escape(label)}</title>{outline}<text style="{style}">{text}</text>{below}</g>'
 
@@ -255,7 +262,7 @@ def _item(name: str, label: str, shares: Mapping[str, float], page: Page) -> str
     (x, y), (wide, high) = page.items[name], ITEM
     size = f'x="{x - wide / 2:.1f}" y="{y - high / 2:.1f}" width="{wide:g}" height="{high:g}"'
     share = f"R² {_two(shares[name])}" if name in shares else ""
-    style = f"font-size:11.5px;text-anchor:middle;fill:{_BOXINK}"
+    style = f"font-size:11.5px;text-anchor:middle;fill:{BOXINK}"
     aside = f"font-size:10px;fill:{paint('muted')}"
     return (
         f'<g><title>{escape(label)}</title><rect {size} style="{_BOX.format(line=paint("line"))}"/>'

@@ -16,8 +16,8 @@ from typing import Any
 import pandas as pd
 
 from spc.errors import UsageError
-from spc.plot.chain import Piece, Point, _Style, _ways
 from spc.plot.layers import Placement, place
+from spc.plot.lines import Piece, Point, Style, ways
 
 __all__ = [
     "ARC",
@@ -211,8 +211,8 @@ def routes(placement: Placement, page: Page) -> dict[tuple[str, str], list[Piece
     """Curves that bend between the layers only: straight beside the items of a layer."""
     if not placement.routes:
         return {}
-    style = _Style(True, (NODE[0], page.depth), GAP, 0.0, LANE, 17)
-    found = _ways(placement, page.spots, style)
+    style = Style(True, (NODE[0], page.depth), GAP, 0.0, LANE, 17)
+    found = ways(placement, page.spots, style)
     stub = (page.depth - NODE[1]) / 2
     return {pair: [_stub(way[0][0], -stub, way), *way, _stub(way[-1][3], stub, way)] for pair, way in found.items()}
 

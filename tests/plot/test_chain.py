@@ -6,8 +6,9 @@ import pytest
 
 from spc.errors import UsageError
 from spc.plot import chain_diagram
-from spc.plot.chain import _NARROW, _WIDE, _box_area, _overlap, _spots
+from spc.plot.chain import _NARROW, _WIDE, _box_area, _spots
 from spc.plot.layers import place
+from spc.plot.lines import overlap
 
 
 def strokes(svg):
@@ -88,7 +89,7 @@ def test_any_graph_is_laid_out_without_boxes_on_boxes(links, style):
         assert min(one[:2]) >= 0
         assert one[2] <= width
         assert one[3] <= height
-        assert not any(_overlap(one, (*other, 1.0)) for other in boxes[i + 1 :])
+        assert not any(overlap(one, (*other, 1.0)) for other in boxes[i + 1 :])
 
 
 def test_causes_come_before_effects_unless_they_loop():
