@@ -201,7 +201,7 @@ class TwoSidedFit:
         Measures of fit are of the unit level: the baseline has units that covary in nothing, the covariances within
         units are free throughout, and the sample size of RMSEA and ``bic`` is the number of units. ``nobs`` counts
         respondents, ``n_`` with the name of a side those of that side. ``chisq_corrected`` and its p-value are for few
-        units, where the plain test rejects true chains too often.
+        units, where the plain test rejects true chains too often. What rests on the test is NaN where there is none.
         """
         return pd.DataFrame([self._glance])
 
@@ -234,6 +234,12 @@ class TwoSidedFit:
         n = len(self.keys)
         if n < FEW_UNITS and len(self.detectable()):
             yield self._few_units()
+        if self.core.df and np.isnan(self.core.chisq):
+            yield Note(
+                "no_test", "serious", "chi-square", "The chain has no test of fit, and no measure that rests on one: "
+                "covariances of units that are free of it could not be fitted, or are less likely than its own. That "
+                "happens where units hardly differ, or the chain asks for covariances that no units could have.",
+            )  # fmt: skip
         for name in self.core.bounded:
             yield _bound_note(name, serious=name in self.unreadable)
         for name in sorted(self.unreadable - set(self.core.bounded)):

@@ -252,11 +252,12 @@ def chain(released: ReleasedModel) -> None:
         table(_ways(far), columns, "Effects through to the end of the chain")
     fit = released.glance.frame.iloc[0]
     say()
-    if fit["df"] == 0:
-        say(
-            f"Fit: not to be judged, the model has as many free parameters as there are moments; "
-            f"{fit['nobs']:.0f} {fit['level']}s."
-        )
+    if fit["df"] == 0 or pd.isna(fit["chisq"]):
+        why = (
+            "the model has as many free parameters as there are moments" if fit["df"] == 0
+            else "there is no test of this chain, as the notes say"
+        )  # fmt: skip
+        say(f"Fit: not to be judged, {why}; {fit['nobs']:.0f} {fit['level']}s.")
         notes(_in_words(released))
         return
     say(

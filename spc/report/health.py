@@ -204,13 +204,21 @@ def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:
     if people:
         corrected = f"{number(value('chisq_corrected'))}, p {_p(value('pvalue_corrected'))}"
         pairs.insert(5, ("Chi-square, corrected for few units", corrected))
-    if value("df") == 0:
+    untested = _untested(value("df"), value("chisq"))
+    if untested:
         told = ("Chi-square", "Chi-square, corrected for few units", "CFI, TLI", "RMSEA", "SRMR")
         pairs = [pair for pair in pairs if pair[0] not in told]
-        pairs.append(("Fit", "not to be judged: the model has as many free parameters as there are moments"))
+        pairs.append(("Fit", f"not to be judged: {untested}"))
     if value("nunits") > 0 and str(getattr(row, "level", "")) == "person":
         pairs.insert(1, ("Units the rows come from", f"{value('nunits'):,.0f}"))
     return [(term, text) for term, text in pairs if "nan" not in text]
+
+
+def _untested(df: float, chisq: float) -> str:
+    """Why there is no test of fit; empty where there is one."""
+    if df == 0:
+        return "the model has as many free parameters as there are moments"
+    return "there is no test of this chain, as the notes say" if pd.isna(chisq) else ""
 
 
 def _p(value: float) -> str:

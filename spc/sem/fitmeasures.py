@@ -17,9 +17,27 @@ from spc.linalg import FloatArray
 
 __all__ = [
     "Residuals", "agfi", "aic", "bic", "bic2", "cfi", "chisq_pvalue", "cn", "crmr", "ecvi", "gfi", "gfi_squares", "ifi",
-    "logl", "mfi", "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose", "rmsea_pvalue", "rni",
-    "srmr", "srmr_mplus", "tli", "unrestricted_logl",
+    "likelihood_ratio", "logl", "mfi", "nfi", "pgfi", "pnfi", "rfi", "rmr", "rmsea", "rmsea_ci", "rmsea_notclose",
+    "rmsea_pvalue", "rni", "srmr", "srmr_mplus", "tli", "unrestricted_logl",
 ]  # fmt: skip
+
+
+_ROUNDING = 1e-4
+
+
+def likelihood_ratio(unrestricted: float, model: float) -> float:
+    """Twice the difference of two log-likelihoods, not below zero; NaN where it is so by more than rounding.
+
+    A model that is likelier than the one it is tested against is no restriction of it, and there is no test. Models
+    of two levels can be: the unrestricted one has covariances between units that a population could have.
+
+    Examples
+    --------
+    >>> likelihood_ratio(-100.0, -103.5), likelihood_ratio(-100.0, -99.0)
+    (7.0, nan)
+    """
+    value = 2.0 * (unrestricted - model)
+    return math.nan if value < -_ROUNDING else max(value, 0.0)
 
 
 def chisq_pvalue(chisq: float, df: float) -> float:
@@ -34,13 +52,15 @@ def chisq_pvalue(chisq: float, df: float) -> float:
 
 
 def cfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> float:
-    """Comparative fit index (Bentler 1990), between 0 and 1.
+    """Comparative fit index (Bentler 1990), between 0 and 1; NaN where there is no test.
 
     Examples
     --------
     >>> round(cfi(85.306, 24, 918.852, 36), 3)
     0.931
     """
+    if math.isnan(chisq) or math.isnan(baseline_chisq):
+        return math.nan
     excess = max(chisq - df, 0.0)
     most = max(excess, baseline_chisq - baseline_df)
     return 1.0 - excess / most if most > 0 else 1.0
@@ -79,7 +99,7 @@ def rfi(chisq: float, df: float, baseline_chisq: float, baseline_df: float) -> f
     if df == 0 or baseline_df == 0 or baseline_chisq <= 0:
         return 1.0
     per_df = baseline_chisq / baseline_df
-    return (per_df - chisq / df) / per_df if per_df > chisq / df else 1.0
+    return 1.0 if per_df <= chisq / df else (per_df - chisq / df) / per_df
 
 
 def ifi(chisq: float, df: float, baseline_chisq: float) -> float:
@@ -177,7 +197,7 @@ def cn(chisq: float, df: int, n: int, alpha: float = 0.05) -> float:
     """Hoelter's critical N; none without degrees of freedom."""
     if df == 0:
         return math.nan
-    return float(chdtri(df, alpha)) / (chisq / n) + 1.0 if chisq > 0 else math.inf
+    return math.inf if chisq <= 0 else float(chdtri(df, alpha)) / (chisq / n) + 1.0
 
 
 def mfi(chisq: float, df: int, n: int) -> float:

@@ -17,6 +17,7 @@ from spc.results import Estimates, Note, Provenance, Shown
 from spc.sem import diagnose
 from spc.sem.fiml import Answers
 from spc.sem.fiml_robust import CompleteTest, complete_test
+from spc.sem.fitmeasures import likelihood_ratio
 from spc.sem.held_draws import HeldEstimates
 from spc.sem.joint import System
 from spc.sem.measures import Baseline, glance_row
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Part", "SemFit"]
 
-_BETTER = 1e-4
 _OF_ROWS = ("missing_answers", "dropped_rows", "low_coverage", "no_saturated_moments")
 
 
@@ -193,8 +193,9 @@ class SemFit(Shown):
 
         That happens at negative variances between units, which the unrestricted model does not have.
         """
-        value = float(self.system.divisor * self.solution.value)
-        return math.nan if self.levels is not None and value < -_BETTER else max(value, 0.0)
+        if self.levels is not None:
+            return likelihood_ratio(self.levels.unrestricted_logl, self.levels.logl)
+        return max(float(self.system.divisor * self.solution.value), 0.0)
 
     @cached_property
     def df(self) -> int:

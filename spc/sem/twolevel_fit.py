@@ -8,6 +8,7 @@ of fit are of the likelihood alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from spc.errors import NonConvergenceError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
+from spc.sem.fitmeasures import likelihood_ratio
 from spc.sem.membership import evidence
 from spc.sem.optimise import Solution
 from spc.sem.problem import Problem, prepare
@@ -71,7 +73,7 @@ class TwoLevelFit:
     alone : (q,) array
         Free parameters there.
     unrestricted_logl : float
-        With ``sigma_b`` free; NaN where that could not be fitted.
+        With ``sigma_b`` free; NaN where that could not be fitted, or is below ``peak``, so that it tests nothing.
     free_sigma_b : (p, p) array
         The covariances of units behind it; NaN where there are none.
     npar, df : int
@@ -122,8 +124,11 @@ class TwoLevelFit:
 
     @property
     def chisq(self) -> float:
-        """Likelihood-ratio test of the model of units against free covariances of units; scaled where robust."""
-        return max(2.0 * (self.unrestricted_logl - self.peak), 0.0) / self.scaling
+        """Likelihood-ratio test of the model of units against free covariances of units; scaled where robust.
+
+        NaN where ``unrestricted_logl`` is.
+        """
+        return likelihood_ratio(self.unrestricted_logl, self.peak) / self.scaling
 
     @property
     def chisq_corrected(self) -> float:
@@ -146,7 +151,7 @@ def independence_chisq(fit: TwoLevelFit) -> tuple[float, int]:
     names, p = fit.units.names, len(fit.units.names)
     text = "\n".join(f"`{name}` ~~ `{name}`" for name in names)
     alone = fit_two_level(read_model(text, fixed_x=False), fit.units, test=False)
-    return max(2.0 * (fit.unrestricted_logl - alone.peak), 0.0), p * (p - 1) // 2
+    return likelihood_ratio(fit.unrestricted_logl, alone.peak), p * (p - 1) // 2
 
 
 def fit_two_level(
@@ -194,7 +199,7 @@ def fit_two_level(
         ready = _ready(model, units, boundary=boundary, known=known)
         found = _converged(ready)
         alone = _alone(ready, found) if test and ready.map.penalties else found
-        saturated = _saturated(ready, found) if test else None
+        saturated = _saturated(ready, found, (alone or found).value) if test else None
         fit = _result(model, units, ready, found, alone, saturated, errors)
         return replace(fit, boundary=boundary, known=tuple(known))
 
@@ -261,12 +266,19 @@ def _alone(ready: _Ready, penalised: Search) -> Search | None:
     return found if found is not None and found.converged else None
 
 
-def _saturated(ready: _Ready, structured: Search) -> tuple[Objective, Search] | None:
-    """Free covariances of units, from where the model ended, or from their moments."""
+def _saturated(ready: _Ready, structured: Search, least: float) -> tuple[Objective, Search] | None:
+    """Free covariances of units, from where the model ended, or from their moments; None where the model is likelier.
+
+    ``least`` is the model's own minimum.
+    """
     data, own, members = ready.objective.data, ready.map.own, ready.map.members
     spot, units = _state(ready.objective, structured.x).spot, ready.units
-    found = free_moments(data, own, members, spot.mu, spot.sigma_b, spot.sigma_w)
-    return found or free_moments(data, own, members, np.zeros(spot.mu.size), moment_start(units), units.within)
+    near = (spot.mu, spot.sigma_b, spot.sigma_w)
+    for start in (near, (np.zeros(spot.mu.size), moment_start(units), units.within)):
+        found = free_moments(data, own, members, *start)
+        if found is not None and not math.isnan(likelihood_ratio(-found[1].value, -least)):
+            return found
+    return None
 
 
 def _state(objective: Objective, x: FloatArray) -> State:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from spc.chain.two_sided import fit_two_sided, units_of
 from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
 from spc.errors import DataError, SpecError, UnsupportedError, UsageError
 from spc.results import TIDY_COLUMNS, Result
+from spc.sem import twolevel_fit
 
 TEXT = "service ~ quality\nvalue ~ service\nloyalty ~ value\ngrowth ~ a*loyalty\nprofit ~ b*loyalty\nratio := a / b"
 LINKS = [
@@ -188,6 +190,31 @@ def test_robust_errors_come_with_a_scaled_test(tables, fit):
     np.testing.assert_allclose(of(robust, "link")["estimate"], of(fit, "link")["estimate"], rtol=1e-9)
     np.testing.assert_allclose(of(robust, "link")["std_error"], of(fit, "link")["std_error"], rtol=0.5)
     assert robust.glance()["chisq_scaling_factor"].iloc[0] != 1.0
+
+
+@pytest.mark.parametrize("likelier", [True, False])
+def test_without_free_covariances_to_test_against_there_is_no_test(tables, monkeypatch, likelier):
+    """Free covariances that are less likely than the chain's own, or that no search finds, test nothing."""
+    found = twolevel_fit.free_moments
+
+    def below(*given):
+        objective, search = found(*given)
+        return (objective, replace(search, value=search.value + 10.0)) if likelier else None
+
+    monkeypatch.setattr(twolevel_fit, "free_moments", below)
+    sides, outcomes = tables
+    untested = fit_two_sided(TEXT, sides=sides, units=outcomes, unit="shop", draws=100)
+    row = untested.glance().iloc[0]
+    assert row["df"] > 0
+    for name in ("chisq", "pvalue", "chisq_corrected", "pvalue_corrected", "baseline_chisq", "cfi", "tli", "rmsea",
+                 "rmsea_ci_lower", "rmsea_ci_upper", "srmr", "unrestricted_logl"):  # fmt: skip
+        assert np.isnan(row[name])
+    assert np.isfinite(row[["logl", "aic", "bic"]].astype(float)).all()
+    assert "no_test" in {note.code for note in untested.notes()}
+
+
+def test_a_chain_that_is_tested_has_no_note_on_it(fit):
+    assert "no_test" not in {note.code for note in fit.notes()}
 
 
 def test_a_cause_in_which_units_do_not_differ_is_not_read():

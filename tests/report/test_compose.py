@@ -140,6 +140,15 @@ def test_the_fit_of_a_model_without_degrees_of_freedom_is_not_told(chain):
     assert "CFI, TLI" not in html
 
 
+def test_a_chain_without_a_test_is_not_told_to_fit(chain):
+    measures = ("chisq", "pvalue", "cfi", "tli", "rmsea", "rmsea_ci_lower", "rmsea_ci_upper", "srmr")
+    untested = {**chain.summary, **dict.fromkeys(measures, float("nan"))}
+    html = compose_report([replace(chain, summary=untested)]).html()
+    assert "there is no test of this chain" in html
+    assert "Chi-square" not in html
+    assert "CFI" not in html
+
+
 def test_the_rule_can_be_made_stricter_only(results, study):
     assert ">8<" in compose_report(results, rule=DisclosureRule(8, 10)).html()
     with pytest.raises(DataError):

@@ -62,6 +62,20 @@ def test_cfi_is_a_share(chisq: float, df: int, base: float, base_df: int) -> Non
     assert 0.0 <= measure.cfi(chisq, df, base, base_df) <= 1.0
 
 
+def test_without_a_test_no_measure_says_that_the_model_fits() -> None:
+    for chisq, base in ((math.nan, 50.0), (math.nan, math.nan)):
+        found = (measure.cfi(chisq, 3, base, 6), measure.tli(chisq, 3, base, 6), measure.rfi(chisq, 3, base, 6))
+        assert all(map(math.isnan, (*found, measure.rmsea(chisq, 3, 50), measure.cn(chisq, 3, 50))))
+    assert math.isnan(measure.cfi(1.0, 3, math.nan, 6))
+
+
+def test_a_model_that_is_likelier_than_what_it_is_tested_against_has_no_test() -> None:
+    assert measure.likelihood_ratio(-10.0, -12.0) == 4.0
+    assert measure.likelihood_ratio(-10.0, -10.0 + 1e-6) == 0.0
+    assert math.isnan(measure.likelihood_ratio(-10.0, -9.0))
+    assert math.isnan(measure.likelihood_ratio(math.nan, -9.0))
+
+
 def test_likelihood_of_standard_normal_rows() -> None:
     assert measure.logl(10, 2, 0.0, 2.0) == pytest.approx(-10 * (math.log(2 * math.pi) + 1))
     assert measure.unrestricted_logl(10, 2, 0.0) == measure.logl(10, 2, 0.0, 2.0)
