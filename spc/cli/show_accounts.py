@@ -13,6 +13,9 @@ from spc.plot.numbers import wording
 
 __all__ = ["model"]
 
+_PERIODS = 3
+"""How many periods stand beside each other on a screen; tables and JSON have all."""
+
 
 def model(released: ReleasedModel) -> None:
     """Print one result made from the books."""
@@ -45,6 +48,8 @@ def _range(low: float, high: float, form: Callable[[float], str]) -> str:
 def _accounts(released: ReleasedModel) -> None:
     """Lines by period, with what belongs to nobody, and the control totals."""
     rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    latest = sorted(rows.loc[rows["kind"] == "account", "group"].unique())[-_PERIODS:]
+    rows = rows[rows["group"].isin(latest)]
     own = rows[rows["kind"] == "account"]
     lines = _ordered(own)
     wide = pd.DataFrame({"line": [wording(line) for line in lines]})
@@ -57,6 +62,8 @@ def _accounts(released: ReleasedModel) -> None:
         headings |= {f"m{period}": str(period), f"s{period}": "of net"}
         formats |= {f"m{period}": _money, f"s{period}": _share}
     show.table(wide, headings, f"All customers, {summary['currency']}".rstrip(", "), formats=formats)
+    if summary["periods"] > len(latest):
+        show.say(f"The latest {len(latest)} of {summary['periods']} periods; --output writes all.")
     show.say(
         f"{summary['customers']:,} customers, {summary['accounts']:,} accounts, "
         f"{summary['unprofitable']:,} of them with a loss."
@@ -131,15 +138,16 @@ def _groups(released: ReleasedModel) -> None:
     show.say(f"Sizes are told apart at {money} of net revenue a period.")
     moves = rows[(rows["kind"] == "migration")]
     if len(moves):
+        moves = moves[moves["group"] == moves["group"].max()]
         kept = moves[moves["lhs"] == moves["rhs"]].assign(
             range=lambda f: [_range(a, b, _share) for a, b in zip(f["conf_low"], f["conf_high"], strict=True)]
         )
-        gone = moves[moves["rhs"] == "(gone)"].set_index(["group", "lhs"])["estimate"]
-        keys = list(zip(kept["group"], kept["lhs"], strict=True))
-        kept = kept.assign(gone=[float(gone.get(key, 0.0)) for key in keys])
+        gone = moves[moves["rhs"] == "(gone)"].set_index("lhs")["estimate"]
+        kept = kept.assign(gone=[float(gone.get(name, 0.0)) for name in kept["lhs"]])
         show.say()
-        columns = {"lhs": "group", "group": "from, to", "estimate": "stayed", "range": "interval", "gone": "gone"}
-        show.table(kept, columns, "Who stays in the group", formats={"estimate": _share, "range": str, "gone": _share})
+        columns = {"lhs": "group", "estimate": "stayed", "range": "interval", "gone": "gone"}
+        title = f"Who stays in the group, {moves['group'].iloc[0]}"
+        show.table(kept, columns, title, formats={"estimate": _share, "range": str, "gone": _share})
     for label in rows.loc[rows["kind"] == "override", "label"]:
         show.say(f"  set by hand: {label}")
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import spc
+from spc.cli import show_accounts
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,25 @@ def test_json_has_every_result(run, document):
     kinds = [result["kind"] for result in json.loads(out)["accounts"]]
     assert code == 0
     assert kinds == ["accounts", "waterfall", "whale", "groups", "bridge", "price_quantity", "peers"]
+
+
+def test_months_fit_on_a_screen(capsys, monkeypatch):
+    """Two years by month: figures are whole, and what is left out is said."""
+    monkeypatch.setenv("COLUMNS", "100")
+    rng = np.random.default_rng(1)
+    sales = pd.DataFrame({
+        "customer": rng.integers(0, 60, 3000).astype(str), "amount": rng.integers(1000, 900000, 3000) / 100,
+        "date": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 731, 3000), unit="D"),
+    })  # fmt: skip
+    accounts = spc.customer_accounts(sales, spec=spc.AccountsSpec(period="month"))
+    for result in (accounts, spc.customer_groups(accounts)):
+        show_accounts.model(spc.Gate().model(result))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert "latest 3 of 24 periods" in out
+    last = accounts.at("2025-12").contribution.sum() / 100
+    assert f"{last:,.2f}" in out
+    assert out.count("2025-11 to 2025-12") == 1
 
 
 def test_one_account(run, document):
