@@ -18,8 +18,9 @@ from spc.sem.groups import split
 from spc.sem.ram import IntArray
 from spc.sem.redraw import Units
 from spc.sem.result import Part
+from spc.sem.robust import one_column
 
-__all__ = ["Cluster", "Rows", "cluster_codes", "in_groups", "rows_of"]
+__all__ = ["Cluster", "Rows", "cluster_codes", "in_groups", "numbered", "other_rows", "rows_of"]
 
 Cluster = str | npt.ArrayLike
 
@@ -61,12 +62,7 @@ def rows_of(fit: SemFit, data: pd.DataFrame | None, cluster: Cluster | None) -> 
     UsageError
         Clusters that do not belong to the rows.
     """
-    if not isinstance(data, pd.DataFrame):
-        raise DataError.of(
-            "data", None, "not_a_table", f"a {type(data).__name__}", "the DataFrame that the model was fitted to",
-            "Give the rows, or kind='parametric', which needs none.",
-        )  # fmt: skip
-    frame = data.reset_index(drop=True)
+    frame = numbered(data, "Give the rows, or kind='parametric', which needs none.")
     values, numbers = [], []
     for part, own in in_groups(fit, frame):
         rows = numeric_values(own, list(part.model.observed))
@@ -78,6 +74,22 @@ def rows_of(fit: SemFit, data: pd.DataFrame | None, cluster: Cluster | None) -> 
     codes = None if cluster is None else cluster_codes(frame, cluster, numbers)
     balanced = tuple(own / scale for own, scale in zip(values, scales, strict=True))
     return Rows(tuple(values), balanced, Units(tuple(map(len, values)), codes))
+
+
+def numbered(data: pd.DataFrame | None, advice: str) -> pd.DataFrame:
+    """The rows that were given, numbered from 0.
+
+    Raises
+    ------
+    DataError
+        These are no rows.
+    """
+    if not isinstance(data, pd.DataFrame):
+        raise DataError.of(
+            "data", None, "not_a_table", f"a {type(data).__name__}", "the DataFrame that the model was fitted to",
+            advice,
+        )  # fmt: skip
+    return data.reset_index(drop=True)
 
 
 def in_groups(fit: SemFit, frame: pd.DataFrame) -> Iterator[tuple[Part, pd.DataFrame]]:
@@ -112,10 +124,15 @@ def _used(part: Part, rows: FloatArray) -> npt.NDArray[np.bool_]:
 def _check_same(part: Part, rows: FloatArray) -> None:
     if len(rows) == part.problem.n and (_same_moments(part, rows) if part.answers is None else _same_sums(part, rows)):
         return
-    which = f" of group {part.group}" if part.group else ""
     used = "complete" if part.answers is None else "usable"
-    raise DataError.of(
-        "data", None, "other_data", f"{len(rows)} {used} rows{which} with other covariances",
+    raise other_rows(part, f"{len(rows)} {used} rows", "covariances")
+
+
+def other_rows(part: Part, found: str, differ: str) -> DataError:
+    """Error that says what was found in place of the rows of a part."""
+    which = f" of group {part.group}" if part.group else ""
+    return DataError.of(
+        "data", None, "other_data", f"{found}{which} with other {differ}",
         f"the {part.problem.n} rows that the model was fitted to", "Give the same rows as to fit().",
     )  # fmt: skip
 
@@ -137,14 +154,8 @@ def _same_sums(part: Part, rows: FloatArray) -> bool:
 
 def cluster_codes(frame: pd.DataFrame, cluster: Cluster, numbers: list[IntArray]) -> tuple[IntArray, ...]:
     """Cluster of each of the numbered rows of each group, numbered from 0 over all groups."""
-    """Cluster of each row of each group, numbered over all groups."""
     if isinstance(cluster, str):
-        if cluster not in frame.columns:
-            raise DataError.of(
-                "data", cluster, "missing_column", "no such column", f"a column {cluster!r}",
-                f"There are: {', '.join(map(str, frame.columns))}.",
-            )  # fmt: skip
-        cluster = frame[cluster]
+        cluster = one_column(frame, cluster)
     labels = pd.Series(np.asarray(cluster))
     if len(labels) != len(frame):
         raise UsageError(f"cluster has {len(labels)} values for {len(frame)} rows; give one a row.")

@@ -26,7 +26,6 @@ from spc.sem.joint import State, problems_of
 from spc.sem.lean import information_of
 from spc.sem.moment_draws import HigherDraws, MomentDraws
 from spc.sem.optimise import derivatives, observed_information
-from spc.sem.options import ORDINAL
 from spc.sem.ordinal_draws import ordinal_draws
 from spc.sem.problem import Problem
 from spc.sem.ram import IntArray, implied
@@ -241,7 +240,7 @@ def bootstrap(
     require_one_level(fit, "Bootstrap draws")
     _check_fit(fit, kind, interval)
     acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
-    if _is_ordinal(fit):
+    if fit.options.ordered:
         ordinal = ordinal_draws(fit, data, cluster, seed)
         found = refit_draws(ordinal, len(fit.model.parameters.names), draws, workers=workers)
         units = ordinal.units.count
@@ -303,12 +302,8 @@ def _check_interval(interval: str, level: float, kind: str) -> None:
         raise UsageError(f"BCa intervals need draws of cases, not kind={kind!r}. Use interval='percentile'.")
 
 
-def _is_ordinal(fit: SemFit) -> bool:
-    return fit.options.estimator in ORDINAL or bool(fit.options.ordered)
-
-
 def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
-    if _is_ordinal(fit) and (kind, interval) != ("case", "percentile"):
+    if fit.options.ordered and (kind, interval) != ("case", "percentile"):
         raise UnsupportedError(
             f"Ordered items have no method with kind={kind!r}, interval={interval!r}. Use kind='case', "
             "interval='percentile'."

@@ -132,7 +132,7 @@ def fit(
     NonConvergenceError
         The search stopped early; carries the partial solution.
     UnsupportedError
-        Options or parts of the model that have no method; the message says which have.
+        Options or parts of the model that have no method, see below; the message says which have.
     UsageError
         No model, or a level outside 0 to 1; equality without groups.
 
@@ -145,6 +145,24 @@ def fit(
     SmallSampleWarning
         Under ``missing="fiml"``, fewer than a tenth of the rows answer some pair of variables, or too few answer all
         of them for a test of fit.
+
+    Notes
+    -----
+    Refused, never ignored:
+
+    - ordered items with estimators of continuous ones and the other way round; with ``missing="fiml"``, which would
+      take an integral over all latent variables; with clusters or levels; and from moments, which hold no categories;
+    - ``missing="fiml"`` but with ML and MLR, as the others weigh moments of complete rows; ``missing="pairwise"`` but
+      with ordered items, as pairwise covariances need not be those of any data;
+    - clusters but with ML and MLR, whose scores of rows are summed by cluster; and from moments, which have no rows;
+    - levels in groups, and with constraints beyond linear equalities: their likelihood is searched without;
+    - robust errors and WLS from moments without those of third and fourth order, which they are made of;
+    - ``information`` but with ML, as other estimators have their own; the expected one with missing answers, which
+      hold only where answers are missing completely at random, and with clusters of one level;
+    - ``likelihood="wishart"`` and ``engine="semopy"`` but with ML on complete rows; semopy with means, groups,
+      constraints or bounds, where its answers are not right;
+    - a Source where the rows themselves are needed: ordered items, levels, clusters, and robust errors with
+      ``missing="fiml"``.
 
     References
     ----------
@@ -166,8 +184,8 @@ def fit(
         raise UsageError(
             f"found a model of type {type(model).__name__}; expected a Model, or text as 'f =~ x1 + x2 + x3'."
         )
-    ordered = _words(ordered) or _ordered_columns(model, data)
-    ordinal = bool(ordered) or (isinstance(model, Model) and bool(model.ordinal))
+    ordered = _words(ordered) or _ordered_items(model, data)
+    ordinal = bool(ordered)
     options = Options(
         estimator or ("WLSMV" if ordinal else "ML"), _missing(missing, ordinal=ordinal), likelihood, engine, level,
         cluster, group, _words(group_equal), _words(group_partial), ordered, information,
@@ -190,11 +208,11 @@ def _missing(given: Missing | Literal["ml"] | None, *, ordinal: bool) -> Missing
     return "fiml" if given == "ml" else given
 
 
-def _ordered_columns(model: Model | str, data: object) -> tuple[str, ...]:
-    """Variables of the model that are ordered categoricals in the data, unless the model says which are ordered."""
-    if not isinstance(data, pd.DataFrame) or not any(map(_is_categorical, data.dtypes.tolist())):
-        return ()
+def _ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
+    """Those that the model names, else its variables that are ordered categoricals in the data."""
     if isinstance(model, Model) and model.ordinal:
+        return model.ordinal
+    if not isinstance(data, pd.DataFrame) or not any(map(_is_categorical, data.dtypes.tolist())):
         return ()
     from spc.sem.ordinal_fit import ordered_columns
     from spc.spec import observed_variables

@@ -175,7 +175,7 @@ def invariance(
     steps: Mapping[str, Sequence[str]] | None = None,
     estimator: Estimator | None = None,
     missing: Missing | Literal["ml"] = "listwise",
-    ordered: Sequence[str] | bool = (),
+    ordered: Sequence[str] = (),
     likelihood: Likelihood = "normal",
     cluster: str | None = None,
     level: float = 0.95,
@@ -237,17 +237,22 @@ def invariance(
     >>> found.held
     'metric'
     """
-    named = tuple(ordered) if not isinstance(ordered, bool) else ordered
     options: dict[str, Any] = {"missing": missing, "likelihood": likelihood, "cluster": cluster, "level": level}
     if group is not None:
         options["group"] = group
-    if named:
-        options["ordered"] = named
+    if ordered:
+        options["ordered"] = ordered
     if estimator is not None:
         options["estimator"] = estimator
+    if steps is not None and len(steps) < 2:
+        raise UsageError("steps= needs two or more, such as {'configural': [], 'metric': ['loadings']}.")
     fits: dict[str, SemFit] = {}
-    for name, equal in _steps(model, data, group, named, steps, options).items():
-        fits[name] = _fitted(model, data, equal, tuple(partial), options)
+    if steps is None:
+        fits["configural"] = _fitted(model, data, (), (), options)
+        steps = _steps(fits["configural"])
+    for name, equal in steps.items():
+        if name not in fits:
+            fits[name] = _fitted(model, data, equal, tuple(partial), options)
     return _result(fits, tuple(partial))
 
 
@@ -261,19 +266,15 @@ def _fitted(
         )
 
 
-def _steps(
-    model: Model | str, data: Given, group: str | None, ordered: Sequence[str] | bool,
-    steps: Mapping[str, Sequence[str]] | None, options: Mapping[str, Any],
-) -> Mapping[str, Sequence[str]]:  # fmt: skip
-    if steps is not None:
-        if len(steps) < 2:
-            raise UsageError("steps= needs two or more, such as {'configural': [], 'metric': ['loadings']}.")
-        return steps
-    if not ordered:
+def _steps(configural: SemFit) -> Mapping[str, Sequence[str]]:
+    """What each step holds equal, for the kinds of items that the model has."""
+    if not configural.model.ordinal:
         return STEPS
-    first = _fitted(model, data, (), (), options)
-    observed, own = first.parts[0].model.observed, set(first.model.ordinal)
-    return ORDERED if own.issuperset(observed) else MIXED
+    return ORDERED if _only_ordered(configural) else MIXED
+
+
+def _only_ordered(fit: SemFit) -> bool:
+    return set(fit.model.ordinal).issuperset(fit.parts[0].model.observed)
 
 
 def _result(fits: Mapping[str, SemFit], partial: tuple[str, ...]) -> Invariance:
@@ -400,9 +401,8 @@ def _released(row: pd.Series, releases: pd.DataFrame) -> str:
 
 def _means_step(fits: Mapping[str, SemFit], held: str) -> str:
     """The last step that holds and allows means to be compared; else the first that would."""
-    names = list(fits)
-    able = [name for name in names if _compares_means(fits[name])]
-    lasting = names[: names.index(held) + 1] if held else []
+    able = [name for name, fit in fits.items() if _compares_means(fit)]
+    lasting = _until(fits, held)
     good = [name for name in able if name in lasting]
     return good[-1] if good else (able[0] if able else "")
 
@@ -410,8 +410,7 @@ def _means_step(fits: Mapping[str, SemFit], held: str) -> str:
 def _compares_means(fit: SemFit) -> bool:
     equal = set(fit.options.group_equal)
     some = bool(fit.model.ordinal)
-    every = some and set(fit.model.ordinal).issuperset(fit.parts[0].model.observed)
-    wanted = {"loadings", *(("thresholds",) if some else ()), *(() if every else ("intercepts",))}
+    wanted = {"loadings", *(("thresholds",) if some else ()), *(() if _only_ordered(fit) else ("intercepts",))}
     return equal >= wanted and "means" not in equal
 
 

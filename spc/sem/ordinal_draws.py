@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from spc.errors import DataError, EstimationError
+from spc.errors import EstimationError
 from spc.linalg import FloatArray
 from spc.moments import Counts, categories
-from spc.sem.boot_rows import Cluster, cluster_codes, in_groups
-from spc.sem.ordinal_fit import refit_ordinal
+from spc.sem.boot_rows import Cluster, cluster_codes, in_groups, numbered, other_rows
+from spc.sem.ordinal_fit import refit_ordinal, sampled_moments
+from spc.sem.ordinal_problem import OrdinalProblem
 from spc.sem.redraw import Units
 
 if TYPE_CHECKING:
-    from spc.sem.result import SemFit
+    from spc.sem.result import Part, SemFit
 
 __all__ = ["OrdinalDraws", "ordinal_draws"]
 
@@ -72,12 +73,7 @@ def ordinal_draws(fit: SemFit, data: pd.DataFrame | None, cluster: Cluster | Non
     DataError
         The data are not those of the fit.
     """
-    if not isinstance(data, pd.DataFrame):
-        raise DataError.of(
-            "data", None, "not_a_table", f"a {type(data).__name__}", "the DataFrame that the model was fitted to",
-            "Give the rows.",
-        )  # fmt: skip
-    frame = data.reset_index(drop=True)
+    frame = numbered(data, "Give the rows.")
     counts, numbers = [], []
     for part, own in in_groups(fit, frame):
         seen = own[list(part.model.observed)].notna()
@@ -86,12 +82,15 @@ def ordinal_draws(fit: SemFit, data: pd.DataFrame | None, cluster: Cluster | Non
         found = Counts.from_frame(
             own[used], part.model.observed, part.model.ordinal, levels=levels, group=part.group or None
         )
-        if found.n != part.problem.n:
-            raise DataError.of(
-                "data", None, "other_data", f"{found.n} rows", f"the {part.problem.n} rows of the fit",
-                "Give the same rows as to fit().",
-            )  # fmt: skip
+        if found.n != part.problem.n or not _same_answers(part, found):
+            raise other_rows(part, f"{found.n} rows", "answers")
         counts.append(found)
         numbers.append(own.index.to_numpy()[used.to_numpy()])
     codes = None if cluster is None else cluster_codes(frame, cluster, numbers)
     return OrdinalDraws(fit, tuple(counts), Units(tuple(one.n for one in counts), codes), seed)
+
+
+def _same_answers(part: Part, counts: Counts) -> bool:
+    assert isinstance(part.problem, OrdinalProblem)
+    found, known = sampled_moments(counts, part.model).statistics, part.problem.sampled.statistics
+    return found.shape == known.shape and bool(np.allclose(found, known, rtol=1e-6, atol=1e-6))

@@ -45,7 +45,7 @@ from spc.spec import model as read_model
 from spc.spec import observed_variables
 from spc.spec.table import Block, Model, blocks
 
-__all__ = ["fit_ordinal", "ordered_columns", "refit_ordinal"]
+__all__ = ["fit_ordinal", "ordered_columns", "refit_ordinal", "sampled_moments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def fit_ordinal(model: Model | str, data: Given, options: Options) -> SemFit:
     with one_blas_thread():
         made, levels = _completed(model, groups, options)
         counts, notes = _counted(made, groups, levels, options)
-        sampled = [_sampled(one, block.model) for one, block in zip(counts, blocks(made), strict=True)]
+        sampled = [sampled_moments(one, block.model) for one, block in zip(counts, blocks(made), strict=True)]
         return _fitted(made, counts, sampled, options, way, notes)
 
 
@@ -128,8 +128,7 @@ def _completed(
 ) -> tuple[Model, dict[str, tuple[Any, ...]]]:
     """The model with the thresholds that the data have, and the categories of the ordered items."""
     made = None if isinstance(model, str) else model
-    named = options.ordered or (made.ordinal if made is not None else ())
-    levels = _levels(groups, named)
+    levels = _levels(groups, options.ordered)
     labels = tuple(group.label for group in groups) if len(groups) > 1 else ()
     text = model if isinstance(model, str) else model.text
     if made is not None and made.ordinal and (not labels or made.groups == labels):
@@ -233,7 +232,8 @@ def _fitted(
     return result if way.test is None else replace(result, correction=_correction(result.df, found, way.test))
 
 
-def _sampled(counts: Counts, model: Model) -> OrdinalMoments:
+def sampled_moments(counts: Counts, model: Model) -> OrdinalMoments:
+    """Thresholds, correlations and their covariances of a sample, given the covariates that the model holds."""
     return conditional_moments(counts, model.exogenous) if model.exogenous else ordinal_moments(counts)
 
 
@@ -314,7 +314,7 @@ def refit_ordinal(fitted: SemFit, counts: Sequence[Counts]) -> Solution:
         The search stopped early.
     """
     way = WAYS[fitted.options.estimator]
-    sampled = [_sampled(one, part.model) for one, part in zip(counts, fitted.parts, strict=True)]
+    sampled = [sampled_moments(one, part.model) for one, part in zip(counts, fitted.parts, strict=True)]
     system = ordinal_system(fitted.model, [part.model for part in fitted.parts], sampled, way.weighting)
     if (rules := restrictions(fitted.model)) is not None:
         start = system.coordinates(fitted.solution.theta)

@@ -220,6 +220,17 @@ def test_answers_like_every_result() -> None:
     assert "release first" in str(result)
 
 
+def test_ordered_items_are_known_by_their_type_too() -> None:
+    rng = np.random.default_rng(4)
+    latent = 0.8 * rng.standard_normal((600, 1)) + 0.6 * rng.standard_normal((600, 4))
+    rows = pd.DataFrame(np.digitize(latent, [-0.8, 0.3]), columns=list("abcd"))
+    typed = rows.apply(lambda column: pd.Categorical(column, ordered=True)).assign(shop=np.arange(600) % 2)
+    found = invariance("f =~ a + b + c + d", typed, group="shop").augment()
+    named = invariance("f =~ a + b + c + d", rows.assign(shop=typed["shop"]), group="shop", ordered=list("abcd"))
+    assert found["step"].tolist() == ["configural", "thresholds", "metric"]
+    pd.testing.assert_frame_equal(found, named.augment())
+
+
 def test_one_group_or_one_step_is_refused() -> None:
     with pytest.raises(UsageError, match="group"):
         invariance(THREE, frame("hs").drop(columns="school"))

@@ -9,6 +9,8 @@ import pytest
 from spc.errors import DataError, UnsupportedError
 from spc.sem import fit
 from spc.sem.bootstrap import bootstrap
+from spc.sem.options import Estimator
+from spc.spec import model
 
 TEXT = "f =~ a + b + c + d"
 
@@ -53,5 +55,16 @@ def test_what_has_no_method_or_other_rows_is_refused() -> None:
         bootstrap(fitted, rows, kind="bollen_stine")
     with pytest.raises(UnsupportedError, match="percentile"):
         bootstrap(fitted, rows, interval="bca")
-    with pytest.raises(DataError, match="400 rows of the fit"):
+    with pytest.raises(DataError, match="expected the 400 rows"):
         bootstrap(fitted, rows[:300])
+    with pytest.raises(DataError, match="other answers"):
+        bootstrap(fitted, rows.assign(a=4 - rows["a"]))
+
+
+@pytest.mark.parametrize("estimator", ["WLSMV", "WLS"])
+def test_items_that_the_model_names_are_drawn_as_those_of_a_call(estimator: Estimator) -> None:
+    rows = answers()
+    named = model(TEXT, ordered=dict.fromkeys("abcd", 3))
+    fits = fit(named, rows, estimator=estimator), fit(TEXT, rows, estimator=estimator, ordered=list("abcd"))
+    first, second = (bootstrap(fitted, rows, draws=4).replicates.values for fitted in fits)
+    np.testing.assert_array_equal(first, second)
