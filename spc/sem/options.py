@@ -115,10 +115,6 @@ class Options:
             )
         if self.information == "expected" and self.missing == "fiml":
             raise UnsupportedError("information='expected' has no method with missing answers.")
-        if self.group is not None and self.engine != "spc":
-            raise UnsupportedError(
-                f"engine={self.engine!r} fits groups one by one, without what they share; use engine='spc'."
-            )
         if self.missing == "fiml" and self.estimator not in ("ML", "MLR"):
             raise UnsupportedError(
                 f"estimator={self.estimator!r} has a method with missing='listwise' only; missing='fiml' goes with "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spc.errors import NonConvergenceError, NotPositiveDefiniteError, UnsupportedError
+from spc.errors import NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import Note
@@ -36,8 +36,6 @@ def solve(
     if options.engine == "semopy":
         from spc.sem.semopy_engine import solve as solve_by_semopy
 
-        if len(moments) > 1:
-            raise UnsupportedError("engine='semopy' fits groups one by one, without what they share; use engine='spc'.")
         theta = solve_by_semopy(model, moments[0], options.likelihood)
         return system, (), (evaluate_at(system, theta), "semopy")
     if (rules := restrictions(model)) is not None:

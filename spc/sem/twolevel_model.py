@@ -146,12 +146,10 @@ def fit_levels(model: Model, data: pd.DataFrame | UnitMoments, options: Options)
 
 
 def _check_scope(model: Model, options: Options) -> None:
-    if len(model.groups) > 1:
+    if len(model.groups) > 1 or options.group is not None or options.group_equal or options.group_partial:
         raise UnsupportedError("Groups of two-level models have no method here: fit the groups one by one.")
     if options.estimator not in ("ML", "MLR"):
         raise UnsupportedError(f"estimator={options.estimator!r} has no method for two levels; 'ML' and 'MLR' have.")
-    if options.missing != "listwise" and options.information == "expected":
-        raise UnsupportedError("information='expected' has no method with missing answers; leave it out.")
     refuse_restrictions(model, "Two-level models")
     if (options.likelihood, options.engine) != ("normal", "spc"):
         raise UnsupportedError("Two-level models take likelihood='normal' and engine='spc' only.")

@@ -254,7 +254,7 @@ def test_an_improper_group_is_named() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"engine": "semopy"}, UnsupportedError, "one by one"),
+        ({"engine": "semopy"}, UnsupportedError, "several groups"),
         ({"group_equal": ("loading",)}, SpecError, "loadings"),
     ],
 )
