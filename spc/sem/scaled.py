@@ -25,7 +25,8 @@ class Correction:
     Attributes
     ----------
     name : str
-        ``"satorra_bentler"`` or ``"yuan_bentler_mplus"``.
+        ``"satorra_bentler"`` or ``"yuan_bentler_mplus"``; of ordered items also ``"scaled_shifted"`` and
+        ``"mean_var_adjusted"``.
     trace : float
         ``trace(U Gamma)``: the mean of the statistic where the model holds.
     factor : float
@@ -122,16 +123,7 @@ def scaled_measures(test: dict[str, float], correction: Correction, n: int, grou
     if math.isnan(b) or math.isnan(x):
         incremental = dict.fromkeys(_INCREMENTAL, math.nan)
     else:
-        incremental = {
-            "cfi_scaled": measure.cfi(x, df, b, base_df),
-            "tli_scaled": measure.tli(x, df, b, base_df),
-            "nnfi_scaled": measure.tli(x, df, b, base_df),
-            "rfi_scaled": measure.rfi(x, df, b, base_df),
-            "nfi_scaled": measure.nfi(x, df, b, base_df),
-            "pnfi_scaled": measure.pnfi(x, df, b, base_df),
-            "ifi_scaled": measure.ifi(x, df, b),
-            "rni_scaled": measure.rni(x, df, b, base_df),
-        }
+        incremental = _incremental(x, df, b, base_df)
     return {**found, **incremental, **robust, **_robust_approximation(chisq, df, n, correction, groups)}
 
 
@@ -168,14 +160,7 @@ def ordinal_measures(test: dict[str, float], correction: Correction, n: int, gro
         "baseline_df_scaled": b_d,
         "baseline_pvalue_scaled": measure.chisq_pvalue(b, b_d),
         "baseline_chisq_scaling_factor": b_factor,
-        "cfi_scaled": measure.cfi(x, d, b, b_d),
-        "tli_scaled": measure.tli(x, d, b, b_d),
-        "nnfi_scaled": measure.tli(x, d, b, b_d),
-        "rfi_scaled": measure.rfi(x, d, b, b_d),
-        "nfi_scaled": measure.nfi(x, d, b, b_d),
-        "pnfi_scaled": measure.pnfi(x, d, b, b_d),
-        "ifi_scaled": measure.ifi(x, d, b),
-        "rni_scaled": measure.rni(x, d, b, b_d),
+        **_incremental(x, d, b, b_d),
     }
     if correction.name != "scaled_shifted":
         x, d = chisq, correction.trace
@@ -210,6 +195,15 @@ def complete_measures(test: CompleteTest, df: int, base_df: int, n: int, groups:
 _INCREMENTAL = (
     "cfi_scaled", "tli_scaled", "nnfi_scaled", "rfi_scaled", "nfi_scaled", "pnfi_scaled", "ifi_scaled", "rni_scaled",
 )  # fmt: skip
+
+
+def _incremental(x: float, df: float, b: float, base_df: float) -> dict[str, float]:
+    tli = measure.tli(x, df, b, base_df)
+    values = (
+        measure.cfi(x, df, b, base_df), tli, tli, measure.rfi(x, df, b, base_df), measure.nfi(x, df, b, base_df),
+        measure.pnfi(x, df, b, base_df), measure.ifi(x, df, b), measure.rni(x, df, b, base_df),
+    )  # fmt: skip
+    return dict(zip(_INCREMENTAL, values, strict=True))
 
 
 def _robust_incremental(chisq: float, df: int, base: float, base_df: int, c: float, c_base: float) -> dict[str, float]:
