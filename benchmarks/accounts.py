@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from common import in_own_process
 
 ROUNDS = 3
 LINES = ("gross", "discount", "product_cost", "freight", "bonus", "service")
 
 MAKE = """
 import duckdb
-with duckdb.connect() as connection:
-    connection.execute("SET enable_progress_bar = false")
-    connection.execute("SELECT setseed(0.5)")
-    step = 5_000_000
-    for part, first in enumerate(range(0, rows, step)):
-        many = min(step, rows - first)
-        connection.execute(f'''COPY (
-            SELECT CAST(floor(random() * {customers}) AS INTEGER) AS customer,
-                   DATE '2026-01-01' + CAST(floor(random() * 365) AS INTEGER) AS date,
-                   CAST(gross AS DECIMAL(9, 2)) AS gross, CAST(gross * 0.07 AS DECIMAL(9, 2)) AS discount,
-                   CAST(gross * 0.55 AS DECIMAL(9, 2)) AS product_cost,
-                   CAST(3 + 0.01 * gross AS DECIMAL(9, 2)) AS freight,
-                   CAST(gross * 0.02 AS DECIMAL(9, 2)) AS bonus, CAST(random() * 9 AS DECIMAL(9, 2)) AS service
-            FROM (SELECT random() * 300 AS gross FROM range({many}))
-        ) TO '{folder}/part{part:04d}.parquet'
-        ''')
+def task():
+    with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
+        connection.execute("SELECT setseed(0.5)")
+        step = 5_000_000
+        for part, first in enumerate(range(0, rows, step)):
+            many = min(step, rows - first)
+            connection.execute(f'''COPY (
+                SELECT CAST(floor(random() * {customers}) AS INTEGER) AS customer,
+                       DATE '2026-01-01' + CAST(floor(random() * 365) AS INTEGER) AS date,
+                       CAST(gross AS DECIMAL(9, 2)) AS gross, CAST(gross * 0.07 AS DECIMAL(9, 2)) AS discount,
+                       CAST(gross * 0.55 AS DECIMAL(9, 2)) AS product_cost,
+                       CAST(3 + 0.01 * gross AS DECIMAL(9, 2)) AS freight,
+                       CAST(gross * 0.02 AS DECIMAL(9, 2)) AS bonus, CAST(random() * 9 AS DECIMAL(9, 2)) AS service
+                FROM (SELECT random() * 300 AS gross FROM range({many}))
+            ) TO '{folder}/part{part:04d}.parquet'
+            ''')
 """
 BY_HAND = """
 import duckdb
@@ -70,24 +72,6 @@ def task():
     contribution = table["gross"] - table[list(lines[1:])].sum(axis=1)
     return [int(table["gross"].sum()), int(contribution.sum())]
 """
-CLOCK = """
-import json, resource, time
-begun = time.perf_counter()
-answer = task()
-seconds = time.perf_counter() - begun
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / peak_unit, answer]))
-"""
-
-
-def run(body: str, given: dict[str, object]) -> list[object]:
-    """Seconds, peak megabytes and answer of a task in a process of its own; the best of some rounds."""
-    code = f"import json\nglobals().update(json.loads({json.dumps(json.dumps(given))}))\n{body}"
-    if "def task" in body:
-        code += CLOCK
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr[-2000:])
-    return list(json.loads(done.stdout.splitlines()[-1])) if done.stdout else []
 
 
 def main() -> None:
@@ -97,25 +81,24 @@ def main() -> None:
     parser.add_argument("--pandas-rows", type=int, default=20_000_000, help="pandas is left out beyond this many rows")
     options = parser.parse_args()
     customers = options.customers or max(options.rows // 100, 1)
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     with tempfile.TemporaryDirectory() as folder:
-        run(MAKE, {"rows": options.rows, "customers": customers, "folder": folder})
+        in_own_process(MAKE, {"rows": options.rows, "customers": customers, "folder": folder})
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
         print(f"{options.rows:,} transactions, {customers:,} customers, five cost drivers, {size:,.0f} MB of Parquet")
         print(f"best of {ROUNDS}:{'':22}{'seconds':>9}{'peak MB':>9}{'ratio':>8}")
         tasks = {"DuckDB SQL by hand": BY_HAND, "customer accounts": ACCOUNTS}
         if options.rows <= options.pandas_rows:
             tasks["pandas, with reading"] = PANDAS
-        given = {"folder": folder, "lines": LINES, "peak_unit": unit}
+        given = {"folder": folder, "lines": LINES}
         found = {label: [] for label in tasks}
         for _ in range(ROUNDS):
             for label, body in tasks.items():
-                found[label].append(run(body, given))
+                found[label].append(in_own_process(body, given))
         least = min(found["DuckDB SQL by hand"])[0]
-        if len({json.dumps(one[2]) for many in found.values() for one in many}) != 1:
+        if len({json.dumps(one[3]) for many in found.values() for one in many}) != 1:
             sys.exit("The ways do not give equal cents.")
         for label, many in found.items():
-            seconds, peak, _ = min(many)
+            seconds, _, peak, _ = min(many)
             print(f"{label:33}{seconds:9.2f}{peak:9.0f}{seconds / least:8.2f}")
 
 

@@ -12,52 +12,34 @@ with 8 % of the answers missing, where each is fitted by itself. Read the ratios
 from __future__ import annotations
 
 import argparse
-import json
 import logging
-import shutil
-import statistics
-import subprocess
-import tempfile
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pandas as pd
+from common import LATENTS, NO_LAVAAN, in_lavaan, processor_seconds, with_holes
 from rich.console import Console
 from rich.table import Table
-from sem_ml import LATENTS, MODEL, simulate
+from sem_ml import MODEL, simulate
 
 import spc
-from spc.linalg import one_blas_thread
 from spc.resample import replicate_rng
 
 ROUNDS = 3
 
 LAVAAN = """
-suppressPackageStartupMessages({library(lavaan); library(jsonlite)})
-arguments <- commandArgs(trailingOnly = TRUE)
-data <- read.csv(arguments[1])
-fit <- sem(paste(readLines(arguments[2]), collapse = "\\n"), data)
-draws <- as.integer(arguments[3])
+fit <- sem(model, data)
+draws <- as.integer(words[1])
 once <- function() suppressWarnings(bootstrapLavaan(fit, R = draws))
 once()
-seconds <- replicate(3, sum(system.time(found <- once(), gcFirst = FALSE)[1:2])) / draws
-write_json(list(seconds = seconds), arguments[4], digits = NA)
+out <- list(seconds = replicate(3, seconds_of(once())) / draws)
 """
 
 
 def seconds_a_draw(task: Callable[[], object], draws: int) -> float:
-    """Median processor seconds a draw over a few rounds, after one to warm up."""
-    times = []
-    with one_blas_thread():
-        task()
-        for _ in range(ROUNDS):
-            begin = time.process_time()
-            task()
-            times.append((time.process_time() - begin) / draws)
-    return statistics.median(times)
+    return processor_seconds(task, ROUNDS) / draws
 
 
 def resampled(frame: pd.DataFrame, i: int) -> pd.DataFrame:
@@ -73,21 +55,6 @@ def semopys(frame: pd.DataFrame, draws: int) -> None:
 
     for i in range(draws):
         semopy.Model(MODEL).fit(resampled(frame, i))
-
-
-def lavaans(frame: pd.DataFrame, draws: int) -> float | None:
-    """Processor seconds a draw as measured inside R; None where there is no R with lavaan."""
-    rscript = shutil.which("Rscript")
-    if rscript is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, name) for name in ("data.csv", "model.txt", "out.json", "run.R")]
-        frame.to_csv(paths[0], index=False)
-        paths[1].write_text(MODEL)
-        paths[3].write_text(LAVAAN)
-        command = [rscript, str(paths[3]), str(paths[0]), str(paths[1]), str(draws), str(paths[2])]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        return None if done.returncode else statistics.median(json.loads(paths[2].read_text())["seconds"])
 
 
 def main() -> None:
@@ -112,13 +79,13 @@ def main() -> None:
         ("spc.fit in a loop", few, seconds_a_draw(lambda: looped(frame, few), few)),
         ("semopy in a loop", few, seconds_a_draw(lambda: semopys(frame, few), few)),
     ]
-    holed = frame.mask(np.random.default_rng(options.seed).random(frame.shape) < 0.08)
+    holed = with_holes(frame, 0.08, options.seed)
     answered = spc.fit(MODEL, holed, missing="fiml")
-    with_holes = seconds_a_draw(lambda: spc.bootstrap(answered, holed, draws=few).tidy(), few)
-    rows.append(("spc.bootstrap, 8 % missing", few, with_holes))
-    referee = lavaans(frame, few)
+    lost = seconds_a_draw(lambda: spc.bootstrap(answered, holed, draws=few).tidy(), few)
+    rows.append(("spc.bootstrap, 8 % missing", few, lost))
+    referee = in_lavaan(LAVAAN, frame, MODEL, few)
     if referee is not None:
-        rows.append(("lavaan's bootstrapLavaan", few, referee))
+        rows.append(("lavaan's bootstrapLavaan", few, median(referee["seconds"])))
     drawn = spc.bootstrap(fit, frame, draws=few).replicates.values
     error = np.sqrt(fit.vcov.diagonal())
     apart = float(np.abs((drawn - looped(frame, few)) / error).max())
@@ -131,7 +98,7 @@ def main() -> None:
     console.print(shown)
     console.print(f"Draws fitted together and one by one differ by at most {apart:.1e} standard errors.")
     if referee is None:
-        console.print("Without Rscript and its packages lavaan and jsonlite there is no last row.")
+        console.print(NO_LAVAAN)
 
 
 if __name__ == "__main__":

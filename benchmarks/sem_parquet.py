@@ -10,7 +10,6 @@ clock starts, so that peak memory is that of one run; runs take turns. Without `
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import subprocess
@@ -18,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from common import in_own_process
 
 LATENTS = 6
 CHUNK = 1_000_000
@@ -43,13 +44,6 @@ spc.fit(model, spc.open_source(warm)).glance()
 def task():
     fit = spc.fit(model, spc.open_source(path))
     return len(fit.tidy()) + len(fit.glance())
-"""
-CLOCK = """
-import resource, time
-wall, processor = time.perf_counter(), time.process_time()
-task()
-seconds = time.perf_counter() - wall, time.process_time() - processor
-print(json.dumps([*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / peak_unit]))
 """
 
 
@@ -94,13 +88,8 @@ def run(body: str, folder: Path, warm: Path, columns: int) -> list[float]:
         "names": [f"x{i + 1}" for i in range(columns)],
         "model": model(columns),
         "warm": str(warm),
-        "peak_unit": 2**20 if sys.platform == "darwin" else 2**10,
     }
-    code = f"import json\nglobals().update(json.loads({json.dumps(json.dumps(given))}))\n{body}{CLOCK}"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr[-2000:])
-    return list(json.loads(done.stdout))
+    return list(in_own_process(body, given)[:3])
 
 
 def versions() -> str:

@@ -11,22 +11,16 @@ of processor time in one run on one machine, one BLAS thread; read the ratios.
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-import statistics
-import subprocess
-import tempfile
-import time
 import warnings
-from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pandas as pd
+from common import NO_LAVAAN, Rows, by_row, furthest, in_lavaan, processor_seconds
 from rich.console import Console
 from rich.table import Table
 
 import spc
-from spc.linalg import one_blas_thread
 
 MODEL = """level: 1
 fw =~ y1 + y2 + y3
@@ -36,20 +30,17 @@ fb =~ y1 + y2 + y3
 fb ~ w1 + w2"""
 JOBS = {"ML": ("ML", False), "MLR": ("MLR", False), "missing answers": ("ML", True)}
 
+ROW = ("lhs", "op", "rhs", "level")
+
 LAVAAN = """
-suppressPackageStartupMessages({library(lavaan); library(jsonlite)})
-arguments <- commandArgs(trailingOnly = TRUE)
-data <- read.csv(arguments[1])
-model <- paste(readLines(arguments[2]), collapse = "\\n")
-missing <- if (arguments[4] == "TRUE") "ml" else "listwise"
+missing <- if (words[2] == "True") "ml" else "listwise"
 once <- function() {
-  fit <- suppressWarnings(sem(model, data, cluster = "branch", estimator = arguments[3], missing = missing))
+  fit <- suppressWarnings(sem(model, data, cluster = "branch", estimator = words[1], missing = missing))
   suppressWarnings(list(parameterEstimates(fit), fitMeasures(fit)))
 }
 found <- once()
-seconds <- replicate(as.integer(arguments[5]), sum(system.time(once(), gcFirst = FALSE)[1:2]))
-rows <- found[[1]][c("lhs", "op", "rhs", "level", "est")]
-write_json(list(seconds = seconds, rows = rows, logl = unname(found[[2]]["logl"])), arguments[6], digits = NA)
+seconds <- replicate(as.integer(words[3]), seconds_of(once()))
+out <- list(seconds = seconds, rows = found[[1]][c("lhs", "op", "rhs", "level", "est")])
 """
 
 
@@ -69,7 +60,7 @@ def simulate(clusters: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def with_holes(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+def without_a_tenth(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     """A tenth of the answers to each item gone, but never all of a row."""
     rng = np.random.default_rng(seed)
     holed = frame.copy()
@@ -80,39 +71,15 @@ def with_holes(frame: pd.DataFrame, seed: int) -> pd.DataFrame:
     return holed
 
 
-def ours(frame: pd.DataFrame, estimator: str, holes: bool, repeats: int) -> tuple[float, dict[tuple[str, ...], float]]:
+def ours(frame: pd.DataFrame, estimator: str, holes: bool, repeats: int) -> tuple[float, Rows]:
     """Median seconds, and estimates by row."""
-    times, fit = [], None
-    with one_blas_thread():
-        for _ in range(repeats + 1):
-            begin = time.process_time()
-            fit = spc.fit(MODEL, frame, cluster="branch", estimator=estimator, missing="fiml" if holes else "listwise")  # type: ignore[arg-type]
-            table = fit.tidy()
-            fit.glance()
-            times.append(time.process_time() - begin)
-    keys = zip(table["lhs"], table["op"], table["rhs"], table["level"], strict=True)
-    return statistics.median(times[1:]), dict(zip(keys, table["estimate"], strict=True))
 
+    def once() -> pd.DataFrame:
+        fit = spc.fit(MODEL, frame, cluster="branch", estimator=estimator, missing="fiml" if holes else "listwise")  # type: ignore[arg-type]
+        fit.glance()
+        return fit.tidy()
 
-def lavaans(
-    frame: pd.DataFrame, estimator: str, holes: bool, repeats: int
-) -> tuple[float, dict[tuple[str, ...], float]] | None:
-    """The same of lavaan; None where R lacks it."""
-    if shutil.which("Rscript") is None:
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        frame.to_csv(place / "data.csv", index=False)
-        (place / "model.txt").write_text(MODEL)
-        (place / "fit.R").write_text(LAVAAN)
-        answer = place / "answer.json"
-        words = [str(place / name) for name in ("fit.R", "data.csv", "model.txt")]
-        command = ["Rscript", *words, estimator, str(holes).upper(), str(repeats), str(answer)]
-        if subprocess.run(command, check=False, capture_output=True).returncode:
-            return None
-        found = json.loads(answer.read_text())
-    rows = {(row["lhs"], row["op"], row["rhs"], str(row["level"])): row["est"] for row in found["rows"]}
-    return statistics.median(found["seconds"]), rows
+    return processor_seconds(once, repeats), by_row(once().to_dict("records"), "estimate", *ROW)
 
 
 def main() -> None:
@@ -126,17 +93,20 @@ def main() -> None:
     for name in ("job", "spc", "lavaan", "ratio", "largest difference"):
         table.add_column(name, justify="left" if name == "job" else "right")
     for name, (estimator, holes) in JOBS.items():
-        data, repeats = (with_holes(frame, 2), 1) if holes else (frame, options.repeats)
+        data, repeats = (without_a_tenth(frame, 2), 1) if holes else (frame, options.repeats)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             seconds, mine = ours(data, estimator, holes, repeats)
-        peer = lavaans(data, estimator, holes, 1 if holes else max(3, options.repeats // 3))
+        peer = in_lavaan(LAVAAN, data, MODEL, estimator, holes, 1 if holes else max(3, options.repeats // 3))
         if peer is None:
-            table.add_row(name, f"{1e3 * seconds:.0f}", "no lavaan here", "", "")
+            table.add_row(name, f"{1e3 * seconds:.0f}", "", "", "")
             continue
-        apart = max(abs(value - mine[key]) for key, value in peer[1].items())
-        table.add_row(name, f"{1e3 * seconds:.0f}", f"{1e3 * peer[0]:.0f}", f"{peer[0] / seconds:.0f}", f"{apart:.1e}")
-    Console().print(table)
+        theirs, apart = median(peer["seconds"]), furthest(mine, by_row(peer["rows"], "est", *ROW))
+        table.add_row(name, f"{1e3 * seconds:.0f}", f"{1e3 * theirs:.0f}", f"{theirs / seconds:.0f}", f"{apart:.1e}")
+    console = Console()
+    console.print(table)
+    if peer is None:
+        console.print(NO_LAVAAN)
 
 
 if __name__ == "__main__":

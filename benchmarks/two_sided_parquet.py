@@ -9,11 +9,12 @@ process of its own, so that peak memory is that of one run. Without options ther
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from common import in_own_process
 
 SCAN = """
 import duckdb
@@ -38,13 +39,6 @@ def task():
     fit = spc.fit_two_sided(text, sides=sides, units=table, unit="unit", draws=1000)
     links = fit.tidy().query("kind == 'link'")
     return len(links) + len(fit.glance())
-"""
-CLOCK = """
-import json, resource, time
-wall, processor = time.perf_counter(), time.process_time()
-task()
-seconds = time.perf_counter() - wall, time.process_time() - processor
-print(json.dumps([*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / peak_unit]))
 """
 
 
@@ -76,15 +70,6 @@ def write(folder: Path, units: int, respondents: int) -> None:
         connection.execute(f"COPY outcome TO '{folder / 'units'}.parquet'")
 
 
-def run(body: str, given: dict[str, object]) -> list[float]:
-    """Wall seconds, processor seconds and peak megabytes of a task in a process of its own."""
-    code = f"import json\nglobals().update(json.loads({json.dumps(json.dumps(given))}))\n{body}{CLOCK}"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr[-2000:])
-    return list(json.loads(done.stdout))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--units", type=int, default=2_000)
@@ -98,14 +83,13 @@ def main() -> None:
             arguments = f"Path({str(folder)!r}), {options.units}, {options.respondents}"
             code = f"from pathlib import Path\nfrom two_sided_parquet import write\nwrite({arguments})"
             subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
-        unit = 2**20 if sys.platform == "darwin" else 2**10
         short = {side: str(folder / f"{side}_ab.parquet") for side in ("staff", "guests")}
         full = {side: str(folder / f"{side}.parquet") for side in ("staff", "guests", "units")}
         print(f"{options.units:,} units x {options.respondents} respondents on each of two sides")
         print(f"{'':40}{'wall s':>8}{'processor s':>13}{'peak MB':>9}")
         tasks = [("means by unit in DuckDB", SCAN, short), ("unit sums", SUMS, short), ("two-sided fit", FIT, full)]
         for label, body, given in tasks:
-            wall, used, peak = run(body, {**given, "peak_unit": unit})
+            wall, used, peak, _ = in_own_process(body, given)
             print(f"{label:40}{wall:8.2f}{used:13.2f}{peak:9.0f}")
 
 
