@@ -316,11 +316,7 @@ def _drawn_in(side: _People, kept: npt.NDArray[np.bool_] | None, n: int) -> Floa
     sums = unit_sums(both[:, 1], pd.factorize(both[:, 0].astype(int), sort=True)[0])
     if not sums.estimable:
         return mean
-    found = random_intercept(sums, 0.95)
-    if found.between <= 0.0:
-        return np.full(n, np.nan)
-    share = found.between / (found.between + found.within / np.maximum(size, 1.0))
-    return np.asarray(found.mean + share * (mean - found.mean))
+    return random_intercept(sums, 0.95).expected(mean, size)[0]
 
 
 def _slopes(parts: Sequence[pd.DataFrame], causes: Sequence[str], level: float) -> dict[str, dict[str, float]] | None:

@@ -77,6 +77,10 @@ class LinkShape:
         x = np.clip(np.asarray(x, dtype=np.float64), self.low, self.high)
         return _response(self.shapes, self.name, x)
 
+    def change(self, by: FloatArray) -> FloatArray:
+        """Change of the outcome when the cause moves from its mean by so much; see :meth:`response`."""
+        return self.response(self.shapes.middle + by)
+
 
 def _response(shapes: Shapes, name: str, x: FloatArray) -> FloatArray:
     far = x - shapes.middle
@@ -124,7 +128,7 @@ class LinkShapes:
         """One row: links, how many of them are not straight, fewest rows behind one."""
         bent = sum(link.name != "straight" for link in self.links)
         fewest = min((link.rows for link in self.links), default=0)
-        return pd.DataFrame({"links": [len(self.links)], "bent": [bent], "fewest_rows": [fewest]})
+        return pd.DataFrame({"links": [len(self.links)], "bent": [bent], "nobs_min": [fewest]})
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the shapes."""
@@ -277,7 +281,7 @@ def _tested(
         return Note(
             "shape_not_tested", "warning", f"{lhs} ~ {rhs}",
             f"The shape of the link from {book[rhs].title} to {book[lhs].title} was not tested: {count} {what} have "
-            f"both, or {what} hardly differ in {book[rhs].title}. The link is taken as a straight line.",
+            f"both, or {book[rhs].title} differs too little among them. The link is taken as a straight line.",
         )  # fmt: skip
     return shapes, kept[0].mean, count
 
@@ -366,9 +370,5 @@ def _cause(
     sums = unit_sums(frame["score"].to_numpy(dtype=float), pd.factorize(frame["unit"], sort=True)[0])
     if not sums.estimable:
         return Cause(np.full(len(units), np.nan), np.zeros(len(units)))
-    found = random_intercept(sums, 0.95)
-    grouped = frame.groupby("unit")["score"].agg(["mean", "size"]).reindex(units)
-    size = grouped["size"].to_numpy(dtype=float)
-    share = found.between / (found.between + found.within / size) if found.between > 0 else np.zeros(len(units))
-    mean = found.mean + share * (grouped["mean"].to_numpy(dtype=float) - found.mean)
-    return Cause(np.where(np.isnan(size), np.nan, mean), np.nan_to_num(found.between * (1.0 - share)))
+    means = frame.groupby("unit")["score"].agg(["mean", "size"]).reindex(units).to_numpy(dtype=float)
+    return Cause(*random_intercept(sums, 0.95).expected(means[:, 0], means[:, 1]))

@@ -26,6 +26,7 @@ __all__ = ["Bend", "Cause", "Line", "Shapes", "link_shape"]
 
 _THRESHOLDS = np.linspace(0.15, 0.85, 15)
 _FEWEST = 8
+_SAME = 1e-12
 
 Codes = npt.NDArray[np.intp]
 
@@ -142,7 +143,8 @@ def link_shape(
     Returns
     -------
     Shapes or None
-        None where there are too few clusters, or the cause hardly differs between them.
+        None where there are too few clusters, or the cause hardly differs between them, takes only two values, or is
+        not told apart from the others.
 
     References
     ----------
@@ -164,10 +166,16 @@ def link_shape(
     if clusters - base.shape[1] - 1 < _FEWEST or float(np.std(cause.mean)) < 1e-9 * max(1.0, abs(cause.mean.mean())):
         return None
     middle = float(cause.mean.mean())
-    straight = _line(base, outcome, codes, [1])[0]
-    square = _line(np.column_stack([base, cause.square(middle)]), outcome, codes, [base.shape[1]])[0]
     points = np.quantile(cause.mean, _THRESHOLDS)
     hinges = np.stack([cause.above(float(point)) for point in points])
+    apart = _adds(base, hinges)
+    if not (
+        _full_rank(base) and _adds(base, np.stack([cause.square(middle), cause.above(middle)])).all() and any(apart)
+    ):
+        return None
+    points, hinges = points[apart], hinges[apart]
+    straight = _line(base, outcome, codes, [1])[0]
+    square = _line(np.column_stack([base, cause.square(middle)]), outcome, codes, [base.shape[1]])[0]
     best, p_value = _search(base, outcome, hinges, codes, draws, rng)
     return Shapes(
         straight,
@@ -177,6 +185,18 @@ def link_shape(
         _bend(base, outcome, cause, float(points[best]), codes),
         p_value,
     )
+
+
+def _full_rank(base: FloatArray) -> bool:
+    size = np.sqrt((base**2).sum(axis=0))
+    return bool((size > 0.0).all() and np.linalg.matrix_rank(base / size) == base.shape[1])
+
+
+def _adds(base: FloatArray, columns: FloatArray) -> npt.NDArray[np.bool_]:
+    """Which columns, (k, n), say something that the base does not."""
+    q, _ = np.linalg.qr(base)
+    left = columns - (columns @ q) @ q.T
+    return np.asarray((left**2).sum(axis=1) > _SAME * (columns**2).sum(axis=1))
 
 
 def _bend(base: FloatArray, outcome: FloatArray, cause: Cause, point: float, codes: Codes) -> Bend:

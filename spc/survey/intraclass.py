@@ -107,6 +107,22 @@ class RandomIntercept:
     icc_high: float
     deviance: float
 
+    def expected(self, means: FloatArray, sizes: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Values of units given the means of so many people: expectation and variance, NaN where units do not differ.
+
+        Means are drawn toward the mean over units, the more the fewer people they rest on.
+
+        Examples
+        --------
+        >>> found = random_intercept(UnitSums([4] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 36.0), 0.95)
+        >>> [part.round(2).tolist() for part in found.expected(np.array([1.0, 6.0]), np.array([4.0, 1.0]))]
+        [[1.36, 5.0], [0.43, 1.2]]
+        """
+        if not self.between > 0.0:
+            return np.full(len(means), np.nan), np.full(len(means), np.nan)
+        share = self.between / (self.between + self.within / np.maximum(sizes, 1.0))
+        return np.asarray(self.mean + share * (means - self.mean)), np.asarray(self.between * (1.0 - share))
+
 
 def unit_sums(values: FloatArray, codes: npt.NDArray[np.intp]) -> UnitSums:
     """Sum up values by unit.

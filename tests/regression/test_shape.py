@@ -116,3 +116,14 @@ def test_size_of_the_tests(n: int) -> None:
         [f.threshold_p_value for f in found],
     ):
         assert 0.02 < np.mean(np.array(values) < 0.05) < 0.07
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_cause_that_cannot_bend_is_not_tested(others):
+    rng = np.random.default_rng(3)
+    switch = np.repeat([0.0, 1.0], 30)
+    x, nothing = rng.normal(size=60), np.zeros(60)
+    y = switch + rng.normal(size=60)
+    plain = [Cause(x, nothing)] * others
+    assert link_shape(y, Cause(switch, nothing), plain, draws=99, rng=rng) is None
+    assert (link_shape(y, Cause(x, nothing), plain, draws=99, rng=rng) is None) == bool(others)
