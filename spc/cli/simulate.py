@@ -35,7 +35,7 @@ def simulate(
 ) -> None:
     """Say what changes would bring: every construct, money, payback, and the chance of a loss."""
     from spc.cli import show
-    from spc.cli.words import amounts
+    from spc.cli.words import amounts, counts
     from spc.disclosure import Gate
     from spc.report import write_tables
     from spc.scenario import Change, simulate_study
@@ -43,16 +43,16 @@ def simulate(
 
     moves = amounts(change, "change")
     once, running = amounts(cost, "cost", moves), amounts(running_cost, "running-cost", moves)
-    ramps, kept, lost = amounts(ramp, "ramp", moves), amounts(lasts, "lasts", moves), amounts(decay, "decay", moves)
+    ramps, kept, lost = counts(ramp, "ramp", moves), counts(lasts, "lasts", moves), amounts(decay, "decay", moves)
     levers = [
         Change(
-            name, by, cost=once.get(name, 0.0), running_cost=running.get(name, 0.0), ramp=int(ramps.get(name, 1)),
-            lasts=int(kept[name]) if name in kept else None, decay=lost.get(name, 0.0),
+            name, by, cost=once.get(name, 0.0), running_cost=running.get(name, 0.0), ramp=ramps.get(name, 1),
+            lasts=kept.get(name), decay=lost.get(name, 0.0),
         )
         for name, by in moves.items()
     ]  # fmt: skip
-    lags = {(name.partition("~")[0].strip(), name.partition("~")[2].strip()): int(value)
-            for name, value in amounts(lag, "lag").items()}  # fmt: skip
+    lags = {(name.partition("~")[0].strip(), name.partition("~")[2].strip()): value
+            for name, value in counts(lag, "lag").items()}  # fmt: skip
     given = read_study(study)
     outlook = simulate_study(given, levers, lags=lags, periods=periods, draws=draws, seed=seed)
     released = Gate.of(given).model(outlook)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from spc.errors import UsageError
 
-__all__ = ["amounts"]
+__all__ = ["amounts", "counts"]
 
 
 def amounts(given: list[str] | None, option: str, known: Collection[str] | None = None) -> dict[str, float]:
@@ -35,3 +35,23 @@ def amounts(given: list[str] | None, option: str, known: Collection[str] | None 
             raise UsageError(f"--{option} {text}: no --change of {name}; there are: {', '.join(known)}.")
         found[name] = number
     return found
+
+
+def counts(given: list[str] | None, option: str, known: Collection[str] | None = None) -> dict[str, int]:
+    """Read ``name=number`` where the numbers count something.
+
+    Raises
+    ------
+    UsageError
+        As for :func:`amounts`, or a number that is not whole.
+
+    Examples
+    --------
+    >>> counts(["quality=3"], "ramp")
+    {'quality': 3}
+    """
+    found = amounts(given, option, known)
+    for name, number in found.items():
+        if not number.is_integer():
+            raise UsageError(f"--{option} {name}={number:g}: give a whole number of periods, such as {name}=2.")
+    return {name: int(number) for name, number in found.items()}

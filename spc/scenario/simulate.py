@@ -110,7 +110,8 @@ def simulate(
     route = _route(loyalty, retention, result, draws, seed)
     money = None if route is None else route.money(everywhere)
     spending = np.sum([change.spending(ahead) for change in changes], axis=0)
-    notes = (*_far(everywhere, observed_range(chain), chain.labels), *_route_notes(route, chain))
+    notes = (*_far(everywhere, observed_range(chain), chain.labels), *_bend_notes(links, shapes),
+             *_route_notes(route, chain))  # fmt: skip
     for note in notes:
         if note.code == "extrapolation":
             warn(note.text, ExtrapolationWarning, stacklevel=2)
@@ -154,15 +155,11 @@ def chain_links(
     unknown = [f"{cause} -> {effect}" for effect, cause in lags or {} if (effect, cause) not in slopes]
     if unknown or any(lag < 0 for lag in (lags or {}).values()):
         raise UsageError(f"Lags of {', '.join(unknown) or 'links'}: name links of the chain, and periods of 0 or more.")
-    bends = {}
-    for shape in () if shapes is None else shapes.links:
-        if shape.name != "straight" and (shape.lhs, shape.rhs) in slopes:
-            middle = shape.shapes.middle
-
-            def bend(change: FloatArray, shape=shape, middle=middle) -> FloatArray:  # type: ignore[no-untyped-def]
-                return np.asarray(shape.response(middle + change))
-
-            bends[shape.lhs, shape.rhs] = (bend, shape.shapes.straight.slope)
+    bends = {
+        (shape.lhs, shape.rhs): (shape.change, shape.shapes.straight.slope)
+        for shape in (() if shapes is None else shapes.links)
+        if shape.name != "straight" and (shape.lhs, shape.rhs) in slopes
+    }
     return Links(slopes, dict(lags or {}), bends)
 
 
@@ -224,6 +221,17 @@ def _far(everywhere: Mapping[str, FloatArray], today: pd.DataFrame, labels: Mapp
                 "extrapolation", "warning", title, f"The mean of {title} would move to {far:.2f}, beyond what units "
                 f"show today ({low:.2f} to {high:.2f}); no data speak of what happens there.",
             ))  # fmt: skip
+    return notes
+
+
+def _bend_notes(links: Links, shapes: LinkShapes | None) -> list[Note]:
+    notes = [] if shapes is None else list(shapes.notes())
+    if links.bends:
+        named = ", ".join(f"{cause} -> {effect}" for effect, cause in links.bends)
+        notes.append(Note(
+            "bent_links", "info", named, "These links are not straight. Changes follow their shape, which ends where "
+            "units' values end.",
+        ))  # fmt: skip
     return notes
 
 

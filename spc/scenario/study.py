@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from spc.chain import ChainFit, fit_chain
+from spc.chain import ChainFit, LinkShapes, fit_chain, link_shapes
 from spc.economics import LoyaltyValue, RetentionLink, loyalty_value, retention_link
-from spc.errors import DataError, EstimationError
+from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.results import Note
 from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
@@ -25,13 +26,14 @@ def simulate_study(
     *,
     chain: ChainFit | None = None,
     loyalty: LoyaltyValue | None = None,
+    shapes: LinkShapes | Literal[False] | None = None,
     lags: Mapping[Link, int] | None = None,
     periods: int | None = None,
     draws: int = 2000,
     seed: int | None = None,
     level: float = 0.95,
 ) -> Outlook:
-    """Say what changes would bring in a study: chain, retention link and ledger are fitted where they are not given.
+    """Say what changes would bring in a study: chain, shapes, ledger and retention are fitted where not given.
 
     Parameters
     ----------
@@ -39,6 +41,8 @@ def simulate_study(
     changes : sequence of Change
     chain : ChainFit, optional
     loyalty : LoyaltyValue, optional
+    shapes : LinkShapes or False, optional
+        Links that bend are followed along their shape; tested here by default, all taken as straight when False.
     lags : mapping of (effect, cause) to int, optional
         Periods until a link works.
     periods : int, optional
@@ -76,9 +80,11 @@ def simulate_study(
     if loyalty is None and study.money is not None:
         loyalty = loyalty_value(study, seed=seed)
     link = None if loyalty is None else _link(study, chain, notes)
+    shapes = _shapes(study, seed, notes) if shapes is None else shapes
     found = simulate(
-        chain, loyalty, changes, retention=link, lags=lags, periods=periods, draws=draws, seed=seed, level=level
-    )
+        chain, loyalty, changes, retention=link, shapes=shapes or None, lags=lags, periods=periods, draws=draws,
+        seed=seed, level=level,
+    )  # fmt: skip
     return found if not notes else _with(found, notes)
 
 
@@ -91,6 +97,15 @@ def _link(study: Study, chain: ChainFit, notes: list[Note]) -> RetentionLink | N
             except (DataError, EstimationError) as problem:
                 notes.append(Note("no_retention_link", "warning", construct, f"Retention could not be linked to "
                                   f"{chain.labels.get(construct, construct)}: {problem}"))  # fmt: skip
+    return None
+
+
+def _shapes(study: Study, seed: int, notes: list[Note]) -> LinkShapes | None:
+    try:
+        return link_shapes(study, seed=seed)
+    except (DataError, EstimationError, UnsupportedError) as problem:
+        notes.append(Note("shapes_not_tested", "warning", "links", "Whether links bend could not be tested, so all are "
+                          f"taken as straight: {problem}"))  # fmt: skip
     return None
 
 

@@ -186,6 +186,9 @@ def test_simulate_says_what_a_change_brings(run, document, tmp_path):
         (["--change", "customer_value=0.1", "--cost", "value=3"], "no --change of value"),
         (["--change", "customer_value=0.1", "--change", "customer_value=0.2"], "once"),
         (["--change", "customer_value=0.1", "--lag", "customer_value~nothing=1"], "links of the chain"),
+        (["--change", "customer_value=0.1", "--ramp", "customer_value=1.5"], "whole number"),
+        (["--change", "customer_value=0.1", "--lasts", "customer_value=nan"], "whole number"),
+        (["--change", "customer_value=0.1", "--lag", "customer_satisfaction~customer_value=0.5"], "whole number"),
     ],
 )
 def test_slips_in_a_scenario_end_in_2_and_say_what_to_write(run, document, option, words):

@@ -83,6 +83,45 @@ def test_bent_links_are_followed_and_stop_at_what_was_observed() -> None:
     assert moved(links, {"x": np.array([0.25, 5.0])})["y"].tolist() == [[0.25, 0.5], [0.5, 1.0]]
 
 
+BENT = """
+[study]
+name = "Shops"
+[tables.employee_responses]
+file = "staff.csv"
+[tables.units]
+file = "units.csv"
+[constructs.mood]
+table = "employee_responses"
+items = ["mood"]
+[constructs.profitability]
+table = "units"
+items = ["profit"]
+[chain]
+model = "profitability ~ mood"
+"""
+
+
+def test_a_study_is_followed_along_its_bent_links(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    mood = rng.normal(0, 1, 150)
+    unit = np.repeat(np.arange(150), 20)
+    staff = pd.DataFrame({"unit": unit, "mood": mood[unit] + rng.normal(0, 1, unit.size)})
+    profit = np.minimum(mood, 0) + rng.normal(0, 0.1, 150)
+    staff.to_csv(tmp_path / "staff.csv", index=False)
+    pd.DataFrame({"unit": range(150), "profit": profit}).to_csv(tmp_path / "units.csv", index=False)
+    (tmp_path / "study.toml").write_text(BENT, encoding="utf-8")
+    study = spc.read_study(tmp_path / "study.toml")
+
+    def gain(by: float, **options: object) -> float:
+        found = spc.simulate_study(study, [Change("mood", by)], draws=500, **options)  # type: ignore[arg-type]
+        assert ("bent_links" in {note.code for note in found.notes()}) == (not options)
+        return float(table(found, "moved").query("lhs == 'profitability'")["estimate"].iloc[0])
+
+    assert gain(-0.8) == pytest.approx(-0.8, abs=0.15)
+    assert abs(gain(1.0)) < 0.15
+    assert gain(1.0, shapes=False) == pytest.approx(0.5, abs=0.1)
+
+
 def test_customers_of_one_rate_stay_as_the_closed_form_says() -> None:
     base = Mixture(np.array([[0.8]]), np.array([[1.0]]))
     shift = np.array([[0.3, 0.3, 0.0]])
