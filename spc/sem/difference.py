@@ -24,7 +24,7 @@ from scipy.linalg import null_space
 from spc.linalg import FloatArray
 from spc.sem.fitmeasures import chisq_pvalue
 
-__all__ = ["Difference", "MomentSpace", "plain_difference", "satorra_2000", "satorra_bentler_2001"]
+__all__ = ["Difference", "MomentSpace", "plain_difference", "satorra_2000", "satorra_bentler_2001", "scaled_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,13 @@ def satorra_bentler_2001(strict: tuple[float, int, float], free: tuple[float, in
     m = d0 - d1
     if m == 0:
         return Difference(t0 - t1, 0, math.nan)
-    scale = (d0 * c0 - (d1 * c1 if d1 else 0.0)) / m
-    return Difference((t0 - t1) / scale if scale > 0.0 else math.nan, m, scale)
+    return scaled_by(t0 - t1, d0 * c0 - (d1 * c1 if d1 else 0.0), m)
+
+
+def scaled_by(chisq: float, mean: float, df: int) -> Difference:
+    """A plain difference divided by its mean by chance for each degree of freedom; NaN where that is not positive."""
+    scale = mean / df
+    return Difference(chisq / scale if scale > 0.0 else math.nan, df, scale)
 
 
 def satorra_2000(chisq: float, df: int, groups: Sequence[MomentSpace]) -> Difference:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,10 +25,11 @@ import pandas as pd
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments, Patterns, numeric_values
+from spc.moments.columns import absent_columns
 from spc.results import Note
-from spc.sem import fitmeasures as measure
 from spc.sem.casewise import Evidence, Loads, fourth, rows
 from spc.sem.diagnose import n_moments
+from spc.sem.difference import scaled_by
 from spc.sem.joint import State, System, problems_of, shares_of
 from spc.sem.ml import Point, curvature, score_and_information
 from spc.sem.problem import Problem
@@ -369,11 +369,11 @@ def one_column(data: pd.DataFrame, name: str) -> npt.NDArray[Any]:
     DataError
         It is absent, or there twice.
     """
-    if list(data.columns).count(name) != 1:
-        near = get_close_matches(name, [str(name) for name in data.columns], n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, data.columns))}."
-        found = "no such column" if name not in data.columns else "several columns of this name"
-        raise DataError.of("data", name, "missing_column", found, f"one column {name!r}", hint)
+    count = list(data.columns).count(name)
+    if not count:
+        raise DataError(absent_columns("data", [name], list(data.columns)))
+    if count > 1:
+        raise DataError.of("data", name, "duplicate_column", f"{count} columns of this name", "one", "Rename.")
     return np.asarray(data[name].to_numpy())
 
 
@@ -435,14 +435,13 @@ def scaled_difference(
     c0, c1 = (_mean_of_test(fit) for fit in (restricted, free))
     if method == "2010" and data is not None:
         c1 = _trace_at(restricted, free, data)
-    factor = (c0 - c1) / (df0 - df1)
-    difference = restricted.system.divisor * (restricted.solution.value - free.solution.value)
-    scaled = difference / factor if factor > 0.0 else math.nan
+    plain = restricted.system.divisor * (restricted.solution.value - free.solution.value)
+    found = scaled_by(plain, c0 - c1, df0 - df1)
     return {
-        "chisq_diff": scaled,
-        "df_diff": df0 - df1,
-        "pvalue": measure.chisq_pvalue(scaled, df0 - df1) if factor > 0.0 else math.nan,
-        "scaling_factor": factor,
+        "chisq_diff": found.chisq,
+        "df_diff": found.df,
+        "pvalue": found.p_value,
+        "scaling_factor": found.scale,
     }
 
 
