@@ -69,8 +69,8 @@ class LagSearch:
         """One row: best lag, its corrected p-value, lags searched, units, waves."""
         lags = int((self.table["kind"] == "lag").sum())
         return pd.DataFrame([{
-            "best_lag": self.best, "p_value": self.p_value, "lags": lags, "nunits": self.nunits,
-            "waves": len(self.waves),
+            "best_lag": self.best, "p_value": self.p_value, "lags": lags, "nobs": self.nunits,
+            "nunits": self.nunits, "waves": len(self.waves),
         }])  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:

@@ -36,11 +36,14 @@ class LinkMethods:
     ----------
     table : DataFrame
         Tidy rows of kind ``"link_method"``; ``label`` names the method.
+    rows : int
+        Fewest rows behind a link.
     messages : tuple of Note
     provenance : Provenance
     """
 
     table: pd.DataFrame
+    rows: int
     messages: tuple[Note, ...]
     provenance: Provenance
     kind: str = "methods"
@@ -55,9 +58,10 @@ class LinkMethods:
         return wide.reset_index().rename_axis(columns=None)
 
     def glance(self) -> pd.DataFrame:
-        """One row: links and methods."""
+        """One row: links, methods, and the fewest rows behind a link."""
         links = self.table[["lhs", "rhs"]].drop_duplicates()
-        return pd.DataFrame({"links": [len(links)], "methods": [self.table["label"].nunique()]})
+        return pd.DataFrame({"links": [len(links)], "methods": [self.table["label"].nunique()],
+                             "nobs_min": [self.rows]})  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers."""
@@ -121,7 +125,8 @@ def link_methods(
     order = {(lhs, rhs): i for i, (lhs, rhs) in enumerate((a, b) for a, causes in links.items() for b in causes)}
     found.sort(key=lambda row: order[row["lhs"], row["rhs"]])
     options = {"draws": draws, "level": level, "model": asked.model}
-    return LinkMethods(tidy_frame(found), tuple(notes), Provenance.record(options, study.fingerprint, seed))
+    fewest = min(len(rows.scores[[lhs, *causes]].dropna()) for lhs, causes in links.items())
+    return LinkMethods(tidy_frame(found), fewest, tuple(notes), Provenance.record(options, study.fingerprint, seed))
 
 
 def _own(chain: ChainFit) -> list[dict[str, Any]]:

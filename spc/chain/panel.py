@@ -91,10 +91,10 @@ class Panel:
         return wide.reset_index().rename_axis(columns=None)
 
     def glance(self) -> pd.DataFrame:
-        """One row: units, waves, links, models."""
+        """One row: units (or persons), waves, links, models; ``nobs`` are the units too, for they are the rows."""
         links = self.table.loc[self.table["kind"] == "cross_lag", ["lhs", "rhs"]].drop_duplicates()
         return pd.DataFrame([{
-            "nunits": self.nunits, "waves": len(self.waves), "links": len(links),
+            "nobs": self.nunits, "nunits": self.nunits, "waves": len(self.waves), "links": len(links),
             "models": self.table.loc[self.table["kind"] == "cross_lag", "label"].nunique(), "level": self.level,
         }])  # fmt: skip
 

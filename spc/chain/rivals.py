@@ -55,6 +55,8 @@ class Rivals:
         Pairs that imply the same covariances: no data of this kind tell them apart.
     level : str
         What was held out: ``"unit"`` or ``"person"``.
+    nobs : int
+        Units, or persons.
     nunits : int or None
     folds : int
     messages : tuple of Note
@@ -67,6 +69,7 @@ class Rivals:
     table: pd.DataFrame
     alike: tuple[tuple[str, str], ...]
     level: str
+    nobs: int
     nunits: int | None
     folds: int
     messages: tuple[Note, ...]
@@ -103,7 +106,7 @@ class Rivals:
             "forward_links": _orders_told(self.table).count("forward"),
             "backward_links": _orders_told(self.table).count("backward"),
             "timed_links": len(self.orders), "level": self.level,
-            "nunits": float("nan") if self.nunits is None else self.nunits, "folds": self.folds,
+            "nobs": self.nobs, "nunits": float("nan") if self.nunits is None else self.nunits, "folds": self.folds,
         }])  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:
@@ -218,7 +221,7 @@ def rivals(
     options = {"method": method if rows.level == "unit" else "persons", "folds": folds, "draws": draws,
                "level": level, "model": text}  # fmt: skip
     return Rivals(
-        fitted, foreseen, tuple(orders), table, alike, rows.level, bench.nunits, folds,
+        fitted, foreseen, tuple(orders), table, alike, rows.level, len(bench.rows.means), bench.nunits, folds,
         notes, Provenance.record(options, study.fingerprint, seed),
     )  # fmt: skip
 

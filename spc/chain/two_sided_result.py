@@ -83,8 +83,8 @@ class TwoSidedFit:
         )
         return drawn_effects(
             self.core.model, self.core.values, self.core.problem.row_values(self.draws), level=self.level,
-            method=f"{len(self.draws)} draws from {source}", seed=self.provenance.seed,
-            data_fingerprint=self.provenance.data_fingerprint,
+            method=f"{len(self.draws)} draws from {source}", nobs=round(float(self.core.units.counts.sum())),
+            seed=self.provenance.seed, data_fingerprint=self.provenance.data_fingerprint,
         )  # fmt: skip
 
     def tidy(self) -> pd.DataFrame:

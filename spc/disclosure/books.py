@@ -1,4 +1,4 @@
-"""Results made from the firm's own books: customers' accounts may be shown to the firm, names of staff may not."""
+"""Results on no answers of people: of the firm's own books, where names of staff stay inside, and of published work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from spc.errors import DataError
 
-__all__ = ["OF_THE_BOOKS", "names_staff", "refuse_staff"]
+__all__ = ["OF_NO_ANSWERS", "OF_THE_BOOKS", "names_staff", "refuse_staff"]
 
 OF_THE_BOOKS = frozenset(
     {
@@ -25,6 +25,9 @@ OF_THE_BOOKS = frozenset(
     }
 )
 """Kinds of results that rest on invoices and costs alone; nothing in them was answered in confidence."""
+
+OF_NO_ANSWERS = frozenset({"power", "published", "pooled", "pooled_paths"})
+"""Kinds of results that rest on simulated firms or on what others have published."""
 
 _STAFF = frozenset({"respondent", "employee", "employee_id", "staff", "staff_id", "seller", "seller_id", "person"})
 

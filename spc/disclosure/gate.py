@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.disclosure.books import OF_THE_BOOKS, refuse_staff
+from spc.disclosure.books import OF_NO_ANSWERS, OF_THE_BOOKS, refuse_staff
 from spc.disclosure.cells import earlier_wave, key_frame, layout
 from spc.disclosure.checks import check_groups, refuse_personal, refuse_persons
 from spc.disclosure.memory import Release, release_of, same_people, with_known
@@ -244,7 +244,7 @@ class Gate:
             self._log.append({"table": table, "of": of, "hidden": hidden, "reason": reason})
 
     def _check_size(self, kind: str, glance: pd.DataFrame) -> None:
-        if kind in OF_THE_BOOKS:
+        if kind in OF_THE_BOOKS | OF_NO_ANSWERS:
             return
         sizes = {name: float(glance[name].min()) for name in _SIZES if name in glance}
         sizes = {name: n for name, n in sizes.items() if n > 0}

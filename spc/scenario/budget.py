@@ -30,6 +30,8 @@ class Allocation:
     table : DataFrame
         One row a lever: ``name, cost, present_value, low, high, chance_of_loss, per_cost, chosen``, best first.
     budget : float
+    nobs : int
+        Fewest rows behind an outlook.
     messages : tuple of Note
     """
 
@@ -37,6 +39,7 @@ class Allocation:
     together: Outlook | None
     table: pd.DataFrame
     budget: float
+    nobs: int
     messages: tuple[Note, ...]
     kind: str = "allocation"
 
@@ -58,7 +61,7 @@ class Allocation:
         """One row: levers, how many are chosen, budget and what is spent."""
         spent = float(self.table.loc[self.table["chosen"], "cost"].sum())
         return pd.DataFrame({"levers": [len(self.table)], "chosen": [len(self.chosen)], "budget": [self.budget],
-                             "spent": [spent]})  # fmt: skip
+                             "spent": [spent], "nobs": [self.nobs]})  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the choice."""
@@ -127,7 +130,8 @@ def allocate(changes: Sequence[Change], budget: float, scenario: Callable[[Seque
         "high": [float(np.quantile(o.present_value, 1.0 - t)) for o, t in zip(alone, tail, strict=True)],
         "chance_of_loss": [outlook.chance_of_loss for outlook in alone], "per_cost": per_cost, "chosen": take,
     }).sort_values(["chosen", "present_value"], ascending=False, ignore_index=True)  # fmt: skip
-    return Allocation(chosen, together, table, budget, _notes(value, take, together))
+    nobs = min(outlook.nobs for outlook in alone)
+    return Allocation(chosen, together, table, budget, nobs, _notes(value, take, together))
 
 
 def _notes(value: FloatArray, take: npt.NDArray[np.bool_], together: Outlook | None) -> tuple[Note, ...]:

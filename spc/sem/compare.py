@@ -57,12 +57,14 @@ class Comparison(Shown):
         ``cfi``, ``tli`` and ``rmsea`` are the robust ones where all models have them.
     method : str
         The test behind ``pvalue``.
+    nobs : int
     note_list : tuple of Note
     provenance : Provenance
     """
 
     table: pd.DataFrame
     method: str
+    nobs: int
     note_list: tuple[Note, ...]
     provenance: Provenance
     kind: str = "comparison"
@@ -82,7 +84,7 @@ class Comparison(Shown):
     def glance(self) -> pd.DataFrame:
         """One row: how many models, and which has the smallest AIC and BIC."""
         best = {f"best_{name}": self.table["model"][int(self.table[name].argmin())] for name in ("aic", "bic")}
-        return pd.DataFrame([{"models": len(self.table), "method": self.method, **best}])
+        return pd.DataFrame([{"models": len(self.table), "method": self.method, **best, "nobs": self.nobs}])
 
     def augment(self) -> pd.DataFrame:
         """The whole table, one row a model."""
@@ -163,7 +165,7 @@ def compare(
     table = _table([named[i] for i in order], [glances[i] for i in order])
     table, notes = _with_steps(table, [(named[i], fits[i]) for i in order], chosen, data)
     provenance = Provenance.record({"models": len(fits), "method": chosen}, fits[0].provenance.data_fingerprint)
-    return Comparison(table, _WORDS[chosen], notes, provenance)
+    return Comparison(table, _WORDS[chosen], fits[0].system.n, notes, provenance)
 
 
 def _method(fits: Sequence[SemFit], method: Method) -> Method:

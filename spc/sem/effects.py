@@ -54,6 +54,8 @@ class Effects(Shown):
         Level of the intervals.
     method : str
         How the draws were had, in words a method section can use.
+    nobs : int
+        Rows behind the fit.
     note_list : tuple of Note
     provenance : Provenance
     """
@@ -64,6 +66,7 @@ class Effects(Shown):
     standardized_draws: FloatArray
     level: float
     method: str
+    nobs: int
     note_list: tuple[Note, ...]
     provenance: Provenance
     kind: str = "effects"
@@ -89,7 +92,8 @@ class Effects(Shown):
         """One row: how many effects of each kind, from how many draws."""
         kinds = self.table["kind"].value_counts()
         row = {f"n_{kind}": int(kinds.get(kind, 0)) for kind in ("direct", "indirect", "total_indirect", "total")}
-        return pd.DataFrame([{**row, "draws": len(self.draws), "level": self.level, "method": self.method}])
+        return pd.DataFrame([{**row, "draws": len(self.draws), "level": self.level, "method": self.method,
+                              "nobs": self.nobs}])  # fmt: skip
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the effects."""
@@ -148,7 +152,7 @@ def effects(
     with one_blas_thread():
         parts = [
             drawn_effects(
-                *_linear_part(view, theta), level=level, method=method, seed=seed,
+                *_linear_part(view, theta), level=level, method=method, nobs=fit.system.n, seed=seed,
                 data_fingerprint=fit.provenance.data_fingerprint,
             )
             for view in explaining or fit.views
@@ -192,6 +196,7 @@ def drawn_effects(
     *,
     level: float,
     method: str,
+    nobs: int,
     seed: int | None,
     data_fingerprint: str,
 ) -> Effects:
@@ -206,6 +211,8 @@ def drawn_effects(
     level : float
     method : str
         How the draws were had, in words a method section can use.
+    nobs : int
+        Rows behind the draws.
     seed : int or None
     data_fingerprint : str
 
@@ -219,7 +226,7 @@ def drawn_effects(
     table = _table(graph, point, drawn, level)
     provenance = Provenance.record({"draws": len(draws), "level": level, "method": method}, data_fingerprint, seed)
     return Effects(
-        table, graph.names, drawn.raw, drawn.standardized, level, method, _notes(graph, point, drawn), provenance
+        table, graph.names, drawn.raw, drawn.standardized, level, method, nobs, _notes(graph, point, drawn), provenance
     )
 
 

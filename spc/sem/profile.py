@@ -72,6 +72,7 @@ class ProfileIntervals(Shown):
     ends : tuple of (End, End)
         Lower and upper.
     level : float
+    nobs : int
     provenance : Provenance
     """
 
@@ -79,6 +80,7 @@ class ProfileIntervals(Shown):
     names: tuple[str, ...]
     ends: tuple[tuple[End, End], ...]
     level: float
+    nobs: int
     provenance: Provenance
     kind: str = "profile_likelihood"
 
@@ -92,6 +94,7 @@ class ProfileIntervals(Shown):
         odd = sum(end.reached != "crossed" for end in both)
         fits = sum(end.fits for end in both)
         row = {"level": self.level, "parameters": len(self.names), "fits": fits, "ends_not_crossed": odd}
+        row["nobs"] = self.nobs
         return pd.DataFrame([row])
 
     def notes(self) -> tuple[Note, ...]:
@@ -184,7 +187,7 @@ def profile_likelihood(
     options = {"parameters": ", ".join(ends), "level": level}
     made = Provenance.record(options, fit.provenance.data_fingerprint)
     return ProfileIntervals(
-        _table(fit, tuple(ends), tuple(ends.values())), tuple(ends), tuple(ends.values()), level, made
+        _table(fit, tuple(ends), tuple(ends.values())), tuple(ends), tuple(ends.values()), level, fit.system.n, made
     )
 
 

@@ -37,6 +37,7 @@ class ReleaseTest(Shown):
         Of releasing all of them; NaN where the model would not be identified without them.
     table : DataFrame
         ``TIDY_COLUMNS``: one row an equality released alone, ``statistic`` its chi-square with one degree of freedom.
+    nobs : int
     provenance : Provenance
     """
 
@@ -44,6 +45,7 @@ class ReleaseTest(Shown):
     df: int
     p_value: float
     table: pd.DataFrame
+    nobs: int
     provenance: Provenance
     kind: str = "release"
 
@@ -53,7 +55,7 @@ class ReleaseTest(Shown):
 
     def glance(self) -> pd.DataFrame:
         """One row: all equalities released together."""
-        return pd.DataFrame([{"chisq": self.statistic, "df": self.df, "pvalue": self.p_value}])
+        return pd.DataFrame([{"chisq": self.statistic, "df": self.df, "pvalue": self.p_value, "nobs": self.nobs}])
 
     def notes(self) -> tuple[Note, ...]:
         """Why there is no test of all of them together, where there is none."""
@@ -116,7 +118,7 @@ def release_test(fit: SemFit) -> ReleaseTest:
         for (left, right), gain in zip(names, alone, strict=True)
     ])  # fmt: skip
     provenance = Provenance.record({"equalities": len(names)}, fit.provenance.data_fingerprint)
-    return ReleaseTest(together, held, chisq_pvalue(together, held), table, provenance)
+    return ReleaseTest(together, held, chisq_pvalue(together, held), table, fit.system.n, provenance)
 
 
 def _equalities(fit: SemFit) -> tuple[list[tuple[str, str]], FloatArray]:

@@ -36,6 +36,7 @@ class WaldTest(Shown):
         ``TIDY_COLUMNS``: by how much each constraint misses (left less right side), with its delta-method error.
     method : str
         Where the sampling covariances come from.
+    nobs : int
     provenance : Provenance
     """
 
@@ -44,6 +45,7 @@ class WaldTest(Shown):
     p_value: float
     table: pd.DataFrame
     method: str
+    nobs: int
     provenance: Provenance
     kind: str = "wald"
 
@@ -53,7 +55,7 @@ class WaldTest(Shown):
 
     def glance(self) -> pd.DataFrame:
         """One row: the joint test."""
-        row = {"chisq": self.statistic, "df": self.df, "pvalue": self.p_value, "method": self.method}
+        row = {"chisq": self.statistic, "df": self.df, "pvalue": self.p_value, "method": self.method, "nobs": self.nobs}
         return pd.DataFrame([row])
 
     def notes(self) -> tuple[Note, ...]:
@@ -107,7 +109,7 @@ def wald_test(fit: SemFit, constraints: str) -> WaldTest:
     options = {"constraints": "; ".join(texts)}
     return WaldTest(
         statistic, len(texts), chisq_pvalue(statistic, len(texts)), _table(fit, texts, gap, spread),
-        fit.estimates().method, Provenance.record(options, fit.provenance.data_fingerprint),
+        fit.estimates().method, fit.system.n, Provenance.record(options, fit.provenance.data_fingerprint),
     )  # fmt: skip
 
 
