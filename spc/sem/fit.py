@@ -41,7 +41,7 @@ from spc.sem.restrictions import restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind, state_of
 from spc.sem.saturated import logl
-from spc.sem.solve import not_converged, search_everywhere, search_within, solution_of, solve, weights_of
+from spc.sem.solve import not_converged, search_everywhere, solution_of, solve, weights_of
 from spc.sem.weighted import (
     baseline_discrepancy,
     row_covariances,
@@ -327,7 +327,8 @@ def _weighted(
     if rules is None:
         end = weighted_solve(system, weights)
     else:
-        system, end, notes = search_within(system, rules, squares_objective(system, weights))
+        found = best_within(system, rules, squares_objective(system, weights))
+        system, end, notes = found.system, found.end, found.notes
     if not end.converged:
         raise not_converged(system, end)
     result = _noted(_finish(model, pieces, moments, system, options, (end, "converged"), given), notes)
@@ -365,7 +366,8 @@ def _fit_answers(model: Model, pieces: Sequence[Piece], options: Options) -> Sem
         end = climb(system, answered, search_everywhere(system).x)
     else:
         begin = best_within(system, rules, normal_objective(system)).x
-        system, end, held = search_within(system, rules, answers_objective(system, answered), begin, observed=True)
+        found = best_within(system, rules, answers_objective(system, answered), begin, observed=True)
+        system, end, held = found.system, found.end, found.notes
     if not end.converged:
         nearby = diagnose.unidentified_nearby(system, end.x)
         if nearby is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from spc.errors import UnsupportedError, UsageError
 from spc.moments import Moments, Patterns
 from spc.sem.constrained import Objective
-from spc.sem.feasible import original
+from spc.sem.feasible import best_within, original
 from spc.sem.fiml import Answered, climb, unrestricted
 from spc.sem.joint import System, joint_with_moments
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
@@ -15,7 +15,7 @@ from spc.sem.optimise import Solution, search
 from spc.sem.restrictions import Restrictions, restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.scope import require_one_level
-from spc.sem.solve import not_converged, search_everywhere, search_within, solution_of, weights_of
+from spc.sem.solve import not_converged, search_everywhere, solution_of, weights_of
 from spc.sem.weighted import weighted_search, weighted_solve
 
 __all__ = ["refit"]
@@ -106,5 +106,5 @@ def _refit_weighted(fitted: SemFit, system: System, moments: Sequence[Moments]) 
 
 
 def _refit_within(fitted: SemFit, system: System, rules: Restrictions, objective: Objective) -> Solution:
-    moved, end, _ = search_within(system, rules, objective, system.coordinates(fitted.solution.theta))
-    return solution_of(moved, end)
+    found = best_within(system, rules, objective, system.coordinates(fitted.solution.theta))
+    return solution_of(found.system, found.end)

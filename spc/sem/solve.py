@@ -11,22 +11,19 @@ from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import Note
 from spc.sem import diagnose
-from spc.sem.constrained import Objective
 from spc.sem.feasible import best_within
 from spc.sem.joint import System, look, problems_of
 from spc.sem.objective import normal_objective
 from spc.sem.optimise import Search, Solution, derivatives, search
 from spc.sem.options import Options
 from spc.sem.problem import Problem
-from spc.sem.restrictions import Restrictions, restrictions
+from spc.sem.restrictions import restrictions
 from spc.sem.start import WAYS, Way, start_values
 from spc.sem.valley import along_valley
 from spc.sem.weighted import Weight, row_covariances, weight_matrix
 from spc.spec.table import Model
 
-__all__ = [
-    "evaluate_at", "not_converged", "search_everywhere", "search_within", "solution_of", "solve", "weights_of",
-]  # fmt: skip
+__all__ = ["evaluate_at", "not_converged", "search_everywhere", "solution_of", "solve", "weights_of"]
 
 
 def solve(
@@ -39,8 +36,8 @@ def solve(
         theta = solve_by_semopy(model, moments[0], options.likelihood)
         return system, (), (evaluate_at(system, theta), "semopy")
     if (rules := restrictions(model)) is not None:
-        moved, end, notes = search_within(system, rules, normal_objective(system))
-        return moved, notes, (end, "converged")
+        found = best_within(system, rules, normal_objective(system))
+        return found.system, found.notes, (found.end, "converged")
     end = search_everywhere(system)
     if not end.converged:
         nearby = diagnose.unidentified_nearby(system, end.x)
@@ -78,19 +75,6 @@ def search_everywhere(system: System) -> Search:
             "fixed values and the start values of the model."
         )
     return best
-
-
-def search_within(
-    system: System,
-    rules: Restrictions,
-    objective: Objective,
-    start: FloatArray | None = None,
-    *,
-    observed: bool = False,
-) -> tuple[System, Search, tuple[Note, ...]]:
-    """Search under constraints that are not linear; the system along them, its end, and what to say."""
-    found = best_within(system, rules, objective, start, observed=observed)
-    return found.system, found.end, found.notes
 
 
 def _no_negative_variance(system: System, x: FloatArray) -> bool:
