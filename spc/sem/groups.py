@@ -13,7 +13,7 @@ import pandas as pd
 from spc.errors import DataError, NotPositiveDefiniteError, UsageError
 from spc.moments import Moments, Patterns
 
-__all__ = ["Data", "Given", "Group", "group_labels", "in_group", "split"]
+__all__ = ["Data", "Given", "Group", "in_group", "split"]
 
 Data = pd.DataFrame | Moments | Patterns
 Given = Data | Sequence[Data] | Mapping[Any, Data]
@@ -93,18 +93,6 @@ def _several(given: list[tuple[str, Data]], group: str | None) -> tuple[Group, .
         found = f"the group {', '.join(twice)} twice" if twice else "no group"
         raise DataError.of("data", None, "groups", found, "one entry a group", "Give each group its own name.")
     return tuple(Group(label if len(given) > 1 else "", one) for label, one in given)
-
-
-def group_labels(data: pd.DataFrame, group: str) -> np.ndarray[Any, np.dtype[np.object_]]:
-    """Label of the group of each row; raises as :func:`split` does, but for a single group.
-
-    Examples
-    --------
-    >>> group_labels(pd.DataFrame({"site": [2.0, 1.0, 2.0]}), "site").tolist()
-    ['2', '1', '2']
-    """
-    labels, codes = _labels(data, group, 1)
-    return np.asarray(np.array(labels, dtype=object)[codes])
 
 
 def _labels(data: pd.DataFrame, group: str, least: int) -> tuple[list[str], np.ndarray[Any, np.dtype[np.intp]]]:

@@ -17,7 +17,7 @@ from spc.errors import DataError, NonConvergenceError
 from spc.linalg import FloatArray, cholesky, frozen_array
 from spc.moments import Counts
 from spc.sem.ordinal_moments import IMPOSSIBLE, OrdinalMoments, nobody_answers_both, normal_correlation, normal_rows
-from spc.sem.polychoric import BOUND, FAR, binormal, binormal_density, density, newton_step, serial_rows
+from spc.sem.polychoric import BOUND, FAR, binormal, binormal_density, density, safeguarded_step, serial_rows
 from spc.sem.ram import BoolArray
 
 __all__ = ["conditional_moments"]
@@ -250,7 +250,7 @@ def _ordered_pair(one: _Alone, other: _Alone, both: BoolArray) -> _Pair:
             slope += sign * height
             bend += sign * height * (rho * free + (1.0 + rho**2) * h * k - rho * (h * h + k * k)) / free**2
         score, curve = _ratios(p, slope, bend)
-        moved, low, high = newton_step(rho, score.sum(keepdims=True), curve.sum(keepdims=True), low, high)
+        moved, low, high = safeguarded_step(rho, score.sum(keepdims=True), curve.sum(keepdims=True), low, high)
         done = abs(float(moved[0] - rho[0])) <= TOLERANCE
         rho = moved
         if done:
@@ -284,7 +284,7 @@ def _serial_pair(one: _Alone, other: _Alone, both: BoolArray) -> _Pair:
     rho, low, high = np.array([_start(one, other, both)]), np.array([-BOUND]), np.array([BOUND])
     for _ in range(MAX_ITERATIONS):
         rows = serial_rows(z, upper, lower, rho)
-        moved, low, high = newton_step(rho, rows.score.sum(axis=0), rows.curve.sum(axis=0), low, high)
+        moved, low, high = safeguarded_step(rho, rows.score.sum(axis=0), rows.curve.sum(axis=0), low, high)
         done = abs(float(moved[0] - rho[0])) <= TOLERANCE
         rho = moved
         if done:

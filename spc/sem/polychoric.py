@@ -17,7 +17,10 @@ from scipy.special import ndtr, ndtri, owens_t
 from spc.linalg import FloatArray
 from spc.sem.ram import BoolArray, IntArray
 
-__all__ = ["Tables", "binormal", "cell_tables", "newton_step", "polychoric", "polyserial", "thresholds"]
+__all__ = [
+    "BOUND", "FAR", "Serial", "Tables", "binormal", "binormal_density", "cell_tables", "density", "polychoric",
+    "polyserial", "safeguarded_step", "serial_rows", "thresholds",
+]  # fmt: skip
 
 BOUND = 0.999
 FAR = 9.0
@@ -159,7 +162,7 @@ def polychoric(h: FloatArray, k: FloatArray, counts: FloatArray, start: FloatArr
         share = counts[live] / p
         score = np.einsum("pab,pab->p", share, slope)
         curve = np.einsum("pab,pab->p", share, bend - slope * slope / p)
-        rho[live], low[live], high[live] = newton_step(r, score, curve, low[live], high[live])
+        rho[live], low[live], high[live] = safeguarded_step(r, score, curve, low[live], high[live])
         live = live[np.abs(rho[live] - r) > TOLERANCE]
         if not live.size:
             break
@@ -172,7 +175,7 @@ def _relative_slope(h: FloatArray, k: FloatArray, rho: FloatArray) -> FloatArray
     return np.asarray((rho * free + (1.0 + rho * rho) * h * k - rho * (h * h + k * k)) / free**2)
 
 
-def newton_step(
+def safeguarded_step(
     r: FloatArray, score: FloatArray, curve: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """A Newton step on each correlation; bisection where it leaves the interval that holds the root of the score."""
@@ -248,7 +251,7 @@ def polyserial(z: FloatArray, upper: FloatArray, lower: FloatArray, start: Float
     low, high = np.full(rho.size, -BOUND), np.full(rho.size, BOUND)
     for _ in range(MAX_ITERATIONS):
         rows = serial_rows(z, upper, lower, rho)
-        moved, low, high = newton_step(rho, rows.score.sum(axis=0), rows.curve.sum(axis=0), low, high)
+        moved, low, high = safeguarded_step(rho, rows.score.sum(axis=0), rows.curve.sum(axis=0), low, high)
         done = np.abs(moved - rho).max(initial=0.0) <= TOLERANCE
         rho = moved
         if done:

@@ -12,7 +12,6 @@ import pandas as pd
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, cholesky
 from spc.moments import numeric_values
-from spc.sem.groups import group_labels
 from spc.sem.ordinal_problem import OrdinalProblem
 from spc.sem.ram import DIRECTED, IntArray, Structure, matrices
 from spc.sem.scope import by_group
@@ -87,8 +86,6 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
             "Rows and clusters share the values of a two-level model, so neither level has scores from its own "
             "covariances alone. cluster_scores(fit) has those of the clusters."
         )
-    if len(fit.views) > 1:
-        return _in_groups(fit, data, method)
     place = fit.problem.place
     if isinstance(fit.problem, OrdinalProblem):
         raise UnsupportedError("Factor scores of ordered items have no method here: score the items' means instead.")
@@ -103,29 +100,6 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
             scores[rows] = answers[np.ix_(rows, there)] @ weigh(there).T
     scores = (scores + weigh.mean) * scale[p:]
     return pd.DataFrame(scores, index=data.index, columns=list(place.latents))
-
-
-def _in_groups(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> pd.DataFrame:
-    """Scores of each group by its own numbers, in the order of the rows."""
-    if fit.options.group is None or not fit.groups:
-        raise UnsupportedError(
-            "The groups of this fit came as separate sets of data. Score each with its own view: "
-            "factor_scores(view, rows) for view in fit.views."
-        )
-    labels = group_labels(data, fit.options.group)
-    strange = sorted(set(labels) - set(fit.groups))
-    if strange:
-        raise DataError.of(
-            "data", fit.options.group, "unknown_group", f"rows of group {', '.join(strange)}",
-            f"rows of {', '.join(fit.groups)}", "Leave these rows out; the model was not fitted to such a group.",
-        )  # fmt: skip
-    found = {}
-    for view in fit.views:
-        own = np.flatnonzero(labels == view.parts[0].group)
-        if own.size:
-            found[view.parts[0].group] = (own, factor_scores(view, data.iloc[own], method=method))
-    order = np.argsort(np.concatenate([own for own, _ in found.values()]), kind="stable")
-    return pd.concat([scores for _, scores in found.values()]).iloc[order]
 
 
 def balanced_means(fit: SemFit) -> FloatArray:
