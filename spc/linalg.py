@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spc.errors import NotPositiveDefiniteError
 
-__all__ = ["cholesky", "duplication", "frozen_array", "one_blas_thread", "unvech", "vech"]
+__all__ = ["cholesky", "duplication", "frozen_array", "one_blas_thread", "unvech", "vech", "with_covariance"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -119,6 +119,31 @@ def cholesky(matrix: FloatArray, what: str, names: Sequence[str] = ()) -> FloatA
             "Look for constant, duplicated or linearly dependent columns, or fewer rows than columns.",
             parameters=involved,
         ) from None
+
+
+def with_covariance(standard: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Turn draws of independent standard variables into draws with the given covariances.
+
+    Parameters
+    ----------
+    standard : (n, k) array
+    covariance : (k, k) array
+        May be singular; directions in which it is negative by rounding are left at zero.
+
+    Returns
+    -------
+    (n, k) array
+
+    Examples
+    --------
+    >>> with_covariance(np.array([[1.0, -1.0]]), np.array([[4.0, 0.0], [0.0, 0.0]])).round(6).tolist()
+    [[2.0, 0.0]]
+    """
+    unit = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    unit[unit == 0.0] = 1.0
+    values, vectors = np.linalg.eigh(covariance / np.outer(unit, unit))
+    root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
+    return np.asarray(standard @ root * unit)
 
 
 def _null_direction(matrix: FloatArray, names: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.linalg import FloatArray, frozen_array
+from spc.linalg import FloatArray, frozen_array, with_covariance
 
 __all__ = [
     "GLANCE_COLUMNS",
@@ -164,7 +164,7 @@ class Result(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of ``study, sem, chain, regression, drivers, loyalty``."""
+        """A short word, such as ``sem`` or ``chain``; the title of a printed result is made of it."""
 
     def tidy(self) -> pd.DataFrame:
         """Long table with the columns of :data:`TIDY_COLUMNS`."""
@@ -332,12 +332,12 @@ class Estimates:
 
     def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
         """Draw ``n`` parameter vectors from their normal approximation, shape (n, k)."""
+        return self.from_standard(rng.standard_normal((n, len(self.vcov))))
+
+    def from_standard(self, standard: FloatArray) -> FloatArray:
+        """Parameter vectors (n, k) from draws of independent standard variables, (n, k)."""
         mean = self.table["estimate"].to_numpy(dtype=float)
-        unit = np.sqrt(self.vcov.diagonal())
-        unit[unit == 0.0] = 1.0
-        values, vectors = np.linalg.eigh(self.vcov / np.outer(unit, unit))
-        root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
-        return np.asarray(mean + rng.standard_normal((n, mean.size)) @ root * unit)
+        return np.asarray(mean + with_covariance(standard, self.vcov))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.results import Estimates, Note, Provenance, Replicates, Shown, tidy_frame
 from spc.sem.diagnose import of_group
-from spc.sem.held_draws import HeldEstimates
 from spc.sem.ram import COVARIANCE, DIRECTED, Structure, structure
 from spc.spec.table import Model, ParameterTable
 
@@ -249,17 +248,10 @@ def _parameter_draws(fit: SemFit, draws: int, seed: int, replicates: Replicates 
 
 def _matched_draws(estimates: Estimates, n: int, rng: np.random.Generator) -> FloatArray:
     """Normal draws moved and turned so that mean and covariance are exactly those of the estimates."""
-    unit = np.sqrt(estimates.vcov.diagonal())
-    unit[unit == 0.0] = 1.0
-    values, vectors = np.linalg.eigh(estimates.vcov / np.outer(unit, unit))
-    root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
-    standard = rng.standard_normal((n, len(unit)))
+    standard = rng.standard_normal((n, len(estimates.vcov)))
     standard -= standard.mean(axis=0)
     factor = np.linalg.cholesky(np.atleast_2d(np.cov(standard, rowvar=False)))
-    matched = np.linalg.solve(factor, standard.T).T
-    mean = estimates.table["estimate"].to_numpy(dtype=float)
-    drawn = np.asarray(mean + matched @ root * unit)
-    return estimates.back(drawn) if isinstance(estimates, HeldEstimates) else drawn
+    return estimates.from_standard(np.asarray(np.linalg.solve(factor, standard.T).T, dtype=np.float64))
 
 
 # -- what there is to compute

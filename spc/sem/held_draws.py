@@ -29,15 +29,11 @@ class HeldEstimates(Estimates):
 
     held: tuple[Quantity, ...] = ()
 
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw from the normal approximation along the equations, and take the shortest way back to them, (n, k)."""
-        return self.back(super().draws(n, rng))
-
-    def back(self, draws: FloatArray) -> FloatArray:
-        """Draws (n, k) taken the shortest way back to the equations."""
+    def from_standard(self, standard: FloatArray) -> FloatArray:
+        """Draws from the normal approximation along the equations, taken the shortest way back to them, (n, k)."""
         theta = self.table["estimate"].to_numpy(dtype=float)
         unit = np.sqrt(np.maximum(self.vcov.diagonal(), 0.0))
-        return returned(draws, _independent(self.held, theta, unit), unit)
+        return returned(super().from_standard(standard), _independent(self.held, theta, unit), unit)
 
 
 def _independent(held: Sequence[Quantity], theta: FloatArray, unit: FloatArray) -> list[Quantity]:

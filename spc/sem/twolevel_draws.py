@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 
 from spc.errors import EstimationError, UsageError
-from spc.linalg import FloatArray, one_blas_thread
+from spc.linalg import FloatArray, one_blas_thread, with_covariance
 from spc.resample import progress, replicate_rng
 from spc.results import Replicates
 from spc.sem.membership import expected_values
@@ -50,14 +50,10 @@ def theta_draws(fit: TwoLevelFit, n: int, seed: int, freedom: float = np.inf) ->
     logged = variance & (theta > 0.0)
     slope = np.where(logged, 1.0 / np.where(logged, theta, 1.0), 1.0)
     cov = np.nan_to_num(fit.vcov) * np.outer(slope, slope)
-    unit = np.sqrt(np.maximum(cov.diagonal(), 0.0))
-    unit[unit == 0.0] = 1.0
-    values, vectors = np.linalg.eigh(cov / np.outer(unit, unit))
-    root = vectors * np.sqrt(np.clip(values, 0.0, None)) @ vectors.T
     standard = rng.standard_normal((n, theta.size))
     if np.isfinite(freedom):
         standard *= np.sqrt(freedom / rng.chisquare(freedom, (n, 1)))
-    moved = standard @ root * unit
+    moved = with_covariance(standard, cov)
     factor = np.exp(np.clip(np.where(logged, moved, 0.0), -_FARTHEST, _FARTHEST))
     return np.asarray(np.where(logged, theta * factor, theta + moved))
 
