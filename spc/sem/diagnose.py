@@ -16,9 +16,9 @@ from spc.sem.optimise import Search, Solution, derivatives
 from spc.sem.ram import DIRECTED, Implied, Structure
 
 __all__ = [
-    "better_than_unrestricted", "check_count", "check_faint", "collinear_latents", "dropped_rows", "improper",
-    "inverse_information", "n_moments", "null_parameters", "of_group", "of_level", "small_sample",
-    "unidentified_nearby",
+    "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
+    "improper", "inverse_information", "n_moments", "not_identified", "null_parameters", "of_group", "of_level",
+    "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10

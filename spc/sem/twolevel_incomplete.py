@@ -72,12 +72,12 @@ class UnitAnswers:
 
     @property
     def width(self) -> int:
-        """R."""
+        """Variables of rows: r."""
         return int(self.patterns.shape[1])
 
     @property
     def count(self) -> int:
-        """J."""
+        """Units: J."""
         return len(self.outcomes)
 
     @property
@@ -98,7 +98,7 @@ class UnitAnswers:
     @cached_property
     def scatter_of(self) -> FloatArray:
         """Cross-products of the cells of each pattern, all together (G, r, r)."""
-        return self._summed(self.scatter)
+        return self.by_pattern(self.scatter)
 
     def balanced(self, scale: FloatArray) -> UnitAnswers:
         """The same in units of ``scale`` (p,)."""
@@ -108,19 +108,15 @@ class UnitAnswers:
             self.scatter / np.outer(own, own), self.outcomes / rest,
         )  # fmt: skip
 
-    def _summed(self, cells: FloatArray) -> FloatArray:
-        """Over the cells of each pattern."""
-        total = np.zeros((len(self.patterns), *cells.shape[1:]))
-        np.add.at(total, self.pattern, cells)
-        return total
-
     def by_unit(self, cells: FloatArray) -> FloatArray:
         """Sums over the cells of each unit."""
         return np.asarray(np.add.reduceat(cells, self.starts, axis=0))
 
     def by_pattern(self, cells: FloatArray) -> FloatArray:
         """Sums over the cells of each pattern."""
-        return self._summed(cells)
+        total = np.zeros((len(self.patterns), *cells.shape[1:]))
+        np.add.at(total, self.pattern, cells)
+        return total
 
     @property
     def answered(self) -> FloatArray:

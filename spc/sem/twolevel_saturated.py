@@ -16,7 +16,7 @@ from spc.sem.twolevel_inference import free_moments, trace_of
 from spc.sem.twolevel_maps import Linear
 from spc.sem.twolevel_search import Evidence, Objective, search
 
-__all__ = ["Covariates", "Saturated", "independence", "saturated"]
+__all__ = ["Covariates", "Independence", "Saturated", "free_map", "independence", "saturated"]
 
 BoolArray = npt.NDArray[np.bool_]
 FLOOR = 1e-6
