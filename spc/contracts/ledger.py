@@ -14,12 +14,14 @@ from spc.contracts.rules import RowNumbers, examples, make_finding
 from spc.contracts.values import key_text
 from spc.errors import Finding
 
-__all__ = ["LEDGER", "check_ledger"]
+__all__ = ["BACK", "LEDGER", "check_ledger"]
 
 LEDGER = ("transactions", "costs")
 """Tables of dated amounts."""
 
-_BACK = ("return", "credit_note")
+BACK = ("return", "credit_note")
+"""Kinds of rows that take revenue back."""
+
 BoolArray = npt.NDArray[np.bool_]
 
 
@@ -86,7 +88,7 @@ def _kinds(frame: pd.DataFrame) -> npt.NDArray[np.object_] | None:
 
 def _signs(frame: pd.DataFrame, lines: RowNumbers) -> Iterator[Finding]:
     kinds = _kinds(frame)
-    back = np.zeros(len(frame), dtype=bool) if kinds is None else np.isin(kinds.astype(str), _BACK)
+    back = np.zeros(len(frame), dtype=bool) if kinds is None else np.isin(kinds.astype(str), BACK)
     amount = _numbers(frame, "gross" if "gross" in frame else "amount")
     quantity = _numbers(frame, "quantity")
     negative = (quantity < 0) & ~back & ((amount > 0) | (kinds is not None))
@@ -108,7 +110,7 @@ def _credits(frame: pd.DataFrame, lines: RowNumbers) -> Iterator[Finding]:
     kinds = _kinds(frame)
     if kinds is None or "transaction" not in frame:
         return
-    back = np.isin(kinds.astype(str), _BACK)
+    back = np.isin(kinds.astype(str), BACK)
     named = key_text(frame["invoice"]) if "invoice" in frame else pd.Series(None, index=frame.index, dtype=object)
     known = named.isin(set(key_text(frame["transaction"]).dropna())).to_numpy()
     orphans = back & ~known

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from spc.contracts import TableSchema
+from spc.contracts.ledger import BACK, LEDGER
 from spc.errors import Finding
 from spc.sources.database import quoted
 from spc.sources.relation import Relation, open_relation
@@ -18,12 +19,11 @@ LARGE = 2_000_000
 """Rows beyond which transactions and costs in Parquet or DuckDB are not brought into memory."""
 _KEYS = 20_000_000
 """Rows up to which repeated keys are looked for."""
-_LEDGER = ("transactions", "costs")
 
 
 def left_in_place(spec: TableSpec) -> Relation | None:
     """The table, where it is one of the ledger's and longer than :data:`LARGE`."""
-    if spec.name not in _LEDGER or FORMATS.get(spec.path.suffix.lower()) not in ("parquet", "duckdb"):
+    if spec.name not in LEDGER or FORMATS.get(spec.path.suffix.lower()) not in ("parquet", "duckdb"):
         return None
     relation = open_relation(spec.path, table=spec.table, name=spec.name).renamed(spec.columns)
     return relation if relation.rows("SELECT count(*) FROM {source}")[0][0] > LARGE else None
@@ -49,9 +49,29 @@ def check_in_place(
     return [*findings, *_counted(relation, schema, document, n)]
 
 
+Look = tuple[str, str, str, str, str, list[object]]
+"""Column, rule, count in SQL, what is expected, hint, and what the question marks stand for."""
+
+
+def _signs(there: Collection[str]) -> Iterator[Look]:
+    """Quantities and returns on the wrong side of zero, as :func:`spc.contracts.ledger.check_ledger` finds them."""
+    money, back = "gross" if "gross" in there else "amount", "false"
+    above = f"coalesce(TRY_CAST({quoted(money)} AS DOUBLE) > 0, false)" if money in there else "false"
+    if "kind" in there:
+        words = ", ".join(f"'{word}'" for word in BACK)
+        back = f"coalesce(trim(CAST({quoted('kind')} AS VARCHAR)) IN ({words}), false)"
+        yield ("amount", "wrong_sign", f"count_if({back} AND {above})", "negative amounts of returns and credit notes",
+               "Write what is paid back as a negative amount.", [])  # fmt: skip
+    if "quantity" in there:
+        below = f"TRY_CAST({quoted('quantity')} AS DOUBLE) < 0 AND NOT {back}"
+        below += "" if "kind" in there else f" AND {above}"
+        yield ("quantity", "negative_quantity", f"count_if({below})", "quantities above zero, or rows of kind return",
+               "Correct the quantity, or say that the goods came back.", [])  # fmt: skip
+
+
 def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n: int) -> Iterator[Finding]:
     there, until = relation.kinds, (document.accounts.until if document.accounts else None) or date.today()
-    looks: list[tuple[str, str, str, str, str, list[object]]] = [
+    looks: list[Look] = [
         (name, "blank_cell", f"count_if({quoted(name)} IS NULL)", "a value in every row", "Fill it in.", [])
         for name in schema.required
         if name in there
@@ -63,9 +83,7 @@ def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n
         other = f"count_if(lower(trim(CAST({quoted('currency')} AS VARCHAR))) <> lower(?))"
         coin = document.study.currency
         looks.append(("currency", "mixed_currency", other, f"amounts in {coin}", "Convert them first.", [coin]))
-    if {"quantity", "amount"} <= set(there) and relation.label == "transactions":
-        below = f"count_if({quoted('quantity')} < 0 AND {quoted('amount')} > 0)"
-        looks.append(("quantity", "negative_quantity", below, "quantities above zero", "Correct them.", []))
+    looks += _signs(there) if relation.label == "transactions" else []
     cells = ", ".join(cell for _, _, cell, *_ in looks)
     if cells:
         counts = relation.rows(f"SELECT {cells} FROM {{source}}", before=[v for look in looks for v in look[5]])[0]  # noqa: S608

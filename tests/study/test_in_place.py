@@ -47,6 +47,30 @@ def test_the_same_accounts_in_place_and_in_memory(folder, monkeypatch):
     np.testing.assert_array_equal(far.cents, near.cents)
 
 
+@pytest.mark.parametrize("kinds", [True, False])
+def test_signs_are_judged_in_place_as_in_memory(folder, monkeypatch, kinds):
+    """A sale of less than nothing, a return that adds revenue, and a return that is as it should be."""
+    with duckdb.connect() as base:
+        base.execute(f"CREATE TABLE t AS SELECT *, 1 AS quantity, 'sale' AS kind FROM '{folder / 't.parquet'}'")
+        base.execute("UPDATE t SET quantity = -1, amount = -5 WHERE transaction = 3")
+        base.execute("UPDATE t SET quantity = -1 WHERE transaction = 4")
+        base.execute("UPDATE t SET kind = 'return', quantity = -1 WHERE transaction = 5")
+        base.execute("UPDATE t SET kind = 'return', quantity = -1, amount = -5 WHERE transaction = 6")
+        if not kinds:
+            base.execute("ALTER TABLE t DROP COLUMN kind")
+        base.execute(f"COPY t TO '{folder / 't.parquet'}'")
+
+    def found():
+        with pytest.raises(DataError) as caught:
+            read_study(folder)
+        return {f.rule: f.n_rows for f in caught.value.findings if f.severity == "error"}
+
+    near = found()
+    monkeypatch.setattr(in_place, "LARGE", 10)
+    assert found() == near
+    assert near == ({"negative_quantity": 2, "wrong_sign": 1} if kinds else {"negative_quantity": 2})
+
+
 def test_faults_are_counted_in_place(folder, monkeypatch):
     monkeypatch.setattr(in_place, "LARGE", 10)
     with duckdb.connect() as base:
