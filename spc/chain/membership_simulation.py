@@ -25,6 +25,7 @@ from spc.resample import in_order, replicate_rng
 from spc.sem.membership_moments import MemberMoments, member_moments
 from spc.sem.twolevel import UnitMoments, unit_moments
 from spc.sem.twolevel_fit import fit_two_level
+from spc.synthetic.chain import draw_within
 
 __all__ = ["Shared", "draw_shared_firm", "simulate_shared"]
 
@@ -53,12 +54,11 @@ def draw_shared_firm(design: Shared, rng: np.random.Generator) -> tuple[MemberMo
 
     values = unit_values(Cell(design.units, design.employees, design.customers), rng)
     size, rest = np.sqrt(ICC), np.sqrt(1.0 - np.array(ICC))
-    inner = np.linalg.cholesky(np.full((3, 3), WITHIN) + (1.0 - WITHIN) * np.eye(3))
     staff = np.repeat(np.arange(design.units), design.employees)
-    answers = values[staff, :3] * size[:3] + rng.standard_normal((staff.size, 3)) @ inner.T * rest[:3]
+    answers = values[staff, :3] * size[:3] + draw_within(staff.size, 3, WITHIN, rng) * rest[:3]
     home = np.repeat(np.arange(design.units), design.customers)
     table = _table(home, design, rng)
-    views = table @ (values[:, 3:6] * size[3:]) + rng.standard_normal((home.size, 3)) @ inner.T * rest[3:]
+    views = table @ (values[:, 3:6] * size[3:]) + draw_within(home.size, 3, WITHIN, rng) * rest[3:]
     mine = (SIDES[0], staff, answers)
     return (
         member_moments(CHAIN, [mine, (SIDES[1], csr_array(table), views)], values[:, 6:]),

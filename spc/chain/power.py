@@ -20,7 +20,7 @@ from spc.sem.twolevel_draws import theta_draws
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
 from spc.spec import Model
 from spc.spec import model as read_model
-from spc.synthetic.chain import Structure, draw_waves, structure
+from spc.synthetic.chain import Structure, draw_waves, draw_within, structure
 
 __all__ = ["Plan", "Power", "draw_units", "needed_in_words", "power"]
 
@@ -295,8 +295,7 @@ def draw_units(plan: Plan, rng: np.random.Generator) -> UnitMoments:
         sizes = np.maximum(np.rint(mean * np.tile(size[s], plan.waves)), 1).astype(int)
         code = np.repeat(np.arange(rows), sizes)
         share = np.array([plan.icc[names[i]] for i in own])
-        inner = np.linalg.cholesky(np.full((len(own), len(own)), plan.within) + (1.0 - plan.within) * np.eye(len(own)))
-        noise = rng.standard_normal((code.size, len(own))) @ inner.T * np.sqrt(1.0 - share)
+        noise = draw_within(code.size, len(own), plan.within, rng) * np.sqrt(1.0 - share)
         blocks.append((side, code, values[code][:, own] * np.sqrt(share) + noise))
         order += own
     last = [i for i, name in enumerate(names) if not plan.sides[name]]

@@ -28,7 +28,7 @@ from spc.sem.twolevel_draws import theta_draws
 from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
 from spc.spec import Model
 from spc.spec import model as read_model
-from spc.synthetic.chain import structure
+from spc.synthetic.chain import draw_within, structure
 
 __all__ = ["CELLS", "GRID", "HEAD", "Cell", "draw_firm", "simulate_cell", "table_row"]
 
@@ -87,7 +87,6 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
     """
     values = unit_values(cell, rng)
     share = np.array(ICC)
-    inner = np.linalg.cholesky(np.full((3, 3), WITHIN) + (1.0 - WITHIN) * np.eye(3))
     sides = []
     for s, mean in enumerate((cell.employees, cell.customers)):
         sizes = np.full(cell.units, float(mean))
@@ -95,7 +94,7 @@ def draw_firm(cell: Cell, rng: np.random.Generator) -> UnitMoments:
             sizes *= np.exp(cell.spread * rng.standard_normal(cell.units) - 0.5 * cell.spread**2)
         code = np.repeat(np.arange(cell.units), np.maximum(np.rint(sizes), 1).astype(int))
         own = slice(3 * s, 3 * s + 3)
-        noise = rng.standard_normal((code.size, 3)) @ inner.T
+        noise = draw_within(code.size, 3, WITHIN, rng)
         if cell.shape == "skewed":
             noise = _piled_up(noise)
         sides.append((SIDES[s], code, values[code, own] * np.sqrt(share[own]) + noise * np.sqrt(1.0 - share[own])))

@@ -10,7 +10,7 @@ import numpy as np
 from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array
 
-__all__ = ["Structure", "draw_waves", "structure"]
+__all__ = ["Structure", "draw_waves", "draw_within", "structure"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +91,16 @@ def draw_waves(model: Structure, n: int, waves: int, stability: float, rng: np.r
     for wave in range(1, waves):
         innovation[wave] = stability * innovation[wave - 1] + np.sqrt(1 - stability**2) * innovation[wave]
     return np.asarray(innovation @ (np.eye(len(model.names)) + model.total).T)
+
+
+def draw_within(n: int, scores: int, correlation: float, rng: np.random.Generator) -> FloatArray:
+    """What each of n people brings to scores beside the unit: standard normal, equally correlated, shape (n, scores).
+
+    Examples
+    --------
+    >>> drawn = draw_within(20_000, 2, 0.5, np.random.default_rng(1))
+    >>> round(float(np.corrcoef(drawn.T)[0, 1]), 1)
+    0.5
+    """
+    root = np.linalg.cholesky(np.full((scores, scores), correlation) + (1.0 - correlation) * np.eye(scores))
+    return np.asarray(rng.standard_normal((n, scores)) @ root.T)
