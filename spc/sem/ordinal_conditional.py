@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from spc.errors import DataError, NonConvergenceError
 from spc.linalg import FloatArray, cholesky, frozen_array
@@ -152,8 +152,6 @@ def _probit(code: FloatArray, size: int, x: FloatArray, name: str) -> _Alone:
     seen = code >= 0
     k = x.shape[1]
     once = np.bincount(code[seen], minlength=size)
-    from scipy.special import ndtri
-
     theta = np.concatenate([ndtri(np.cumsum(once)[:-1] / once.sum()), np.zeros(k)])
     value, score, curve, rows = _probit_at(theta, code, size, x)
     for _ in range(MAX_ITERATIONS):

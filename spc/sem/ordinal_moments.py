@@ -17,7 +17,7 @@ import numpy.typing as npt
 from spc.errors import DataError
 from spc.linalg import FloatArray, frozen_array
 from spc.moments import Counts
-from spc.sem.polychoric import FAR, cell_tables, density, polychoric, polyserial, serial_rows, thresholds
+from spc.sem.polychoric import BOUND, FAR, cell_tables, density, polychoric, polyserial, serial_rows, thresholds
 from spc.sem.ram import IntArray
 
 __all__ = ["OrdinalMoments", "nobody_answers_both", "normal_correlation", "normal_rows", "ordinal_moments"]
@@ -256,7 +256,7 @@ def _both_ordered(counts: Counts, alone: _Alone) -> _Pairs:
     h, k = alone.cut[first], alone.cut[second]
     filled, sure = _adjusted(whole)
     rho, edge = polychoric(h, k, filled, _start(whole))
-    rho = np.where(sure != 0.0, 0.999 * sure, rho)
+    rho = np.where(sure != 0.0, BOUND * sure, rho)
     edge = edge | (sure != 0.0)
     tables = cell_tables(h, k, rho)
     possible = tables.p > IMPOSSIBLE
@@ -397,8 +397,8 @@ def normal_rows(za: FloatArray, zb: FloatArray, rho: FloatArray) -> tuple[FloatA
 
 def _both_continuous(counts: Counts, alone: _Alone) -> _Pairs:
     first, second = np.triu_indices(counts.continuous.size, 1)
-    rho, own, other, square = np.zeros(first.size), np.zeros((first.size, 2)), np.zeros((first.size, 2)), None
-    square = np.zeros(first.size)
+    rho, square = np.zeros(first.size), np.zeros(first.size)
+    own, other = np.zeros((first.size, 2)), np.zeros((first.size, 2))
     deviation = np.sqrt(alone.variance)
     for pair, (i, j) in enumerate(zip(first, second, strict=True)):
         z, seen = _standard(counts, alone, np.array([i, j]), slice(None))
@@ -411,7 +411,7 @@ def _both_continuous(counts: Counts, alone: _Alone) -> _Pairs:
         own[pair] = score @ a1 / deviation[i], score @ a2 / deviation[i] ** 2
         other[pair] = score @ b1 / deviation[j], score @ b2 / deviation[j] ** 2
         square[pair] = score @ score
-    edge = np.abs(rho) >= 0.999 - 1e-9
+    edge = np.abs(rho) >= BOUND - 1e-9
     return _Pairs(counts.continuous[first], counts.continuous[second], rho, edge, own, other, square)
 
 
@@ -425,10 +425,10 @@ def normal_correlation(za: FloatArray, zb: FloatArray, *, everyone: bool) -> flo
     real = roots[np.abs(roots.imag) < 1e-9].real
     inside = real[np.abs(real) < 1.0]
     if not inside.size:
-        return float(np.clip(cross, -0.999, 0.999))
+        return float(np.clip(cross, -BOUND, BOUND))
     free = 1.0 - inside**2
     value = np.log(free) + (squares - 2.0 * inside * cross) / free
-    return float(np.clip(inside[np.argmin(value)], -0.999, 0.999))
+    return float(np.clip(inside[np.argmin(value)], -BOUND, BOUND))
 
 
 def _gamma(

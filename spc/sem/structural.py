@@ -78,8 +78,7 @@ class StructuralFit(Shown):
         for suffix, (chisq, df) in (("", self.whole), ("_m", self.measurement), ("_s", self.structure)):
             row |= {f"chisq{suffix}": chisq, f"df{suffix}": df, f"pvalue{suffix}": measure.chisq_pvalue(chisq, df)}
         chisq, df = self.structure
-        nan = math.nan
-        low, high = measure.rmsea_ci(chisq, df, self.divisor) if df > 0 else (nan, nan)
+        low, high = measure.rmsea_ci(chisq, df, self.divisor) if df > 0 else (math.nan, math.nan)
         close = measure.rmsea_pvalue(chisq, df, self.divisor)
         row |= {"rmsea_p": self.rmsea_p, "rmsea_p_ci_lower": low, "rmsea_p_ci_upper": high, "rmsea_p_pvalue": close}
         return pd.DataFrame([{**row, "nobs": self.n}])
