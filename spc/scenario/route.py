@@ -47,7 +47,7 @@ class RetentionSlope:
         """
         if "retention" not in link.names:
             raise UsageError(f"The link from {link.construct} has no retention; it has {', '.join(link.names)}.")
-        drawn = link.draws(n, np.random.default_rng(np.random.SeedSequence(seed)))
+        drawn = link.draws(n, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,))))
         margin = drawn[:, link.names.index("margin")] if "margin" in link.names else None
         words = f"estimated on {link.units:,} units and {link.customers:,} customers"
         return cls(link.construct, drawn[:, link.names.index("retention")], words, margin)
@@ -63,7 +63,7 @@ class RetentionSlope:
         """
         if not (np.isfinite(slope) and np.isfinite(error) and error >= 0.0):
             raise UsageError(f"The slope of retention on {node} is {slope} with error {error}; give finite numbers.")
-        rng = np.random.default_rng(np.random.SeedSequence(seed))
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(3,)))
         return cls(node, slope + error * rng.standard_normal(n), source)
 
 

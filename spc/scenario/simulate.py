@@ -43,7 +43,8 @@ def simulate(
 ) -> Outlook:
     """Say what changes would bring, with the uncertainty of every step in one set of draws.
 
-    Row i of every figure comes from row i of the chain's draws, of retention and of the mean margin.
+    Row i of every figure comes from row i of the chain's draws, of retention and of the mean margin. The ledger's own
+    staying and margin are drawn together; chain, ledger and the link between them apart from each other.
 
     Parameters
     ----------

@@ -186,6 +186,12 @@ def test_intervals_are_as_wide_as_chain_and_retention_together(chain: ChainFit, 
     assert width(0.3) > 1.2 * width(0.0) > 0.0
 
 
+def test_the_link_to_retention_is_drawn_apart_from_the_ledger(study: spc.Study, loyalty: LoyaltyValue) -> None:
+    n = len(loyalty.joint.parameters)
+    slope = RetentionSlope.of_link(spc.retention_link(study), n, 1)
+    assert abs(np.corrcoef(slope.slopes, loyalty.joint.parameters[:, 0])[0, 1]) < 3.5 / np.sqrt(n)
+
+
 def test_beyond_what_units_show_there_is_a_warning_and_a_note(chain: ChainFit) -> None:
     today = observed_range(chain).loc["employee_satisfaction"]
     inside = 0.9 * (today["high"] - today["mean"])
