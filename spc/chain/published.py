@@ -78,7 +78,8 @@ class PublishedLinks:
     def tidy(self) -> pd.DataFrame:
         """One row a study and link: ``estimate`` as observed, ``std_all`` corrected for the reliability of the items.
 
-        ``label`` names the study; the interval is Fisher's, of the observed correlation.
+        ``label`` names the study. The interval is Fisher's, of the observed correlation; where a meta-analysis states
+        how far its studies differ, error and interval are those of the mean over studies, which that widens.
         """
         rows = [row for study in self.studies for row in _links(study, self.level)]
         order = {name: i for i, name in enumerate(CHAIN_CONSTRUCTS)}
@@ -179,8 +180,9 @@ def _links(study: PublishedStudy, level: float) -> list[dict[str, Any]]:
             i, j = study.constructs.index(cause), study.constructs.index(effect)
             r, known = float(study.correlation[i, j]), study.pairs.get((cause, effect), {})
             n = known.get("n", float(study.n))
-            error = np.hypot((1.0 - r**2) / np.sqrt(n - 1.0), np.sqrt(known.get("tau2", 0.0) / known.get("k", 1.0)))
-            half = ndtri(0.5 + level / 2.0) * error / (1.0 - r**2)
+            between = np.sqrt(known.get("tau2", 0.0) / known.get("k", 1.0))
+            error = np.hypot((1.0 - r**2) / np.sqrt(n - 1.0), between)
+            half = ndtri(0.5 + level / 2.0) * np.hypot(1.0 / np.sqrt(n - 3.0), between / (1.0 - r**2))
             alpha = np.nan_to_num(study.reliability[[i, j]], nan=1.0)
             rows.append({
                 "lhs": effect, "op": "~", "rhs": cause, "label": study.name, "kind": "published", "estimate": r,

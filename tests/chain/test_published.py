@@ -22,8 +22,17 @@ def test_a_sum_of_items_has_the_correlation_of_their_sums() -> None:
 def test_a_printed_correlation_is_kept_with_fishers_interval() -> None:
     row = published_links().tidy().set_index("label").loc["Singh 2000"]
     assert row["estimate"] == pytest.approx(0.101)
-    half = 1.959964 / np.sqrt(304)
+    half = 1.959964 / np.sqrt(305 - 3)
     assert row["conf_low"] == pytest.approx(np.tanh(np.arctanh(0.101) - half), abs=1e-6)
+
+
+def test_studies_that_differ_widen_the_interval_of_their_mean() -> None:
+    table = published_links().tidy().query("rhs == 'leadership' and lhs == 'employee_satisfaction'")
+    row = table.set_index("label").loc["Boer et al. 2016"]
+    r = row["estimate"]
+    assert row["std_error"] ** 2 == pytest.approx((1 - r**2) ** 2 / 14020 + 0.0367 / 29)
+    half = 1.959964 * np.sqrt(1 / 14018 + 0.0367 / 29 / (1 - r**2) ** 2)
+    assert np.arctanh(row["conf_high"]) - np.arctanh(r) == pytest.approx(half, abs=1e-6)
 
 
 def test_every_study_says_where_it_is_from_and_only_names_constructs_of_the_chain() -> None:
