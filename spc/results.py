@@ -84,6 +84,7 @@ GLANCE_COLUMNS = (
     "aic",
     "bic",
     "nobs",
+    "nobs_min",
     "ngroups",
     "estimator",
     "converged",

@@ -39,6 +39,9 @@ _SIZES = (
 )
 
 
+_WORDS = {"nobs": "rows", "nobs_min": "rows in its smallest part"}
+
+
 @dataclass(frozen=True, eq=False)
 class Gate:
     """Makes every value that may leave, and remembers what it hid.
@@ -254,7 +257,7 @@ class Gate:
                 kind,
                 few[0] if few else None,
                 "below_minimum_group",
-                f"a result on fewer than {self.rule.minimum_group} {few[0].replace('_', ' ')}"
+                f"a result on fewer than {self.rule.minimum_group} {_WORDS.get(few[0], few[0].replace('_', ' '))}"
                 if few
                 else "a result that does not say on how many it rests",
                 f"at least {self.rule.minimum_group}"

@@ -158,7 +158,7 @@ def fit(
     - levels in groups, and with constraints beyond linear equalities: their likelihood is searched without;
     - robust errors and WLS from moments without those of third and fourth order, which they are made of;
     - ``information`` but with ML, as other estimators have their own; the expected one with missing answers, which
-      hold only where answers are missing completely at random, and with clusters of one level;
+      holds only where answers are missing completely at random, and with clusters of one level;
     - ``likelihood="wishart"`` and ``engine="semopy"`` but with ML on complete rows; semopy with means, groups,
       constraints or bounds, where its answers are not right;
     - a Source where the rows themselves are needed: ordered items, levels, clusters, and robust errors with

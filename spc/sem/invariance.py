@@ -127,7 +127,8 @@ class Invariance(Shown):
         """One row: groups, rows, how far the equality holds, and where the means come from."""
         first = next(iter(self.fits.values()))
         return pd.DataFrame([{
-            "ngroups": len(self.groups), "nobs": first.system.n, "steps": len(self.table), "held": self.held,
+            "ngroups": len(self.groups), "nobs": first.system.n,
+            "nobs_min": min(part.observed.n for part in first.parts), "steps": len(self.table), "held": self.held,
             "means_step": self.means_step, "estimator": first.options.estimator,
         }])  # fmt: skip
 

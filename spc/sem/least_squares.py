@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 
-from spc.linalg import FloatArray
+from spc.errors import DataError
+from spc.linalg import FloatArray, cholesky
 from spc.sem.joint import State, System
 from spc.sem.ml import Point
 from spc.sem.newton import crawls, newton_step
@@ -15,10 +16,11 @@ from spc.sem.optimise import Search
 from spc.sem.ram import Implied
 from spc.sem.start import WAYS, start_values
 
-__all__ = ["MAX_ITERATIONS", "At", "Squares", "first_end", "point_of", "search_squares"]
+__all__ = ["MAX_ITERATIONS", "At", "Squares", "first_end", "point_of", "root_of_covariances", "search_squares"]
 
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 500
+SMALLEST_EIGENVALUE = 1e-10
 
 At = TypeVar("At")
 
@@ -41,6 +43,39 @@ class Squares(Protocol[At]):
 
     def state(self, at: At) -> State:
         """F and the points of the blocks."""
+
+
+def root_of_covariances(gamma: FloatArray, names: Sequence[str], n: int, *, what: str, instead: str) -> FloatArray:
+    """Cholesky factor (m, m) of the covariances of m moments, whose inverse is the weight under WLS.
+
+    Parameters
+    ----------
+    gamma : (m, m) array
+    names : sequence of str
+        Of the moments.
+    n : int
+        Rows of data.
+    what : str
+        What the moments are called.
+    instead : str
+        What to do where rows are too few.
+
+    Raises
+    ------
+    DataError
+        Fewer rows than moments.
+    NotPositiveDefiniteError
+        A moment is a function of the others.
+    """
+    if n < len(names):
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{n} rows for {len(names)} {what} under WLS",
+            f"at least {len(names)} rows, and many times that for results worth reading", instead,
+        )  # fmt: skip
+    unit = np.sqrt(gamma.diagonal())
+    scaled = gamma / np.outer(unit, unit)
+    cholesky(scaled - SMALLEST_EIGENVALUE * np.eye(len(scaled)), f"The covariance matrix of the {what}", names)
+    return np.asarray(np.linalg.cholesky(scaled) * unit[:, None])
 
 
 def search_squares(

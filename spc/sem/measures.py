@@ -100,14 +100,15 @@ def _test(fit: SemFit) -> dict[str, float]:
 
 _COLUMNS = pd.Index(GLANCE_COLUMNS)
 _COUNTS, _FLAG, _ESTIMATOR = (
-    ("npar", "df", "baseline_df", "nobs", "ngroups"),
+    ("npar", "df", "baseline_df", "nobs", "nobs_min", "ngroups"),
     ("converged",),
     _COLUMNS.get_indexer(pd.Index(["estimator"])),
 )
 _RATIOS = tuple(name for name in GLANCE_COLUMNS if name not in (*_COUNTS, *_FLAG, "estimator"))
 _GLANCE = tuple((names, _COLUMNS.get_indexer(pd.Index(names))) for names in (_COUNTS, _FLAG, _RATIOS))
 _UNTESTED = (
-    "npar", "df", "baseline_df", "logl", "aic", "bic", "bic2", "ntotal", "nobs", "ngroups", "estimator", "converged",
+    "npar", "df", "baseline_df", "logl", "aic", "bic", "bic2", "ntotal", "nobs", "nobs_min", "ngroups", "estimator",
+    "converged",
 )  # fmt: skip
 
 
@@ -349,6 +350,7 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "srmr": _srmr(fit),
         "gfi": _gfi(fit),
         "nobs": fit.system.n,
+        "nobs_min": min(part.observed.n for part in fit.parts),
         "ngroups": _groups(fit),
         "estimator": fit.options.estimator,
         "converged": fit.solution.converged,

@@ -18,9 +18,10 @@ from typing import Literal
 
 import numpy as np
 
-from spc.errors import DataError, SpecError
-from spc.linalg import FloatArray, cholesky
+from spc.errors import SpecError
+from spc.linalg import FloatArray
 from spc.sem.joint import Joint, System
+from spc.sem.least_squares import root_of_covariances
 from spc.sem.ml import Sample
 from spc.sem.ordinal_moments import OrdinalMoments
 from spc.sem.problem import Balanced, Problem, in_units, lay
@@ -41,7 +42,6 @@ from spc.spec.table import Model
 __all__ = ["OrdinalProblem", "implied_statistics", "ordinal_structure", "ordinal_system", "slopes"]
 
 Weighting = Literal["DWLS", "ULS", "WLS"]
-SMALLEST_EIGENVALUE = 1e-10
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -274,18 +274,9 @@ def _root(problem: OrdinalProblem, weighting: Weighting) -> FloatArray:
     gamma = problem.gamma
     if weighting == "DWLS":
         return np.asarray(1.0 / np.sqrt(gamma.diagonal()))
+    instead = "Use estimator='WLSMV', which needs only their variances, or name fewer items."
     names = problem.sampled.statistic_names
-    if problem.n < len(names):
-        raise DataError.of(
-            "data", None, "too_few_rows", f"{problem.n} rows for {len(names)} statistics under WLS",
-            f"at least {len(names)} rows, and many times that for results worth reading",
-            "Use estimator='WLSMV', which needs only their variances, or name fewer items.",
-        )  # fmt: skip
-    deviation = np.sqrt(gamma.diagonal())
-    scaled = gamma / np.outer(deviation, deviation)
-    cholesky(scaled - SMALLEST_EIGENVALUE * np.eye(len(scaled)), "The covariance matrix of the statistics", names)
-    lower = np.linalg.cholesky(scaled) * deviation[:, None]
-    return np.asarray(np.linalg.inv(lower).T)
+    return np.asarray(np.linalg.inv(root_of_covariances(gamma, names, problem.n, what="statistics", instead=instead)).T)
 
 
 def implied_statistics(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArray:

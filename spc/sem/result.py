@@ -129,7 +129,7 @@ class SemFit(Shown):
         """Each part as a fit of its own: its rows of the table, the joint parameters and their covariances.
 
         What is a function of one group's numbers is a function of its view. Tests and measures of fit are not: a
-        view's chi-square would be that group's share.
+        view's chi-square is what that group adds to it, and its degrees of freedom mean nothing.
         """
         if len(self.parts) == 1:
             return (self,)
@@ -138,6 +138,7 @@ class SemFit(Shown):
                 self,
                 model=replace(part.model, defined=(), constraints=()),
                 parts=(part,),
+                solution=replace(self.solution, value=part.point.value),
                 system=part.problem,
                 levels=None,
             )
@@ -158,7 +159,7 @@ class SemFit(Shown):
             raise UnsupportedError(
                 f"This has no method for a fit of several groups or levels ({listed}). tidy(), glance(), "
                 "standardized(), r_square(), residuals(), implied_moments() and effects() have; `fit.views` holds "
-                "every group as a fit of its own."
+                "every part with its own rows, for what follows from the numbers of one."
             )
         return self.parts[0]
 

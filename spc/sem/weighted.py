@@ -21,12 +21,12 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from spc.errors import DataError, NotPositiveDefiniteError, UnsupportedError
+from spc.errors import NotPositiveDefiniteError, UnsupportedError
 from spc.linalg import FloatArray, cholesky, unvech, vech
 from spc.moments import Moments
 from spc.sem.casewise import fourth
 from spc.sem.joint import State, System, problems_of, shares_of
-from spc.sem.least_squares import MAX_ITERATIONS, first_end, point_of, search_squares
+from spc.sem.least_squares import MAX_ITERATIONS, first_end, point_of, root_of_covariances, search_squares
 from spc.sem.ml import Point
 from spc.sem.newton import NEWTON_STEPS
 from spc.sem.optimise import Search
@@ -40,7 +40,6 @@ __all__ = [
 ]  # fmt: skip
 
 Method = Literal["GLS", "ULS", "WLS"]
-SMALLEST_EIGENVALUE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,23 +95,15 @@ def weight_matrix(method: Method, problem: Problem, gamma: FloatArray | None) ->
     """
     cov, p = problem.sample.cov, problem.place.n_observed
     means = p if problem.place.meanstructure else 0
-    names = moment_names(problem)
     if method == "GLS":
         inverse = np.linalg.inv(cov)
         return Weight(method, cholesky(0.5 * (inverse + inverse.T), "The inverse of the sample covariances"), means)
     if method == "ULS":
         return _own_units(problem, means)
-    if problem.n < len(names):
-        raise DataError.of(
-            "data", None, "too_few_rows", f"{problem.n} rows for {len(names)} moments under WLS",
-            f"at least {len(names)} rows, and many times that for results worth reading",
-            "Use estimator='MLM' or 'MLR', which need no weight matrix, or name fewer variables.",
-        )  # fmt: skip
     assert gamma is not None
-    unit = np.sqrt(gamma.diagonal())
-    scaled = gamma / np.outer(unit, unit)
-    cholesky(scaled - SMALLEST_EIGENVALUE * np.eye(len(scaled)), "The covariance matrix of the moments", names)
-    return Weight(method, np.linalg.cholesky(scaled) * unit[:, None], means)
+    instead = "Use estimator='MLM' or 'MLR', which need no weight matrix, or name fewer variables."
+    root = root_of_covariances(gamma, moment_names(problem), problem.n, what="moments", instead=instead)
+    return Weight(method, root, means)
 
 
 def _own_units(problem: Problem, means: int) -> Weight:

@@ -125,6 +125,7 @@ def test_one_group_twice_has_twice_the_chi_square(options: dict[str, Any]) -> No
         assert both.chisq == pytest.approx(2.0 * alone.chisq, rel=1e-9)
         for view in both.views:
             np.testing.assert_allclose(view.values, alone.values, atol=1e-6)
+            assert view.chisq == pytest.approx(alone.chisq, rel=1e-6)
 
 
 def test_groups_that_share_nothing_are_fits_of_their_own() -> None:
@@ -134,6 +135,7 @@ def test_groups_that_share_nothing_are_fits_of_their_own() -> None:
         np.testing.assert_allclose(view.values, alone.values, atol=1e-8)
         np.testing.assert_allclose(view.tidy()["std_error"], alone.tidy()["std_error"], rtol=1e-6)
         np.testing.assert_allclose(view.std_all, alone.std_all, atol=1e-8)
+        assert view.chisq == pytest.approx(alone.chisq, rel=1e-8)
     parts = [fit(model(TEXT, meanstructure=True), TWO[TWO["site"] == name]) for name in both.groups]
     assert both.chisq == pytest.approx(sum(part.chisq for part in parts), rel=1e-9)
     assert fit_measures(both)["logl"] == pytest.approx(sum(fit_measures(part)["logl"] for part in parts), rel=1e-12)

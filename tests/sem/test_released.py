@@ -30,3 +30,13 @@ def test_the_gate_knows_the_rows(fits, kind):
     assert (released.kind, released.glance.frame["nobs"].item()) == (kind, 120)
     with pytest.raises(DataError, match="fewer than 121"):
         spc.Gate(spc.DisclosureRule(121, 121)).model(result)
+
+
+def test_no_mean_of_a_group_of_four_passes():
+    """Means of a small group would stand among the estimates of a fit in several groups."""
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame(rng.standard_normal((124, 1)) + rng.standard_normal((124, 3)), columns=list("abc"))
+    fitted = spc.fit("a ~ b + c", rows.assign(team=["large"] * 120 + ["small"] * 4), group="team")
+    assert fitted.glance()[["nobs", "nobs_min"]].iloc[0].tolist() == [124, 4]
+    with pytest.raises(DataError, match="fewer than 5 rows in its smallest part"):
+        spc.Gate().model(fitted)
