@@ -39,7 +39,7 @@ from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals
 from spc.chain.shape import LinkShapes
 from spc.errors import SpcError, SpcWarning
-from spc.sem.invariance import Invariance, invariance
+from spc.sem.postestimation.invariance import Invariance, invariance
 from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import Construct, keyed_items

@@ -27,7 +27,7 @@ from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, UsageError
 from spc.results import Note, Provenance, tidy_frame
 from spc.sem import SemFit
-from spc.sem.effects import Effects
+from spc.sem.postestimation.effects import Effects
 
 if TYPE_CHECKING:
     from spc.chain.result import ChainFit

@@ -26,7 +26,7 @@ from spc.chain.rivals import rivals as fit_rivals
 from spc.chain.shape import LinkShapes, link_shapes
 from spc.errors import SpcError, UsageError
 from spc.results import Note, Provenance, Result, tidy_frame
-from spc.sem.invariance import Invariance
+from spc.sem.postestimation.invariance import Invariance
 from spc.study import Study
 
 __all__ = ["GRADES", "Evidence", "LinkEvidence", "evidence", "grade"]

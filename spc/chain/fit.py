@@ -18,8 +18,8 @@ from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.regression import link_regressions
 from spc.results import Note, Provenance, Replicates, fingerprint
 from spc.sem import SemFit, bootstrap, fit
-from spc.sem.effects import effects
 from spc.sem.fit import Engine
+from spc.sem.postestimation.effects import effects
 from spc.spec import model
 from spc.study import Study
 from spc.study.study import SIDES

@@ -12,7 +12,7 @@ from spc.chain.links import outcomes
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.linalg import FloatArray
 from spc.sem import SemFit
-from spc.sem.ram import implied
+from spc.sem.engine.ram import implied
 
 __all__ = ["ImpliedLink", "implied_links"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spc.results import Note
-from spc.sem.twolevel import UnitMoments
+from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sources import Source, UnitSums
 
 __all__ = ["in_memory", "units_in_place"]

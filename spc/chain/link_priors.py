@@ -9,10 +9,10 @@ import numpy as np
 
 from spc.linalg import FloatArray
 from spc.results import Note
-from spc.sem.ram import implied
-from spc.sem.standardize import standardised_values
-from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
-from spc.sem.twolevel_prior import Known
+from spc.sem.engine.ram import implied
+from spc.sem.engine.standardize import standardised_values
+from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel.prior import Known
 from spc.study import LinkPrior
 
 __all__ = ["known", "prior_notes", "standard_links"]

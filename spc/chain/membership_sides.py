@@ -11,7 +11,7 @@ from spc.chain.in_place import Side
 from spc.chain.membership import AssignmentWeights, assignment_weights
 from spc.errors import DataError, Finding, UnsupportedError, UsageError
 from spc.results import Note
-from spc.sem.membership_moments import MemberMoments
+from spc.sem.twolevel.membership_moments import MemberMoments
 
 __all__ = ["Assignments", "Shares", "alike_notes", "placed", "shares_of", "weight_notes"]
 

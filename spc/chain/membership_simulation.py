@@ -22,9 +22,9 @@ from spc.chain.two_sided_simulation import estimated_links as links
 from spc.errors import EstimationError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import in_order, replicate_rng
-from spc.sem.membership_moments import MemberMoments, member_moments
-from spc.sem.twolevel import UnitMoments, unit_moments
-from spc.sem.twolevel_fit import fit_two_level
+from spc.sem.twolevel.fit import fit_two_level
+from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
+from spc.sem.twolevel.membership_moments import MemberMoments, member_moments
 from spc.synthetic.chain import draw_within
 
 __all__ = ["Shared", "draw_shared_firm", "simulate_shared"]

@@ -15,9 +15,9 @@ from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import progress, replicate_rng
 from spc.results import Note, Provenance, tidy_frame
-from spc.sem.twolevel import UnitMoments, unit_moments
-from spc.sem.twolevel_draws import theta_draws
-from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel.draws import theta_draws
+from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
 from spc.spec import Model
 from spc.spec import model as read_model
 from spc.synthetic.chain import Structure, draw_waves, draw_within, structure

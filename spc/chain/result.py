@@ -15,7 +15,7 @@ from spc.chain.two_sided_result import TwoSidedFit
 from spc.regression import LinkRegressions
 from spc.results import Note, Provenance
 from spc.sem import SemFit
-from spc.sem.effects import Effects
+from spc.sem.postestimation.effects import Effects
 
 __all__ = ["ChainFit"]
 

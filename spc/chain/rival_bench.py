@@ -22,7 +22,7 @@ from spc.linalg import FloatArray
 from spc.results import Note
 from spc.sem import fit
 from spc.sem.tables import moments_implied
-from spc.sem.twolevel_fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
 from spc.spec import model
 from spc.study import Study
 from spc.study.study import SIDES
@@ -123,7 +123,7 @@ def _largest_share(study: Study) -> list[Note]:
 
 
 def _two_level_measures(fitted: TwoLevelFit) -> Measures:
-    from spc.sem import fitmeasures as measure
+    from spc.sem.inference import fitmeasures as measure
 
     units = len(fitted.units.counts)
     return {

@@ -20,10 +20,10 @@ from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.moments import numeric_values
 from spc.results import Note, Provenance, Replicates, fingerprint
-from spc.sem.membership_moments import member_moments
-from spc.sem.twolevel import UnitMoments, unit_moments
-from spc.sem.twolevel_draws import parametric_bootstrap, theta_draws
-from spc.sem.twolevel_fit import Errors, TwoLevelFit, fit_two_level
+from spc.sem.twolevel.draws import parametric_bootstrap, theta_draws
+from spc.sem.twolevel.fit import Errors, TwoLevelFit, fit_two_level
+from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
+from spc.sem.twolevel.membership_moments import member_moments
 from spc.spec import model as read_model
 from spc.study import LinkPrior
 

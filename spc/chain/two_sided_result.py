@@ -14,14 +14,14 @@ import pandas as pd
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, tidy_frame
-from spc.sem import fitmeasures as measure
-from spc.sem.defined import defined_slopes, defined_values, label_rows
-from spc.sem.effects import Effects, drawn_effects
-from spc.sem.problem import label_slopes
-from spc.sem.ram import implied
-from spc.sem.standardize import standardised_values
-from spc.sem.twolevel_draws import predict_units
-from spc.sem.twolevel_fit import TwoLevelFit, independence_chisq
+from spc.sem.engine.defined import defined_slopes, defined_values, label_rows
+from spc.sem.engine.problem import label_slopes
+from spc.sem.engine.ram import implied
+from spc.sem.engine.standardize import standardised_values
+from spc.sem.inference import fitmeasures as measure
+from spc.sem.postestimation.effects import Effects, drawn_effects
+from spc.sem.twolevel.draws import predict_units
+from spc.sem.twolevel.fit import TwoLevelFit, independence_chisq
 from spc.spec import Model
 
 __all__ = ["TwoSidedFit"]

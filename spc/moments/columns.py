@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError, Finding
 from spc.linalg import FloatArray
 
-__all__ = ["absent_columns", "numeric_values", "plain_values"]
+__all__ = ["absent_columns", "numeric_values", "one_column", "plain_values"]
 
 
 def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
@@ -89,3 +90,24 @@ def absent_columns(table: str, absent: Sequence[Any], present: Sequence[Any]) ->
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(map(str, present))}."
         findings.append(Finding(table, str(name), "missing_column", "no such column", f"a column {name!r}", hint))
     return findings
+
+
+def one_column(data: pd.DataFrame, name: str) -> npt.NDArray[Any]:
+    """Values of a column that is there once.
+
+    Raises
+    ------
+    DataError
+        It is absent, or there twice.
+
+    Examples
+    --------
+    >>> one_column(pd.DataFrame({"site": ["a", "b"]}), "site").tolist()
+    ['a', 'b']
+    """
+    count = list(data.columns).count(name)
+    if not count:
+        raise DataError(absent_columns("data", [name], list(data.columns)))
+    if count > 1:
+        raise DataError.of("data", name, "duplicate_column", f"{count} columns of this name", "one", "Rename.")
+    return np.asarray(data[name].to_numpy())

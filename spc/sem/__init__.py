@@ -1,28 +1,28 @@
 """Structural equation models by maximum likelihood, with lavaan's conventions and balanced units."""
 
-from spc.sem.bootstrap import Bootstrap, bootstrap
-from spc.sem.compare import Comparison, compare
-from spc.sem.effects import Effects, effects
-from spc.sem.export import export_names, to_lavaan
-from spc.sem.export_mplus import to_mplus
+from spc.sem.engine.optimise import Solution
 from spc.sem.fit import Options, SemFit, fit, refit
-from spc.sem.htmt import Htmt, htmt
-from spc.sem.invariance import Invariance, invariance
 from spc.sem.measures import Baseline, fit_measures
-from spc.sem.misfit import Misfit, misfit
-from spc.sem.modification import modification_indices
-from spc.sem.optimise import Solution
 from spc.sem.pooling import PooledCorrelations, PooledPaths, StudyCorrelations, pool_correlations, pooled_paths
-from spc.sem.predict import predict
-from spc.sem.profile import ProfileIntervals, profile_likelihood
-from spc.sem.release import ReleaseTest, release_test
-from spc.sem.scores import factor_scores
-from spc.sem.small_sample import SmallSampleTest, small_sample_test
-from spc.sem.structural import StructuralFit, structural_fit
+from spc.sem.postestimation.compare import Comparison, compare
+from spc.sem.postestimation.effects import Effects, effects
+from spc.sem.postestimation.export import export_names, to_lavaan
+from spc.sem.postestimation.export_mplus import to_mplus
+from spc.sem.postestimation.htmt import Htmt, htmt
+from spc.sem.postestimation.invariance import Invariance, invariance
+from spc.sem.postestimation.misfit import Misfit, misfit
+from spc.sem.postestimation.modification import modification_indices
+from spc.sem.postestimation.predict import predict
+from spc.sem.postestimation.profile import ProfileIntervals, profile_likelihood
+from spc.sem.postestimation.release import ReleaseTest, release_test
+from spc.sem.postestimation.scores import factor_scores
+from spc.sem.postestimation.small_sample import SmallSampleTest, small_sample_test
+from spc.sem.postestimation.structural import StructuralFit, structural_fit
+from spc.sem.postestimation.validity import LatentReliability, reliability
+from spc.sem.postestimation.wald import WaldTest, wald_test
+from spc.sem.resampling.bootstrap import Bootstrap, bootstrap
 from spc.sem.tables import implied_moments, r_square, residuals, standardized
-from spc.sem.twolevel_scores import cluster_scores, icc
-from spc.sem.validity import LatentReliability, reliability
-from spc.sem.wald import WaldTest, wald_test
+from spc.sem.twolevel.scores import cluster_scores, icc
 
 __all__ = [
     "Baseline",

@@ -9,7 +9,7 @@ from typing import Any
 
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.moments import Moments
-from spc.sem.groups import Data, Group
+from spc.sem.engine.groups import Data, Group
 from spc.sem.options import WEIGHTED, Options
 from spc.spec import model as read_model
 from spc.spec.table import Model, blocks

@@ -16,13 +16,13 @@ import numpy as np
 from spc.errors import NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note
-from spc.sem.constrained import Objective, Restricted, feasible_start, solve_restricted, working_basis
-from spc.sem.joint import Joint, System, problems_of
+from spc.sem.engine.constrained import Objective, Restricted, feasible_start, solve_restricted, working_basis
+from spc.sem.engine.joint import Joint, System, problems_of
+from spc.sem.engine.optimise import Search, Solution
+from spc.sem.engine.problem import Problem
+from spc.sem.engine.restrictions import Restrictions
+from spc.sem.engine.start import WAYS, start_values
 from spc.sem.objective import Smooth, frame_of
-from spc.sem.optimise import Search, Solution
-from spc.sem.problem import Problem
-from spc.sem.restrictions import Restrictions
-from spc.sem.start import WAYS, start_values
 
 __all__ = ["Found", "best_within", "moved_along", "original", "search_within"]
 

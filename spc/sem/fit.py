@@ -21,26 +21,43 @@ from spc.errors import (
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
 from spc.results import Note, Provenance, fingerprint
-from spc.sem import diagnose
-from spc.sem.casewise import Evidence
 from spc.sem.completion import Piece, completed, has_levels, models_of, pieces_of, read_once
+from spc.sem.engine import diagnose
+from spc.sem.engine.groups import Data, Given, Group, in_group, split
+from spc.sem.engine.joint import System, join, problems_of
+from spc.sem.engine.optimise import Search, observed_information
+from spc.sem.engine.problem import Problem, covariates_of
+from spc.sem.engine.restrictions import restrictions
 from spc.sem.feasible import best_within
-from spc.sem.fiml import Answered, Answers, climb, covariate_logl, evaluate, independence_chisq, unrestricted, usable
-from spc.sem.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
-from spc.sem.groups import Data, Given, Group, in_group, split
 from spc.sem.in_place import groups_in_place, reduced, require_in_place, with_dropped_rows
-from spc.sem.incomplete import lay_out
-from spc.sem.joint import System, join, problems_of
-from spc.sem.measures import Baseline, baseline, covariates_of
+from spc.sem.inference.casewise import Evidence
+from spc.sem.inference.robust import (
+    complete_rows,
+    evidence,
+    few_clusters,
+    independent_blocks,
+    sandwich,
+    sandwich_kind,
+    state_of,
+)
+from spc.sem.measures import Baseline, baseline
+from spc.sem.missing.fiml import (
+    Answered,
+    Answers,
+    climb,
+    covariate_logl,
+    evaluate,
+    independence_chisq,
+    unrestricted,
+    usable,
+)
+from spc.sem.missing.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, single_rows
+from spc.sem.missing.incomplete import lay_out
+from spc.sem.missing.saturated import logl
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
-from spc.sem.optimise import Search, observed_information
 from spc.sem.options import ORDINAL, WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
-from spc.sem.problem import Problem
 from spc.sem.refit import refit
-from spc.sem.restrictions import restrictions
 from spc.sem.result import Part, SemFit
-from spc.sem.robust import complete_rows, evidence, few_clusters, independent_blocks, sandwich, sandwich_kind, state_of
-from spc.sem.saturated import logl
 from spc.sem.solve import not_converged, search_everywhere, solution_of, solve, weights_of
 from spc.sem.weighted import (
     baseline_discrepancy,
@@ -214,7 +231,7 @@ def _ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
         return model.ordinal
     if not isinstance(data, pd.DataFrame) or not any(map(_is_categorical, data.dtypes.tolist())):
         return ()
-    from spc.sem.ordinal_fit import ordered_columns
+    from spc.sem.ordinal.fit import ordered_columns
     from spc.spec import observed_variables
 
     return ordered_columns(data, observed_variables(model) if isinstance(model, str) else model.observed)
@@ -238,7 +255,7 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
         made = completed(model, groups, options)
         return with_dropped_rows(_fitted(made, reduced(data, groups, made, options), options), data)
     if ordinal:
-        from spc.sem.ordinal_fit import fit_ordinal
+        from spc.sem.ordinal.fit import fit_ordinal
 
         return fit_ordinal(model, data, options)
     if options.estimator in ORDINAL:
@@ -246,7 +263,7 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
             f"estimator={options.estimator!r} is for ordered items: name them, ordered=['item', ...]."
         )
     if has_levels(model):
-        from spc.sem.twolevel_model import fit_levels
+        from spc.sem.twolevel.model import fit_levels
 
         return fit_levels(read_once(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
     if options.information == "expected" and options.cluster is not None:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from spc.errors import DataError, UnsupportedError
 from spc.moments import Moments, Patterns
-from spc.sem.diagnose import dropped_rows
-from spc.sem.groups import Group, split
+from spc.sem.engine.diagnose import dropped_rows
+from spc.sem.engine.groups import Group, split
 from spc.sem.options import Options
 from spc.sources import Source
 from spc.spec.table import Model

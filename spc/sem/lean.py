@@ -1,7 +1,8 @@
 """How a fit leans on any row of its table, free or held: score and expected information for every way of fitting.
 
 What score tests need, for rows that the fit did not estimate: under maximum likelihood from stacked products of small
-matrices (:mod:`spc.sem.ml`); with missing answers and under least squares through the derivatives of the moments.
+matrices (:mod:`spc.sem.engine.ml`); with missing answers and under least squares through the derivatives of the
+moments.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from spc.linalg import FloatArray
-from spc.sem.fiml import Answers, evaluate, observed_information
-from spc.sem.incomplete import information_in_moments, lay_out
-from spc.sem.joint import shares_of
-from spc.sem.ml import Point, score_and_information
-from spc.sem.ordinal_problem import OrdinalProblem, implied_statistics
-from spc.sem.ordinal_problem import slopes as ordinal_slopes
-from spc.sem.problem import Problem
-from spc.sem.ram import IntArray, Structure, directions
+from spc.sem.engine.joint import shares_of
+from spc.sem.engine.ml import Point, score_and_information
+from spc.sem.engine.problem import Problem
+from spc.sem.engine.ram import IntArray, Structure, directions
+from spc.sem.missing.fiml import Answers, evaluate, observed_information
+from spc.sem.missing.incomplete import information_in_moments, lay_out
+from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics
+from spc.sem.ordinal.problem import slopes as ordinal_slopes
 from spc.sem.weighted import Weight, residual_moments
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Fit measures of a fitted model: picks the inputs, leaves the arithmetic to :mod:`spc.sem.fitmeasures`."""
+"""Fit measures of a fitted model: picks the inputs, leaves the arithmetic to :mod:`spc.sem.inference.fitmeasures`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import pandas as pd
 
 from spc.linalg import FloatArray
 from spc.results import GLANCE_COLUMNS, assembled
-from spc.sem import fitmeasures as measure
-from spc.sem.diagnose import n_moments
+from spc.sem.engine.diagnose import n_moments
+from spc.sem.engine.problem import Problem, covariates_of
+from spc.sem.engine.ram import IntArray, Structure
+from spc.sem.inference import fitmeasures as measure
+from spc.sem.inference.scaled import complete_measures, scaled_measures
 from spc.sem.options import LEAST_SQUARES
-from spc.sem.ordinal_measures import ordinal_residual_measures, ordinal_squares, ordinal_wrmr
-from spc.sem.ordinal_problem import OrdinalProblem
-from spc.sem.ordinal_robust import correlation_test
-from spc.sem.problem import Problem
-from spc.sem.ram import IntArray, Structure
-from spc.sem.scaled import complete_measures, scaled_measures
-from spc.sem.twolevel_measures import level_srmr
+from spc.sem.ordinal.measures import ordinal_residual_measures, ordinal_squares, ordinal_wrmr
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.ordinal.robust import correlation_test
+from spc.sem.twolevel.measures import level_srmr
 from spc.sem.weighted import weighted_squares
-from spc.spec.table import Model, remembered
+from spc.spec.table import Model
 
 if TYPE_CHECKING:
     from pandas.api.extensions import ExtensionArray
 
     from spc.sem.result import Part, SemFit
 
-__all__ = ["Baseline", "baseline", "covariates_of", "fit_measures", "glance_row"]
+__all__ = ["Baseline", "baseline", "fit_measures", "glance_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,6 @@ def _independence(problem: Problem, model: Model) -> Baseline:
     means = outcome.size + (0 if place.exogenous.size else covariates.size)
     df = n_moments(place) - outcome.size - estimated - (means if place.meanstructure else 0)
     return Baseline(max(problem.divisor * value, 0.0), df)
-
-
-@remembered
-def covariates_of(model: Model) -> IntArray:
-    """Positions of observed variables that only explain, and whose moments the text does not mention."""
-    rows = model.parameters.rows
-    explained = {row.lhs for row in rows if row.op == "~"} | {row.rhs for row in rows if row.op == "=~"}
-    mentioned = {
-        name for row in rows if row.op in ("~~", "~1") and row.given_by == "user" for name in (row.lhs, row.rhs)
-    }
-    explaining = {row.rhs for row in rows if row.op == "~"} - explained - mentioned
-    found = np.array([i for i, name in enumerate(model.observed) if name in explaining], dtype=np.intp)
-    found.flags.writeable = False
-    return found
 
 
 def _log_det(cov: FloatArray, index: IntArray) -> float:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from spc.linalg import FloatArray
-from spc.sem.constrained import Frame, Objective
-from spc.sem.fiml import Answered, evaluate, jacobian_of, metric_of, point_of, score
-from spc.sem.fiml import observed_information as answers_information
-from spc.sem.incomplete import lay_out
-from spc.sem.joint import State, System, look, problems_of, shares_of
-from spc.sem.least_squares import At, Squares
-from spc.sem.optimise import derivatives, observed_information
-from spc.sem.ordinal_search import ordinal_blocks
+from spc.sem.engine.constrained import Frame, Objective
+from spc.sem.engine.joint import State, System, look, problems_of, shares_of
+from spc.sem.engine.least_squares import At, Squares
+from spc.sem.engine.optimise import derivatives, observed_information
+from spc.sem.missing.fiml import Answered, evaluate, jacobian_of, metric_of, point_of, score
+from spc.sem.missing.fiml import observed_information as answers_information
+from spc.sem.missing.incomplete import lay_out
+from spc.sem.ordinal.search import ordinal_blocks
 from spc.sem.weighted import Weight, blocks_of
 
 __all__ = ["Smooth", "answers_objective", "frame_of", "normal_objective", "ordinal_objective", "squares_objective"]
@@ -23,7 +23,7 @@ __all__ = ["Smooth", "answers_objective", "frame_of", "normal_objective", "ordin
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Smooth:
-    """The discrepancy at some coordinates, as :class:`~spc.sem.constrained.Local` asks.
+    """The discrepancy at some coordinates, as :class:`~spc.sem.engine.constrained.Local` asks.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def normal_objective(system: System) -> Objective:
     Examples
     --------
     >>> from spc.moments import Moments
-    >>> from spc.sem.problem import prepare
+    >>> from spc.sem.engine.problem import prepare
     >>> from spc.spec import model
     >>> made = prepare(model("y ~ x"), Moments(["x", "y"], 100, None, [[1.0, 0.5], [0.5, 1.0]]), "normal")
     >>> bool(np.allclose(normal_objective(made)(np.array([0.5, 0.75])).score, 0.0))

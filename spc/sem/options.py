@@ -42,11 +42,11 @@ class Options:
     ----------
     estimator : {"ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"}
         Maximum likelihood for normal data; the same with errors and tests that hold for other data, by Satorra &
-        Bentler (MLM) or by Huber, White, Yuan & Bentler (MLR), see :mod:`spc.sem.robust`; or generalised,
+        Bentler (MLM) or by Huber, White, Yuan & Bentler (MLR), see :mod:`spc.sem.inference.robust`; or generalised,
         unweighted or weighted least squares, see :mod:`spc.sem.weighted`. The latter three use covariances with
         divisor n - 1 and estimate the moments of covariates, as in lavaan. Unlike there, the errors of ULS are those
         of a sandwich and its test is scaled (lavaan's ULSM): without, they change with the units of the data. DWLS
-        and WLSMV are for ordered items, see :mod:`spc.sem.ordinal_fit`.
+        and WLSMV are for ordered items, see :mod:`spc.sem.ordinal.fit`.
     missing : {"listwise", "pairwise", "fiml"}
         Rows with a missing value in a variable of the model are left out, and counted; or every answer is used, by
         full-information maximum likelihood with observed information (``fit`` takes lavaan's word ``"ml"`` as well);

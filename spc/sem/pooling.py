@@ -19,7 +19,7 @@ import pandas as pd
 from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Shown, tidy_frame
-from spc.sem.ram import COVARIANCE, DIRECTED, Structure, matrices, structure
+from spc.sem.engine.ram import COVARIANCE, DIRECTED, Structure, matrices, structure
 from spc.spec import Model
 from spc.spec import model as read_model
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from spc.errors import UnsupportedError, UsageError
 from spc.moments import Moments, Patterns
-from spc.sem.constrained import Objective
+from spc.sem.engine.constrained import Objective
+from spc.sem.engine.joint import System, joint_with_moments
+from spc.sem.engine.optimise import Solution, search
+from spc.sem.engine.restrictions import Restrictions, restrictions
 from spc.sem.feasible import best_within, original
-from spc.sem.fiml import Answered, climb, unrestricted
-from spc.sem.joint import System, joint_with_moments
+from spc.sem.missing.fiml import Answered, climb, unrestricted
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
-from spc.sem.optimise import Solution, search
-from spc.sem.restrictions import Restrictions, restrictions
 from spc.sem.result import Part, SemFit
 from spc.sem.scope import require_one_level
 from spc.sem.solve import not_converged, search_everywhere, solution_of, weights_of

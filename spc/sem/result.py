@@ -14,26 +14,26 @@ from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
 from spc.results import Estimates, Note, Provenance, Shown
-from spc.sem import diagnose
-from spc.sem.fiml import Answers
-from spc.sem.fiml_robust import CompleteTest, complete_test
-from spc.sem.fitmeasures import likelihood_ratio
-from spc.sem.held_draws import HeldEstimates
-from spc.sem.joint import System
+from spc.sem.engine import diagnose
+from spc.sem.engine.held_draws import HeldEstimates
+from spc.sem.engine.joint import System
+from spc.sem.engine.ml import Point
+from spc.sem.engine.optimise import Solution
+from spc.sem.engine.problem import Problem, covariates_of
+from spc.sem.engine.restrictions import restrictions
+from spc.sem.engine.standardize import standardised_values
+from spc.sem.inference.fitmeasures import likelihood_ratio
+from spc.sem.inference.scaled import Correction
 from spc.sem.measures import Baseline, glance_row
-from spc.sem.ml import Point
-from spc.sem.optimise import Solution
+from spc.sem.missing.fiml import Answers
+from spc.sem.missing.fiml_robust import CompleteTest, complete_test
 from spc.sem.options import Options
-from spc.sem.problem import Problem
-from spc.sem.restrictions import restrictions
-from spc.sem.scaled import Correction
-from spc.sem.standardize import standardised_values
 from spc.sem.tables import estimates_table, tidy_numbers, tidy_table
 from spc.sem.weighted import Weight
 from spc.spec.table import Model
 
 if TYPE_CHECKING:
-    from spc.sem.twolevel_model import TwoLevel
+    from spc.sem.twolevel.model import TwoLevel
 
 __all__ = ["Part", "SemFit"]
 
@@ -229,8 +229,6 @@ class SemFit(Shown):
         answers = [part.answers for part in self.parts if part.answers is not None]
         if len(answers) != len(self.parts) or any(math.isnan(one.unrestricted_logl) for one in answers):
             return None
-        from spc.sem.measures import covariates_of
-
         covariates = [covariates_of(part.model) for part in self.parts]
         x = self.system.coordinates(self.solution.theta)
         with one_blas_thread():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from spc.errors import DataError, UnsupportedError, UsageError
-from spc.sem.groups import split
+from spc.sem.engine.groups import split
 
 if TYPE_CHECKING:
     from spc.sem.result import SemFit

@@ -10,16 +10,16 @@ from spc.errors import NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import Note
-from spc.sem import diagnose
+from spc.sem.engine import diagnose
+from spc.sem.engine.joint import System, look, problems_of
+from spc.sem.engine.optimise import Search, Solution, derivatives, search
+from spc.sem.engine.problem import Problem
+from spc.sem.engine.restrictions import restrictions
+from spc.sem.engine.start import WAYS, Way, start_values
+from spc.sem.engine.valley import along_valley
 from spc.sem.feasible import best_within
-from spc.sem.joint import System, look, problems_of
 from spc.sem.objective import normal_objective
-from spc.sem.optimise import Search, Solution, derivatives, search
 from spc.sem.options import Options
-from spc.sem.problem import Problem
-from spc.sem.restrictions import restrictions
-from spc.sem.start import WAYS, Way, start_values
-from spc.sem.valley import along_valley
 from spc.sem.weighted import Weight, row_covariances, weight_matrix
 from spc.spec.table import Model
 

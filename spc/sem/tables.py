@@ -12,10 +12,10 @@ from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, assembled
-from spc.sem.defined import defined_slopes, defined_values, label_rows
-from spc.sem.problem import label_slopes
-from spc.sem.ram import DIRECTED
-from spc.sem.standardize import Kind, standardised_slopes, standardised_values
+from spc.sem.engine.defined import defined_slopes, defined_values, label_rows
+from spc.sem.engine.problem import label_slopes
+from spc.sem.engine.ram import DIRECTED
+from spc.sem.engine.standardize import Kind, standardised_slopes, standardised_values
 from spc.spec.table import Model, remembered
 
 if TYPE_CHECKING:

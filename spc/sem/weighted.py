@@ -24,15 +24,15 @@ from scipy.linalg import solve_triangular
 from spc.errors import NotPositiveDefiniteError, UnsupportedError
 from spc.linalg import FloatArray, cholesky, unvech, vech
 from spc.moments import Moments
-from spc.sem.casewise import fourth
-from spc.sem.joint import State, System, problems_of, shares_of
-from spc.sem.least_squares import MAX_ITERATIONS, first_end, point_of, root_of_covariances, search_squares
-from spc.sem.ml import Point
-from spc.sem.newton import NEWTON_STEPS
-from spc.sem.optimise import Search
-from spc.sem.problem import Problem
-from spc.sem.ram import Implied, IntArray, directions, implied
-from spc.sem.scaled import Correction, ratio
+from spc.sem.engine.joint import State, System, problems_of, shares_of
+from spc.sem.engine.least_squares import MAX_ITERATIONS, first_end, point_of, root_of_covariances, search_squares
+from spc.sem.engine.ml import Point
+from spc.sem.engine.newton import NEWTON_STEPS
+from spc.sem.engine.optimise import Search
+from spc.sem.engine.problem import Problem
+from spc.sem.engine.ram import Implied, IntArray, directions, implied
+from spc.sem.inference.casewise import fourth
+from spc.sem.inference.scaled import Correction, ratio
 
 __all__ = [
     "Blocks", "Weight", "baseline_discrepancy", "blocks_of", "normal_covariances", "row_covariances",

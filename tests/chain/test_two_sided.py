@@ -10,7 +10,7 @@ from spc.chain.two_sided import fit_two_sided, units_of
 from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
 from spc.errors import DataError, SpecError, UnsupportedError, UsageError
 from spc.results import TIDY_COLUMNS, Result
-from spc.sem import twolevel_fit
+from spc.sem.twolevel import fit as twolevel_fit
 
 TEXT = "service ~ quality\nvalue ~ service\nloyalty ~ value\ngrowth ~ a*loyalty\nprofit ~ b*loyalty\nratio := a / b"
 LINKS = [

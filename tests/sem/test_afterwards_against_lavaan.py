@@ -14,9 +14,9 @@ import pytest
 
 from spc.errors import SpcWarning
 from spc.sem import SemFit, fit, implied_moments, misfit, reliability
-from spc.sem.compare import compare
-from spc.sem.modification import modification_indices
-from spc.sem.release import release_test
+from spc.sem.postestimation.compare import compare
+from spc.sem.postestimation.modification import modification_indices
+from spc.sem.postestimation.release import release_test
 from spc.spec import model
 
 FOLDER = Path(__file__).parents[1] / "reference"

@@ -27,7 +27,8 @@ from spc.errors import (
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import GLANCE_COLUMNS, TIDY_COLUMNS, Result
-from spc.sem import SemFit, fit, fit_measures, optimise, refit
+from spc.sem import SemFit, fit, fit_measures, refit
+from spc.sem.engine import optimise
 from spc.spec import model
 
 ITEMS = [f"x{i}" for i in range(1, 7)]

@@ -326,7 +326,7 @@ def test_two_levels() -> None:
 def test_ordered_items(data: pd.DataFrame) -> None:
     """DWLS: thresholds and polychorics less their models, each by its own variance; divisor n - 1, as lavaan has it."""
     from spc.moments import Counts
-    from spc.sem.ordinal_moments import ordinal_moments
+    from spc.sem.ordinal.moments import ordinal_moments
 
     items = ["a1", "a2", "a3", "b1"]
     rows = data[items].apply(lambda column: pd.qcut(column, [0, 0.3, 0.6, 1], labels=False))

@@ -13,9 +13,9 @@ from spc.errors import DataError, NonConvergenceError, NotPositiveDefiniteError,
 from spc.linalg import duplication, vech
 from spc.moments import Moments
 from spc.sem import fit, refit
+from spc.sem.engine.problem import prepare
+from spc.sem.engine.ram import implied
 from spc.sem.fit import SemFit
-from spc.sem.problem import prepare
-from spc.sem.ram import implied
 from spc.sem.weighted import (
     Weight,
     normal_covariances,

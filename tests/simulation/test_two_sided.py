@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spc.chain.two_sided_simulation import CELLS, ICC, PATHS, Cell, chain_model, draw_firm, main, simulate_cell
-from spc.sem.twolevel_fit import fit_two_level
+from spc.sem.twolevel.fit import fit_two_level
 
 
 def crossing(table):

@@ -1,0 +1,1 @@
+"""Parameters to covariances, the likelihood, and the search for its maximum."""

@@ -1,0 +1,350 @@
+"""What is wrong, or doubtful, about a solution: identification, improper values, small samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from spc.errors import NotIdentifiedError, SingularInformationError
+from spc.linalg import FloatArray
+from spc.results import Note
+from spc.sem.engine.joint import System, look, problems_of
+from spc.sem.engine.optimise import Search, Solution, derivatives
+from spc.sem.engine.ram import DIRECTED, Implied, Structure
+
+__all__ = [
+    "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
+    "improper", "inverse_information", "n_moments", "not_identified", "null_parameters", "of_group", "of_level",
+    "small_sample", "unidentified_nearby",
+]  # fmt: skip
+
+SMALLEST_PIVOT = 1e-10
+COLLINEAR = 0.98
+FAINTEST = 1e-13
+
+
+def n_moments(place: Structure) -> int:
+    """Number of moments that a model explains: those of covariates held at their sample values do not count.
+
+    Examples
+    --------
+    >>> from spc.spec import model
+    >>> from spc.sem.engine.ram import structure
+    >>> n_moments(structure(model("f =~ x1 + x2 + x3")))
+    6
+    """
+    if place.ordered.size:
+        return _n_ordinal(place)
+
+    def count(p: int) -> int:
+        return p * (p + 1) // 2 + (p if place.meanstructure else 0)
+
+    return count(place.n_observed) - count(place.exogenous.size)
+
+
+def _n_ordinal(place: Structure) -> int:
+    """Thresholds, means and variances of continuous items, correlations, and slopes on covariates."""
+    p = place.n_observed - place.exogenous.size
+    continuous = p - place.ordered.size
+    return place.threshold_rows.size + 2 * continuous + p * (p - 1) // 2 + p * place.exogenous.size
+
+
+def check_count(system: System, spared: int = 0) -> None:
+    """Raise ``NotIdentifiedError`` when there are more free parameters than moments.
+
+    Parameters
+    ----------
+    system : Problem or Joint
+    spared : int
+        Equalities beside those that the coordinates carry.
+    """
+    problems = problems_of(system)
+    moments = sum(n_moments(problem.place) for problem in problems)
+    size = system.size - spared
+    if size > moments:
+        groups = f" in {len(problems)} groups" if len(problems) > 1 else ""
+        raise NotIdentifiedError(
+            f"The model has {size} free parameters, but {problems[0].place.n_observed} variables{groups} give "
+            f"only {moments} moments to estimate them from. Fix or equate at least {size - moments} of them.",
+            problems[0].place.names,
+        )
+
+
+def _scaled(information: FloatArray) -> tuple[FloatArray, FloatArray]:
+    root = np.sqrt(np.maximum(information.diagonal(), 0.0))
+    root[root == 0.0] = 1.0
+    return information / np.outer(root, root), root
+
+
+def _inverse(information: FloatArray) -> FloatArray | None:
+    """The inverse, None where a parameter is all but determined by the others."""
+    if not information.size:
+        return information
+    scaled, root = _scaled(information)
+    factor, fault = dpotrf(scaled, lower=1)
+    if fault or not float(factor.diagonal().min()) ** 2 >= SMALLEST_PIVOT:
+        return None
+    lower, _ = dpotri(factor, lower=1)
+    inverse = lower + lower.T
+    np.einsum("ii->i", inverse)[:] *= 0.5
+    return np.asarray(inverse / np.outer(root, root))
+
+
+def null_parameters(system: System, information: FloatArray) -> tuple[str, ...]:
+    """Names of the free parameters with weight in the directions that carry no information."""
+    scaled, root = _scaled(information)
+    values, vectors = np.linalg.eigh(scaled)
+    null = vectors[:, values < max(1e-8, 2.0 * float(values[0]))] / root[:, None]
+    problems = problems_of(system)
+    rows = np.abs(np.concatenate([problem.map @ null for problem in problems]))
+    free = np.concatenate([problem.place.free[problem.active] for problem in problems])
+    rows = (rows / np.maximum(rows.max(axis=0), 1e-300)).max(axis=1)
+    numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05})
+    return tuple(problems[0].place.names[k] for k in numbers)
+
+
+def unidentified_nearby(system: System, x: FloatArray) -> FloatArray | None:
+    """Information at a random point near ``x`` if it is singular there too, else None."""
+    rng = np.random.default_rng(0)
+    for spread in (0.1, 0.03, 0.01):
+        near = x * (1.0 + spread * rng.standard_normal(x.size)) + spread * 0.1 * rng.standard_normal(x.size)
+        state = look(system, near)
+        if state is not None:
+            information = derivatives(system, state)[1]
+            return information if _inverse(information) is None else None
+    return None
+
+
+def inverse_information(problem: System, end: Search, solution: Solution) -> FloatArray:
+    """Inverse of the information at the solution.
+
+    Raises
+    ------
+    NotIdentifiedError
+        It is singular at a random point nearby as well: no data could tell the parameters apart.
+    SingularInformationError
+        It is singular at these estimates only: these data cannot.
+    """
+    inverse = _inverse(end.information)
+    if inverse is not None:
+        return inverse
+    nearby = unidentified_nearby(problem, end.x)
+    if nearby is not None:
+        raise not_identified(null_parameters(problem, nearby))
+    raise _singular(null_parameters(problem, end.information), solution)
+
+
+def check_faint(system: System, end: Search, solution: Solution) -> None:
+    """Raise SingularInformationError where a parameter moves nothing: the loadings of a latent without variance.
+
+    Balanced units make the information of a row of data about one; for statistics in the data's own units (ULS) it
+    says nothing.
+    """
+    faint = end.information.diagonal() < FAINTEST
+    if faint.any():
+        problems = problems_of(system)
+        rows = np.abs(np.concatenate([problem.map[:, faint] for problem in problems])).max(axis=1)
+        free = np.concatenate([problem.place.free[problem.active] for problem in problems])
+        numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05 * rows.max()})
+        raise _singular(tuple(problems[0].place.names[k] for k in numbers), solution)
+
+
+def _singular(named: tuple[str, ...], solution: Solution) -> SingularInformationError:
+    return SingularInformationError(
+        f"The information matrix is singular at the estimates, so there are no standard errors. Parameters involved: "
+        f"{', '.join(named)}. The model is identified in general, but not by these data: look for latent variables "
+        "that correlate perfectly or not at all, and simplify the model there.",
+        solution,
+        named,
+    )
+
+
+def not_identified(named: Sequence[str]) -> NotIdentifiedError:
+    """Error for parameters that no data could tell apart."""
+    return NotIdentifiedError(
+        f"The model is not identified: these parameters can change together without changing anything that is "
+        f"observed: {', '.join(named)}. Fix or equate one of them, give each latent variable a marker or a fixed "
+        "variance, or give it more indicators.",
+        named,
+    )
+
+
+def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, ...]:
+    """Negative variances, covariance matrices that no variables could have, and paths beyond one.
+
+    Parameters
+    ----------
+    place : Structure
+    values : (R,) array
+        Values of all rows in any units.
+    at : Implied
+        In the same units.
+    """
+    notes = [*_negative_variances(place, values)]
+    p = place.n_observed
+    if place.latents and not _positive(at.covariance[p:, p:]):
+        notes.append(
+            Note(
+                "latent_covariance",
+                "serious",
+                ", ".join(place.latents),
+                "The covariance matrix of the latent variables is not positive definite: a variance is negative, or "
+                "a correlation or a combination of them is beyond one. No population has such latent variables.",
+            )
+        )
+    if not notes and place.residuals_correlate and not _positive(_residual_block(place, at)):
+        notes.append(
+            Note(
+                "residual_covariance",
+                "serious",
+                "residual covariances",
+                "The residual covariance matrix is not positive definite: residual correlations contradict one "
+                "another or are beyond one. Take some of the residual covariances out.",
+            )
+        )
+    return tuple(notes)
+
+
+def of_group(notes: Sequence[Note], group: str) -> list[Note]:
+    """The same notes, said of a group."""
+    if not group:
+        return list(notes)
+    return [
+        replace(note, subject=f"{note.subject} (group {group})", text=f"Group {group}: {note.text}") for note in notes
+    ]
+
+
+def of_level(notes: Sequence[Note], level: int) -> list[Note]:
+    """The same notes, said of a level; 0 where there is one."""
+    if not level:
+        return list(notes)
+    return [replace(one, subject=f"{one.subject} (level {level})", text=f"Level {level}: {one.text}") for one in notes]
+
+
+def _residual_block(place: Structure, at: Implied) -> FloatArray:
+    block = at.residual[: place.n_observed, : place.n_observed]
+    kept = np.flatnonzero(block.any(axis=1))
+    return np.asarray(block[np.ix_(kept, kept)])
+
+
+def _positive(matrix: FloatArray) -> bool:
+    """Whether a covariance matrix has no negative eigenvalue beyond rounding, ignoring variables without variance."""
+    root = np.sqrt(np.abs(matrix.diagonal()))
+    kept = root > 0
+    if not kept.all():
+        matrix, root = matrix[np.ix_(kept, kept)], root[kept]
+    scaled = matrix / np.outer(root, root)
+    return not scaled.size or not dpotrf(scaled + 1e-8 * np.eye(len(scaled)), lower=1)[1]
+
+
+def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:
+    notes = []
+    rows = place.free_variances
+    for i in rows[values[rows] < 0]:
+        name = place.variables[place.row[i]]
+        notes.append(
+            Note(
+                "heywood",
+                "serious",
+                f"{name}~~{name}",
+                f"The variance of {name} is estimated below zero (a Heywood case), which no variable can have. The "
+                "model is wrong there or the sample too small; do not read the results around it as findings.",
+            )
+        )
+    return notes
+
+
+def collinear_latents(place: Structure, at: Implied) -> tuple[Note, ...]:
+    """Pairs of latent variables whose model-implied correlation is beyond .98, not counting a factor's own factors."""
+    p, v = place.n_observed, len(place.variables)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        root = np.sqrt(at.covariance.diagonal()[p:])
+        correlation = at.covariance[p:, p:] / np.outer(root, root)
+    own = np.zeros((v, v), dtype=bool)
+    own[place.row[place.loading], place.column[place.loading]] = True
+    own = (own | own.T)[p:, p:]
+    first, second = np.nonzero(np.triu(np.abs(correlation) > COLLINEAR, 1) & ~own)
+    if not first.size:
+        return ()
+    pairs = [
+        f"{place.latents[i]} and {place.latents[j]} ({correlation[i, j]:.3f})"
+        for i, j in zip(first, second, strict=True)
+    ]
+    involved = dict.fromkeys(place.latents[k] for k in np.sort(np.concatenate([first, second])))
+    return (
+        Note(
+            "collinear_latents",
+            "serious",
+            ", ".join(involved),
+            f"Latent variables nearly collinear, correlations beyond {COLLINEAR}: {'; '.join(pairs)}. The data cannot "
+            "tell them apart, so paths from or to them are not findings. Merge them or leave one out.",
+        ),
+    )
+
+
+def beyond_one(place: Structure, standardised: FloatArray) -> tuple[Note, ...]:
+    """Standardised regressions beyond one, a sign of causes that overlap."""
+    rows = np.flatnonzero((place.part == DIRECTED) & ~place.loading & (np.abs(standardised) > 1.0))
+    if not rows.size:
+        return ()
+    names = [
+        f"{place.variables[place.row[i]]}~{place.variables[place.column[i]]} ({standardised[i]:.2f})" for i in rows
+    ]
+    return (
+        Note(
+            "path_beyond_one",
+            "warning",
+            ", ".join(name.rpartition(" ")[0] for name in names),
+            f"Standardised paths beyond one: {', '.join(names)}. The causes of the same outcome overlap so much that "
+            "their separate effects are hard to tell apart.",
+        ),
+    )
+
+
+def small_sample(n: int, npar: int) -> tuple[Note, ...]:
+    """Fewer than five rows a free parameter, or fewer than 100 rows."""
+    if n >= 100 and n >= 5 * npar:
+        return ()
+    few = f"{n} rows for {npar} free parameters"
+    return (
+        Note(
+            "small_sample",
+            "warning",
+            "data",
+            f"{few}: the chi-square test and the standard errors are large-sample results, and doubtful below about "
+            "100 rows or five rows a parameter. Prefer scale scores over items, or a simpler model.",
+        ),
+    )
+
+
+def better_than_unrestricted() -> tuple[Note, ...]:
+    """A model of two levels whose likelihood is above that of its unrestricted moments, so that there is no test."""
+    return (
+        Note(
+            "no_test",
+            "serious",
+            "chi-square",
+            "The model fits these data better than the unrestricted model of both levels, whose covariances between "
+            "units are those of some population: its own are not, because a variance is negative. There is no test of "
+            "fit, and no measure that rests on one. Fix such variances to zero, or leave that part out.",
+        ),
+    )
+
+
+def dropped_rows(given: int, used: int) -> tuple[Note, ...]:
+    """Rows left out because an answer is missing."""
+    if given == used:
+        return ()
+    share = (given - used) / given
+    return (
+        Note(
+            "dropped_rows",
+            "warning",
+            "data",
+            f"{given - used} of {given} rows ({share:.0%}) have a missing value in some variable of the model and were "
+            f"left out; {used} remain. The results hold for complete rows, which may differ from the rest.",
+        ),
+    )

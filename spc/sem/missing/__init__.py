@@ -1,0 +1,1 @@
+"""Answers that are missing at random: full-information maximum likelihood."""

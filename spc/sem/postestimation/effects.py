@@ -1,0 +1,475 @@
+"""Direct, indirect and total effects among all variables of the regressions, with intervals from parameter draws.
+
+With ``A`` the arrows among the variables (rows are effects, columns causes), an indirect effect along one path is the
+product of its arrows, the total effects are ``(I - A)^-1 - I``, and the total indirect effects are what the direct
+ones leave of the total (Bollen 1987, Sociological Methodology 17, 37-69). In a model with loops the series of ever
+longer paths behind a total adds up only when every eigenvalue of ``A`` is below one in size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.errors import UsageError
+from spc.linalg import FloatArray, frozen_array, one_blas_thread
+from spc.results import Estimates, Note, Provenance, Replicates, Shown, tidy_frame
+from spc.sem.engine.diagnose import of_group
+from spc.sem.engine.ram import COVARIANCE, DIRECTED, Structure, structure
+from spc.spec.table import Model, ParameterTable
+
+if TYPE_CHECKING:
+    from spc.sem.result import Part, SemFit
+
+__all__ = ["MAX_PATHS", "Effects", "drawn_effects", "effects"]
+
+MAX_PATHS = 500
+"""Specific indirect effects listed at most."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Effects(Shown):
+    """All effects of a model, raw and standardised, with their draws.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row an effect: ``lhs`` the outcome, ``rhs`` the cause, ``kind`` one of ``direct``, ``indirect`` (one path,
+        written out in ``label``), ``total_indirect``, ``total``.
+    names : tuple of str
+        Name of each effect: kind and path, such as ``"indirect: x -> m -> y"``.
+        With several groups after the group: ``"north: total: x -> y"``.
+    draws : (n, k) array
+        Draws of the effects on the scale of the data; column i belongs to row i.
+    standardized_draws : (n, k) array
+        The same in standard deviations of outcome and cause; NaN where a drawn variance is not positive.
+    level : float
+        Level of the intervals.
+    method : str
+        How the draws were had, in words a method section can use.
+    nobs : int
+        Rows behind the fit.
+    note_list : tuple of Note
+    provenance : Provenance
+    """
+
+    table: pd.DataFrame
+    names: tuple[str, ...]
+    draws: FloatArray
+    standardized_draws: FloatArray
+    level: float
+    method: str
+    nobs: int
+    note_list: tuple[Note, ...]
+    provenance: Provenance
+    kind: str = "effects"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "draws", frozen_array(self.draws))
+        object.__setattr__(self, "standardized_draws", frozen_array(self.standardized_draws))
+
+    def tidy(self) -> pd.DataFrame:
+        """All effects on the scale of the data; ``std_all`` holds the standardised estimate."""
+        return self.table.copy()
+
+    def standardized(self) -> pd.DataFrame:
+        """The same rows with estimate, error and interval of the standardised effects."""
+        table = self.table.copy()
+        table["estimate"] = table["std_all"]
+        summary = _summary(table["std_all"].to_numpy(dtype=float), self.standardized_draws, self.level)
+        for column, values in summary.items():
+            table[column] = values
+        return table
+
+    def glance(self) -> pd.DataFrame:
+        """One row: how many effects of each kind, from how many draws."""
+        kinds = self.table["kind"].value_counts()
+        row = {f"n_{kind}": int(kinds.get(kind, 0)) for kind in ("direct", "indirect", "total_indirect", "total")}
+        return pd.DataFrame([{**row, "draws": len(self.draws), "level": self.level, "method": self.method,
+                              "nobs": self.nobs}])  # fmt: skip
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the effects."""
+        return self.note_list
+
+
+def effects(
+    fit: SemFit,
+    *,
+    draws: int = 4000,
+    seed: int = 1,
+    level: float = 0.95,
+    replicates: Replicates | None = None,
+) -> Effects:
+    """Every direct, specific indirect, total indirect and total effect among the variables of the regressions.
+
+    Intervals are percentiles of the draws. A p value is twice the smaller share of draws on either side of zero, so
+    that it agrees with the interval, and is never below ``2 / (draws + 1)``.
+
+    Parameters
+    ----------
+    fit : SemFit
+    draws : int
+        Draws from the normal approximation of the free parameters, matched to have their estimates as mean and
+        their covariance matrix exactly.
+    seed : int
+    level : float
+        Level of the intervals, between 0 and 1.
+    replicates : Replicates, optional
+        Bootstrap replicates of the free parameters, used in place of normal draws.
+
+    Returns
+    -------
+    Effects
+
+    Raises
+    ------
+    UsageError
+        ``draws`` or ``level`` out of range, no regression in the model, or replicates of other parameters.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> from spc.sem.fit import fit
+    >>> cov = [[1.0, 0.5, 0.4], [0.5, 1.0, 0.5], [0.4, 0.5, 1.0]]
+    >>> chain = fit("m ~ x; y ~ m", Moments(["x", "m", "y"], 200, None, cov))
+    >>> table = effects(chain).tidy()
+    >>> table.loc[table["kind"] == "indirect", ["label", "estimate"]]
+             label  estimate
+    2  x -> m -> y      0.25
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
+    theta, method = _parameter_draws(fit, draws, seed, replicates)
+    explaining = [view for view in fit.views if any(row.op == "~" for row in view.model.parameters)]
+    with one_blas_thread():
+        parts = [
+            drawn_effects(
+                *_linear_part(view, theta), level=level, method=method, nobs=fit.system.n, seed=seed,
+                data_fingerprint=fit.provenance.data_fingerprint,
+            )
+            for view in explaining or fit.views
+        ]  # fmt: skip
+    if len(fit.parts) == 1:
+        return parts[0]
+    return _together(parts, [view.parts[0] for view in explaining])
+
+
+def _linear_part(view: SemFit, theta: FloatArray) -> tuple[Model, FloatArray, FloatArray]:
+    """Model, values and draws without thresholds and scales of ordered items, which no effect runs through."""
+    model, values, drawn = view.model, view.values, view.problem.row_values(theta)
+    if not model.ordinal:
+        return model, values, drawn
+    kept = [i for i, row in enumerate(model.parameters.rows) if row.op not in ("|", "~*~")]
+    table = ParameterTable(tuple(model.parameters.rows[i] for i in kept), model.parameters.names)
+    return replace(model, parameters=table, ordinal=()), values[kept], drawn[:, kept]
+
+
+def _together(each: Sequence[Effects], parts: Sequence[Part]) -> Effects:
+    """Effects of several groups or levels in one table; names begin with the group."""
+    tables, names, notes = [], [], []
+    for one, part in zip(each, parts, strict=True):
+        tables.append(one.table.assign(group=part.group or "1", level=str(part.level)))
+        names += [f"{part.key}: {name}" for name in one.names]
+        notes += of_group(one.note_list, part.key)
+    return replace(
+        each[0],
+        table=pd.concat(tables, ignore_index=True),
+        names=tuple(names),
+        draws=np.concatenate([one.draws for one in each], axis=1),
+        standardized_draws=np.concatenate([one.standardized_draws for one in each], axis=1),
+        note_list=tuple(notes),
+    )
+
+
+def drawn_effects(
+    model: Model,
+    values: FloatArray,
+    draws: FloatArray,
+    *,
+    level: float,
+    method: str,
+    nobs: int,
+    seed: int | None,
+    data_fingerprint: str,
+) -> Effects:
+    """All effects at given values of a model's rows, with intervals from given draws of them.
+
+    Parameters
+    ----------
+    model : Model
+    values : (R,) array
+        Estimates, one a row of the model's table.
+    draws : (n, R) array
+    level : float
+    method : str
+        How the draws were had, in words a method section can use.
+    nobs : int
+        Rows behind the draws.
+    seed : int or None
+    data_fingerprint : str
+
+    Raises
+    ------
+    UsageError
+        No regression in the model.
+    """
+    graph = _graph(model, structure(model))
+    point, drawn = _evaluate(graph, values[None, :]), _evaluate(graph, draws)
+    table = _table(graph, point, drawn, level)
+    provenance = Provenance.record({"draws": len(draws), "level": level, "method": method}, data_fingerprint, seed)
+    return Effects(
+        table, graph.names, drawn.raw, drawn.standardized, level, method, nobs, _notes(graph, point, drawn), provenance
+    )
+
+
+# -- draws of the free parameters
+
+
+def _parameter_draws(fit: SemFit, draws: int, seed: int, replicates: Replicates | None) -> tuple[FloatArray, str]:
+    names = fit.model.parameters.names
+    if replicates is not None:
+        absent = [name for name in names if name not in replicates.names]
+        if absent:
+            raise UsageError(f"The replicates lack {', '.join(absent)}. Give replicates of this model's parameters.")
+        columns = [replicates.names.index(name) for name in names]
+        return replicates.values[:, columns], f"{len(replicates.values)} bootstrap replicates"
+    if draws <= len(names) + 1:
+        raise UsageError(f"{draws} draws of {len(names)} parameters; give more draws than parameters, such as 4000.")
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    return _matched_draws(fit.estimates(), draws, rng), f"{draws} draws from the normal approximation"
+
+
+def _matched_draws(estimates: Estimates, n: int, rng: np.random.Generator) -> FloatArray:
+    """Normal draws moved and turned so that mean and covariance are exactly those of the estimates."""
+    standard = rng.standard_normal((n, len(estimates.vcov)))
+    standard -= standard.mean(axis=0)
+    factor = np.linalg.cholesky(np.atleast_2d(np.cov(standard, rowvar=False)))
+    return estimates.from_standard(np.asarray(np.linalg.solve(factor, standard.T).T, dtype=np.float64))
+
+
+# -- what there is to compute
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """One effect: all variables it runs through when it is one path, else cause and outcome only."""
+
+    kind: str
+    path: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Graph:
+    """Arrows among the variables of the regressions and all their causes, by position in the matrices."""
+
+    place: Structure
+    members: tuple[int, ...]
+    effects: tuple[_Effect, ...]
+    cyclic: bool
+    cut: bool
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{effect.kind}: {self.label(effect)}" for effect in self.effects)
+
+    def label(self, effect: _Effect) -> str:
+        return " -> ".join(self.place.variables[v] for v in effect.path)
+
+
+def _graph(model: Model, place: Structure) -> _Graph:
+    arrows = [
+        (int(place.column[r]), int(place.row[r]), row.op)
+        for r, row in enumerate(model.parameters)
+        if place.part[r] == DIRECTED and (row.free or row.fixed != 0.0)
+    ]
+    ends = {v for cause, outcome, op in arrows if op == "~" for v in (cause, outcome)}
+    if not ends:
+        raise UsageError("The model has no regressions, so there are no effects. Write some with '~'.")
+    forward: dict[int, list[int]] = {v: [] for v in range(len(place.variables))}
+    for cause, outcome, _ in arrows:
+        forward[cause].append(outcome)
+    reach = {v: _reachable(v, forward) for v in forward}
+    cyclic = any(v in reach[v] for v in reach)
+    direct = [(cause, outcome) for cause, outcome, _ in arrows if {cause, outcome} <= ends]
+    pairs = [(x, y) for x in sorted(ends) for y in sorted(ends) if x != y and y in reach[x]]
+    onward = [(x, y) for x, y in pairs if any(y in reach[child] for child in forward[x])]
+    search = () if cyclic else (path for x, y in onward for path in _paths(x, y, forward, reach))
+    paths = list(islice(search, MAX_PATHS + 1))
+    listed = [
+        *(_Effect("direct", pair) for pair in direct),
+        *(_Effect("indirect", path) for path in paths[:MAX_PATHS]),
+        *(_Effect("total_indirect", pair) for pair in onward),
+        *(_Effect("total", pair) for pair in pairs),
+    ]
+    members = tuple(v for v in sorted(reach) if v in ends or reach[v] & ends)
+    return _Graph(place, members, tuple(listed), cyclic, len(paths) > MAX_PATHS)
+
+
+def _reachable(start: int, forward: Mapping[int, list[int]]) -> set[int]:
+    seen: set[int] = set()
+    waiting = list(forward[start])
+    while waiting:
+        v = waiting.pop()
+        if v not in seen:
+            seen.add(v)
+            waiting += forward[v]
+    return seen
+
+
+def _paths(
+    start: int, end: int, forward: Mapping[int, list[int]], reach: Mapping[int, set[int]]
+) -> Iterator[tuple[int, ...]]:
+    """All paths of two or more arrows in a graph without loops."""
+    waiting: list[tuple[int, ...]] = [(start,)]
+    while waiting:
+        path = waiting.pop()
+        for v in reversed(forward[path[-1]]):
+            if v == end and len(path) > 1:
+                yield (*path, v)
+            elif end in reach[v]:
+                waiting.append((*path, v))
+
+
+# -- computing, all draws at once
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Values:
+    """Effects (n, k) on both scales; whether the loops of each draw (n,) die out and its variances are positive."""
+
+    raw: FloatArray
+    standardized: FloatArray
+    stable: npt.NDArray[np.bool_]
+    proper: npt.NDArray[np.bool_]
+
+
+def _evaluate(graph: _Graph, values: FloatArray) -> _Values:
+    a, s = _members_only(graph, values)
+    eye = np.eye(a.shape[-1])
+    stable = np.ones(len(a), dtype=bool)
+    if graph.cyclic:
+        stable = np.asarray(np.abs(np.linalg.eigvals(a)).max(axis=-1) < 1.0)
+    reach = np.linalg.inv(eye - a)
+    variance = np.einsum("nij,njk,nik->ni", reach, s, reach, optimize=True)
+    deviation = np.sqrt(np.where(variance > 0.0, variance, np.nan))
+    total = np.where(stable[:, None, None], reach - eye, np.nan)
+    at = {v: i for i, v in enumerate(graph.members)}
+    raw = np.empty((len(a), len(graph.effects)))
+    ratio = np.empty_like(raw)
+    for k, effect in enumerate(graph.effects):
+        steps = [at[v] for v in effect.path]
+        x, y = steps[0], steps[-1]
+        raw[:, k] = _one(effect.kind, a, total, steps)
+        ratio[:, k] = deviation[:, x] / deviation[:, y]
+    return _Values(raw, raw * ratio, stable, np.asarray(np.isfinite(deviation).all(axis=1)))
+
+
+def _one(kind: str, a: FloatArray, total: FloatArray, steps: list[int]) -> FloatArray:
+    x, y = steps[0], steps[-1]
+    if kind == "total":
+        return np.asarray(total[:, y, x])
+    if kind == "total_indirect":
+        return np.asarray(total[:, y, x] - a[:, y, x])
+    return np.asarray(a[:, steps[1:], steps[:-1]].prod(axis=1))
+
+
+def _members_only(graph: _Graph, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A and S of the members alone: nothing else has a say in their effects and variances."""
+    place, at = graph.place, {v: i for i, v in enumerate(graph.members)}
+    a = np.zeros((len(values), len(at), len(at)))
+    s = np.zeros_like(a)
+    for r, (part, row, column) in enumerate(zip(place.part, place.row, place.column, strict=True)):
+        i, j = at.get(int(row)), at.get(int(column))
+        if i is None or j is None:
+            continue
+        if part == DIRECTED:
+            a[:, i, j] = values[:, r]
+        elif part == COVARIANCE:
+            s[:, i, j] = s[:, j, i] = values[:, r]
+    return a, s
+
+
+# -- tables and notes
+
+
+def _summary(estimate: FloatArray, draws: FloatArray, level: float) -> dict[str, FloatArray]:
+    """Error, statistic, p value and percentile interval of each column; NaN where nothing varies."""
+    k = len(estimate)
+    names = ("std_error", "statistic", "p_value", "conf_low", "conf_high")
+    out = {name: np.full(k, np.nan) for name in names}
+    tail = (1.0 - level) / 2.0
+    for i in range(k):
+        column = draws[np.isfinite(draws[:, i]), i]
+        if len(column) < 2 or not np.isfinite(estimate[i]):
+            continue
+        error = float(column.std(ddof=1))
+        if error <= 1e-12 * abs(estimate[i]):
+            continue
+        side = 1 + min(int((column <= 0.0).sum()), int((column >= 0.0).sum()))
+        low, high = np.quantile(column, [tail, 1.0 - tail])
+        row = (error, estimate[i] / error, min(1.0, 2.0 * side / (len(column) + 1)), low, high)
+        for name, value in zip(names, row, strict=True):
+            out[name][i] = value
+    return out
+
+
+def _table(graph: _Graph, point: _Values, drawn: _Values, level: float) -> pd.DataFrame:
+    variables = graph.place.variables
+    summary = _summary(point.raw[0], drawn.raw, level)
+    rows: list[dict[str, Any]] = [
+        {
+            "lhs": variables[effect.path[-1]],
+            "op": "~",
+            "rhs": variables[effect.path[0]],
+            "level": "1",
+            "group": "1",
+            "label": graph.label(effect),
+            "kind": effect.kind,
+            "estimate": point.raw[0, k],
+            "std_all": point.standardized[0, k],
+            **{name: values[k] for name, values in summary.items()},
+        }
+        for k, effect in enumerate(graph.effects)
+    ]
+    return tidy_frame(rows)
+
+
+def _notes(graph: _Graph, point: _Values, drawn: _Values) -> tuple[Note, ...]:
+    notes = []
+    if not point.stable[0]:
+        notes.append(Note(
+            "unstable_loop", "serious", "total effects",
+            "The loops of this model grow instead of dying out (an eigenvalue of the effects is one or more in size), "
+            "so total and total indirect effects do not exist and are left empty.",
+        ))  # fmt: skip
+    if graph.cyclic:
+        notes.append(Note(
+            "loops", "info", "indirect effects",
+            "The model has loops, in which paths never end: indirect effects are given in total, not path by path.",
+        ))  # fmt: skip
+    if graph.cut:
+        notes.append(Note(
+            "many_paths", "info", "indirect effects",
+            f"There are more than {MAX_PATHS} indirect paths; the first {MAX_PATHS} are listed. Totals count them all.",
+        ))  # fmt: skip
+    lost = float(1.0 - drawn.stable.mean())
+    if lost > 0.0 and point.stable[0]:
+        notes.append(Note(
+            "unstable_draws", "warning", "total effects",
+            f"In {lost:.1%} of the draws the loops do not die out; the intervals of total effects leave these out "
+            "and are too narrow.",
+        ))  # fmt: skip
+    improper = float(1.0 - drawn.proper.mean())
+    if improper > 0.0:
+        notes.append(Note(
+            "improper_draws", "warning", "standardised effects",
+            f"In {improper:.1%} of the draws a variance is not positive; standardised intervals leave these out.",
+        ))  # fmt: skip
+    return tuple(notes)

@@ -1,0 +1,457 @@
+"""Measurement invariance across groups: one model, held equal step by step, in one table.
+
+Do the items measure the same thing, on the same scale, in every group? Each step holds more equal than the last:
+
+==========  ==============================================  ====================================================
+step        held equal                                      what may be compared when it holds
+==========  ==============================================  ====================================================
+configural  nothing but the pattern of the loadings         nothing in numbers
+thresholds  thresholds (ordered items)                      nothing yet
+metric      and loadings                                    regressions and (co)variances of latent variables
+scalar      and intercepts (continuous items)               means of latent variables
+strict      and residual variances                          means of scale scores
+==========  ==============================================  ====================================================
+
+Ordered items begin with their thresholds (Wu & Estabrook 2016, Psychometrika 81, 1014-1045); as in lavaan, the
+intercepts of ordered items are zero in all groups, so their metric step is their scalar step as well.
+
+A chi-square difference finds fault with everything in large samples, so the verdict goes by the change of the fit
+measures: CFI must not fall by more than .010 (Cheung & Rensvold 2002, Structural Equation Modeling 9, 233-255), nor
+RMSEA rise by .015 or more (Chen 2007, same journal 14, 464-504).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from textwrap import wrap
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import SpcWarning, UsageError
+from spc.results import Note, Provenance, Shown, tidy_frame
+from spc.sem.engine.groups import Given
+from spc.sem.fit import SemFit
+from spc.sem.fit import fit as fit_model
+from spc.sem.options import Estimator, Likelihood, Missing
+from spc.sem.postestimation.compare import difference_of
+from spc.sem.postestimation.latent_means import latent_means
+from spc.sem.postestimation.release import release_test
+from spc.spec.table import Model
+
+__all__ = ["Invariance", "invariance"]
+
+CFI_DROP, RMSEA_RISE = 0.010, 0.015
+STEPS = MappingProxyType({
+    "configural": (), "metric": ("loadings",), "scalar": ("loadings", "intercepts"),
+    "strict": ("loadings", "intercepts", "residuals"),
+})  # fmt: skip
+ORDERED = MappingProxyType({
+    "configural": (), "thresholds": ("thresholds",), "metric": ("thresholds", "loadings"),
+})  # fmt: skip
+MIXED = MappingProxyType({**ORDERED, "scalar": ("thresholds", "loadings", "intercepts")})
+_MEASURES = ("chisq", "chisq_scaled", "df", "pvalue", "cfi", "rmsea", "srmr", "aic", "bic")
+_SHOWN = {
+    "step": "step", "chisq": "chisq", "df": "df", "chisq_diff": "diff", "df_diff": "ddf", "pvalue_diff": "p",
+    "cfi": "CFI", "cfi_diff": "dCFI", "rmsea": "RMSEA", "rmsea_diff": "dRMSEA", "srmr": "SRMR", "verdict": "verdict",
+    "release": "release first",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Invariance(Shown):
+    """A model held equal across groups step by step.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row a step: ``step, held, npar, chisq, chisq_scaled, df, pvalue, cfi, rmsea, srmr, aic, bic``; against the
+        step before ``chisq_diff, df_diff, pvalue_diff, cfi_diff, rmsea_diff, srmr_diff``; ``verdict``; and ``release``,
+        the equality whose release would improve a step that does not hold most. ``cfi`` and ``rmsea`` are the robust
+        ones where all steps have them.
+    releases : DataFrame
+        Score tests of all equalities that a step adds: ``step, parameter, group, chisq, pvalue``, largest first.
+    means : DataFrame
+        Latent means against the first group: ``latent, group, estimate, std_error, statistic, p_value, conf_low,
+        conf_high, d, d_error``, with d the difference in pooled standard deviations of the latent variable.
+    means_step : str
+        The step they come from.
+    held : str
+        The last step that holds with all before it (the first need only not fail); empty where there is none.
+    fits : mapping of str to SemFit
+        By step.
+    groups : tuple of str
+    note_list : tuple of Note
+    provenance : Provenance
+    """
+
+    table: pd.DataFrame
+    releases: pd.DataFrame
+    means: pd.DataFrame
+    means_step: str
+    held: str
+    fits: Mapping[str, SemFit] = field(repr=False)
+    groups: tuple[str, ...]
+    note_list: tuple[Note, ...] = field(repr=False)
+    provenance: Provenance = field(repr=False)
+    kind: str = "invariance"
+
+    def tidy(self) -> pd.DataFrame:
+        """Rows of kind ``step`` (statistic: the difference test; label: the verdict) and ``latent_mean``."""
+        steps = self.table.to_dict("records")
+        before = ["", *(row["step"] for row in steps[:-1])]
+        rows: list[dict[str, Any]] = [
+            {
+                "lhs": row["step"], "rhs": previous, "kind": "step", "label": row["verdict"],
+                "estimate": row["cfi_diff"], "statistic": row["chisq_diff"], "p_value": row["pvalue_diff"],
+            }
+            for row, previous in zip(steps, before, strict=True)
+        ]  # fmt: skip
+        rows += [
+            {
+                "lhs": row["latent"], "op": "~1", "kind": "latent_mean", "level": "1", "std_all": row["d"],
+                **{name: row[name] for name in (
+                    "group", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"
+                )},
+            }
+            for row in self.means.to_dict("records")
+        ]  # fmt: skip
+        return tidy_frame(rows)
+
+    def glance(self) -> pd.DataFrame:
+        """One row: groups, rows, how far the equality holds, and where the means come from."""
+        first = next(iter(self.fits.values()))
+        return pd.DataFrame([{
+            "ngroups": len(self.groups), "nobs": first.system.n,
+            "nobs_min": min(part.observed.n for part in first.parts), "steps": len(self.table), "held": self.held,
+            "means_step": self.means_step, "estimator": first.options.estimator,
+        }])  # fmt: skip
+
+    def augment(self) -> pd.DataFrame:
+        """The table, one row a step."""
+        return self.table.copy()
+
+    def notes(self) -> tuple[Note, ...]:
+        """What does not hold, what that forbids, and what the fits have to say."""
+        return self.note_list
+
+    def __str__(self) -> str:
+        shown = self.table[list(_SHOWN)].rename(columns=_SHOWN)
+        for name in ("chisq", "diff"):
+            shown[name] = shown[name].map(lambda value: f"{value:.2f}", na_action="ignore")
+        shown["p"] = shown["p"].map(_p_value, na_action="ignore")
+        for name in ("CFI", "dCFI", "RMSEA", "dRMSEA", "SRMR"):
+            shown[name] = shown[name].map(lambda value: f"{value:.3f}", na_action="ignore")
+        for name in ("df", "ddf"):
+            shown[name] = shown[name].map(lambda value: f"{value:.0f}", na_action="ignore")
+        lines = [f"Measurement invariance of {', '.join(self.groups)}", ""]
+        lines += shown.astype(object).where(shown.notna(), "").to_string(index=False).splitlines()
+        if len(self.means):
+            kept = self.means[["latent", "group", "estimate", "std_error", "p_value", "d"]].rename(
+                columns={"p_value": "p"}
+            )
+            kept["p"] = kept["p"].map(_p_value, na_action="ignore")
+            lines += ["", f"Latent means against {self.groups[0]} ({self.means_step})", ""]
+            lines += kept.to_string(index=False, float_format=lambda value: f"{value:.3f}").splitlines()
+        for note in self.note_list:
+            lines += ["", *wrap(f"{note.subject}: {note.text}", 100)]
+        return "\n".join(lines)
+
+
+def _p_value(value: float) -> str:
+    return "<.001" if value < 0.0005 else f"{value:.3f}"
+
+
+def invariance(
+    model: Model | str,
+    data: Given,
+    *,
+    group: str | None = None,
+    partial: Sequence[str] = (),
+    steps: Mapping[str, Sequence[str]] | None = None,
+    estimator: Estimator | None = None,
+    missing: Missing | Literal["ml"] = "listwise",
+    ordered: Sequence[str] = (),
+    likelihood: Likelihood = "normal",
+    cluster: str | None = None,
+    level: float = 0.95,
+) -> Invariance:
+    r"""Test step by step whether items measure the same in all groups.
+
+    Parameters
+    ----------
+    model : Model or str
+        The measurement model, in lavaan's syntax.
+    data : DataFrame, or a sequence or mapping of Moments
+        Rows with a column of groups; or the moments of each group.
+    group : str, optional
+        The column of groups, for a DataFrame.
+    partial : sequence of str
+        Parameters left free in each group at every step, as ``"visual=~x2"`` or ``"x3~1"``.
+    steps : mapping of str to sequence of str, optional
+        Steps of your own: what each holds equal, in the words of ``group_equal`` (:func:`spc.fit`).
+    estimator, missing, ordered, likelihood, cluster, level
+        See :func:`spc.fit`; ``estimator`` is ML, and WLSMV for ordered items. Robust estimators bring scaled difference
+        tests.
+
+    Returns
+    -------
+    Invariance
+        ``print`` shows it as a table. Verdicts: ``holds`` where CFI falls by no more than .010 and RMSEA rises by less
+        than .015; ``fails`` where CFI falls by more and RMSEA rises by .015 too, or CFI falls by more than .020;
+        ``unclear`` in between. The first step is judged by its own fit: ``holds`` from CFI .95 and RMSEA up to .06,
+        ``fails`` below CFI .90 or above RMSEA .10, ``unclear`` in between.
+
+    Raises
+    ------
+    UsageError
+        A model without latent variables, or steps without names.
+
+    Notes
+    -----
+    Loadings are compared with the marker's fixed to one in all groups, whose own difference no test can see; with
+    ``std_lv=True`` in ``spc.model`` every loading is tested. The parameter to release is the one with the largest score
+    statistic among the equalities that the step adds (lavaan's ``lavTestScore``).
+
+    References
+    ----------
+    See :mod:`spc.sem.postestimation.invariance`; Vandenberg & Lance (2000), Organizational Research Methods 3, 4-70.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> r = [[1.0, 0.5, 0.4, 0.5], [0.5, 1.0, 0.45, 0.5], [0.4, 0.45, 1.0, 0.4], [0.5, 0.5, 0.4, 1.0]]
+    >>> shops = {"north": Moments(list("abcd"), 200, [3.0, 3.1, 2.9, 3.0], r),
+    ...          "south": Moments(list("abcd"), 200, [3.3, 3.4, 3.2, 3.9], r)}
+    >>> found = invariance("mood =~ a + b + c + d", shops)
+    >>> found.augment()[["step", "df", "verdict", "release"]]
+             step  df verdict release
+    0  configural   4   holds
+    1      metric   7   holds
+    2      scalar  10   fails     d~1
+    3      strict  14   holds
+    >>> found.held
+    'metric'
+    """
+    options: dict[str, Any] = {"missing": missing, "likelihood": likelihood, "cluster": cluster, "level": level}
+    if group is not None:
+        options["group"] = group
+    if ordered:
+        options["ordered"] = ordered
+    if estimator is not None:
+        options["estimator"] = estimator
+    if steps is not None and len(steps) < 2:
+        raise UsageError("steps= needs two or more, such as {'configural': [], 'metric': ['loadings']}.")
+    fits: dict[str, SemFit] = {}
+    if steps is None:
+        fits["configural"] = _fitted(model, data, (), (), options)
+        steps = _steps(fits["configural"])
+    for name, equal in steps.items():
+        if name not in fits:
+            fits[name] = _fitted(model, data, equal, tuple(partial), options)
+    return _result(fits, tuple(partial))
+
+
+def _fitted(
+    model: Model | str, data: Given, equal: Sequence[str], partial: Sequence[str], options: Mapping[str, Any]
+) -> SemFit:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        return fit_model(
+            model, data, group_equal=tuple(equal), group_partial=tuple(partial) if equal else (), **options
+        )
+
+
+def _steps(configural: SemFit) -> Mapping[str, Sequence[str]]:
+    """What each step holds equal, for the kinds of items that the model has."""
+    if not configural.model.ordinal:
+        return STEPS
+    return ORDERED if _only_ordered(configural) else MIXED
+
+
+def _only_ordered(fit: SemFit) -> bool:
+    return set(fit.model.ordinal).issuperset(fit.parts[0].model.observed)
+
+
+def _result(fits: Mapping[str, SemFit], partial: tuple[str, ...]) -> Invariance:
+    first = next(iter(fits.values()))
+    if not first.parts[0].model.latents:
+        raise UsageError("The model has no latent variables, so nothing is measured. Write some with '=~'.")
+    if len(first.parts) < 2:
+        raise UsageError("There is one group. Name the column of groups with group=, or give the moments of each.")
+    releases = _releases(fits)
+    table = _table(fits, releases)
+    verdicts = table["verdict"].tolist()
+    broken = next((i for i, verdict in enumerate(verdicts) if verdict != "holds" and (i or verdict == "fails")), None)
+    held = "" if broken == 0 else str(table["step"].iloc[-1 if broken is None else broken - 1])
+    source = _means_step(fits, held)
+    means = latent_means(fits[source]) if source else latent_means(None)
+    provenance = Provenance.record(
+        {"steps": tuple(fits), "partial": partial, "estimator": first.options.estimator},
+        first.provenance.data_fingerprint,
+    )
+    notes = tuple(_notes(fits, table, held, source))
+    return Invariance(
+        table, releases, means, source, held, MappingProxyType(dict(fits)), first.groups, notes, provenance
+    )
+
+
+# -- the table
+
+
+def _table(fits: Mapping[str, SemFit], releases: pd.DataFrame) -> pd.DataFrame:
+    glances = {name: fit.glance().iloc[0] for name, fit in fits.items()}
+    rows = [
+        {"step": name, "held": ", ".join(fits[name].options.group_equal), "npar": int(row["npar"]),
+         **{key: float(row[key]) for key in _MEASURES}, "df": int(row["df"])}
+        for name, row in glances.items()
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    for name in ("cfi", "rmsea"):
+        robust = np.array([float(row[f"{name}_robust"]) for row in glances.values()])
+        if np.isfinite(robust).all():
+            table[name] = robust
+        elif any(fit.correction is not None for fit in fits.values()):
+            table[name] = [_scaled(fit, name, plain) for fit, plain in zip(fits.values(), table[name], strict=True)]
+    tests = [(np.nan, np.nan, np.nan)]
+    for free, strict in pairwise(fits.values()):
+        found = difference_of(free, strict)
+        tests.append((found.chisq, found.df, found.p_value))
+    for at, name in enumerate(("chisq_diff", "df_diff", "pvalue_diff")):
+        table[name] = [row[at] for row in tests]
+    for name in ("cfi", "rmsea", "srmr"):
+        table[f"{name}_diff"] = table[name].diff()
+    table["verdict"] = [_first_verdict(table.iloc[0]), *(_verdict(row) for _, row in table.iloc[1:].iterrows())]
+    table["release"] = [_released(row, releases) for _, row in table.iterrows()]
+    return table
+
+
+def _scaled(fit: SemFit, name: str, plain: float) -> float:
+    """The measure from the scaled test, where there is no robust one."""
+    from spc.sem.measures import fit_measures
+
+    return float(fit_measures(fit).get(f"{name}_scaled", plain))
+
+
+def _first_verdict(row: pd.Series) -> str:
+    if row["df"] == 0:
+        return "holds"
+    if row["cfi"] < 0.90 or row["rmsea"] > 0.10:
+        return "fails"
+    return "holds" if row["cfi"] >= 0.95 and row["rmsea"] <= 0.06 else "unclear"
+
+
+def _verdict(row: pd.Series) -> str:
+    drop, rise = -row["cfi_diff"], row["rmsea_diff"]
+    if not np.isfinite(drop) or not np.isfinite(rise):
+        return "unclear"
+    if drop <= CFI_DROP and rise < RMSEA_RISE:
+        return "holds"
+    return "fails" if (drop > CFI_DROP and rise >= RMSEA_RISE) or drop > 2.0 * CFI_DROP else "unclear"
+
+
+# -- what to release
+
+
+def _releases(fits: Mapping[str, SemFit]) -> pd.DataFrame:
+    """Score tests of the equalities that each step adds to the one before."""
+    columns = ["step", "parameter", "group", "chisq", "pvalue"]
+    rows, before = [], frozenset[tuple[str, str]]()
+    for name, fit in fits.items():
+        pairs = frozenset[tuple[str, str]]()
+        if fit.options.group_equal and _shares(fit):
+            found = release_test(fit).tidy()
+            pairs = frozenset(zip(found["lhs"], found["rhs"], strict=True))
+            new = found[[pair not in before for pair in zip(found["lhs"], found["rhs"], strict=True)]]
+            rows += [
+                {"step": name, "parameter": one["lhs"], "group": _group_of(one["rhs"], fit.groups),
+                 "chisq": one["statistic"], "pvalue": one["p_value"]}
+                for one in new.to_dict("records")
+            ]  # fmt: skip
+        before = pairs
+    table = pd.DataFrame(rows, columns=columns)
+    order = {name: at for at, name in enumerate(fits)}
+    place = table["step"].map(order)
+    return table.assign(place=place).sort_values(
+        ["place", "chisq"], ascending=[True, False], kind="stable"
+    ).drop(columns="place").reset_index(drop=True)  # fmt: skip
+
+
+def _shares(fit: SemFit) -> bool:
+    free = [row.free for row in fit.model.parameters if row.free]
+    return len(free) > len(set(free))
+
+
+def _group_of(name: str, groups: tuple[str, ...]) -> str:
+    number = name.rpartition(".g")[2]
+    return groups[int(number) - 1] if number.isdigit() and 0 < int(number) <= len(groups) else ""
+
+
+def _released(row: pd.Series, releases: pd.DataFrame) -> str:
+    own = releases[(releases["step"] == row["step"]) & releases["chisq"].notna()]
+    return "" if row["verdict"] == "holds" or own.empty else str(own["parameter"].iloc[0])
+
+
+# -- means and notes
+
+
+def _means_step(fits: Mapping[str, SemFit], held: str) -> str:
+    """The last step that holds and allows means to be compared; else the first that would."""
+    able = [name for name, fit in fits.items() if _compares_means(fit)]
+    lasting = _until(fits, held)
+    good = [name for name in able if name in lasting]
+    return good[-1] if good else (able[0] if able else "")
+
+
+def _compares_means(fit: SemFit) -> bool:
+    equal = set(fit.options.group_equal)
+    some = bool(fit.model.ordinal)
+    wanted = {"loadings", *(("thresholds",) if some else ()), *(() if _only_ordered(fit) else ("intercepts",))}
+    return equal >= wanted and "means" not in equal
+
+
+def _notes(fits: Mapping[str, SemFit], table: pd.DataFrame, held: str, source: str) -> list[Note]:
+    notes = [Note(
+        "cut_offs", "info", "verdicts",
+        f"A step holds where CFI falls by no more than {CFI_DROP:.3f} (Cheung & Rensvold 2002) and RMSEA rises by less "
+        f"than {RMSEA_RISE:.3f} (Chen 2007). These are rules of thumb for a few hundred rows a group.",
+    )]  # fmt: skip
+    for _, row in table.iterrows():
+        if row["verdict"] != "holds":
+            notes.append(_not_held(row))
+    if source and source not in _until(fits, held):
+        notes.append(Note(
+            "means_not_comparable", "serious", "latent means",
+            f"The means come from the {source} step, which does not hold with all before it: differences may be of the "
+            "items and not of what they measure. Release what is named, with partial=[...], and look again.",
+        ))  # fmt: skip
+    seen: set[tuple[str, str]] = set()
+    for name, fit in fits.items():
+        for note in fit.notes():
+            if note.severity != "info" and (note.code, note.subject) not in seen:
+                seen.add((note.code, note.subject))
+                notes.append(Note(note.code, note.severity, f"{name}, {note.subject}", note.text))
+    return notes
+
+
+def _until(fits: Mapping[str, SemFit], held: str) -> list[str]:
+    names = list(fits)
+    return names[: names.index(held) + 1] if held else []
+
+
+def _not_held(row: pd.Series) -> Note:
+    what = f"CFI {row['cfi']:.3f}, RMSEA {row['rmsea']:.3f}"
+    if np.isfinite(row["cfi_diff"]):
+        what = f"CFI changes by {row['cfi_diff']:+.3f} and RMSEA by {row['rmsea_diff']:+.3f}"
+    hint = f" Releasing {row['release']} would help most: partial=[{row['release']!r}]." if row["release"] else ""
+    severity: Literal["warning", "info"] = "warning" if row["verdict"] == "fails" else "info"
+    return Note("not_invariant", severity, row["step"], f"This step {_words(row['verdict'])}: {what}.{hint}")
+
+
+def _words(verdict: str) -> str:
+    return "does not hold" if verdict == "fails" else "is unclear"

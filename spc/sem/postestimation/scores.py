@@ -1,0 +1,193 @@
+"""Factor scores: what a person's answers say about the latent variables, from all answers or from some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spc.errors import DataError, UnsupportedError, UsageError
+from spc.linalg import FloatArray, cholesky
+from spc.moments import numeric_values
+from spc.sem.engine.ram import DIRECTED, IntArray, Structure, matrices
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.scope import by_group
+
+if TYPE_CHECKING:
+    from spc.sem.fit import SemFit
+
+__all__ = ["ScoreMethod", "balanced_means", "factor_scores", "missing_patterns"]
+
+ScoreMethod = Literal["regression", "bartlett"]
+Rows = npt.NDArray[np.intp]
+
+
+def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "regression") -> pd.DataFrame:
+    r"""Scores of all latent variables, one row a row of the data.
+
+    Scores are of persons: they are material for further analysis and never leave through the gate of confidentiality.
+    Aggregate them to units first, or save them beside the data they come from.
+
+    Parameters
+    ----------
+    fit : SemFit
+    data : DataFrame
+        Rows with the observed variables of the model, and the group where the fit has groups; not necessarily those it
+        was fitted to. Missing answers are allowed: a score rests on the answers that are there.
+    method : {"regression", "bartlett"}
+        ``"regression"``: the expected value given all answers, ``E(eta) + cov(eta, y) sigma^-1 (y - mu)``, shrunken
+        towards the mean (Thurstone 1935). ``"bartlett"``: the value that makes the answers to the indicators most
+        likely, ``(L' T^-1 L)^-1 L' T^-1 (y - nu)``, unbiased for each person (Bartlett 1937).
+
+    Returns
+    -------
+    DataFrame
+        (rows, latents), with the index of ``data``. NaN in rows without any answer. Bartlett scores are NaN too for
+        a latent variable none of whose indicators were answered, for factors of factors, which have none, and
+        where the answers given cannot tell two latent variables apart.
+
+    Raises
+    ------
+    DataError
+        A column of the model is absent (the nearest name is given), not numeric or infinite; or the model was fitted
+        to moments without means and has no intercepts, so that there is nothing to measure answers from.
+    UnsupportedError
+        A model without latent variables.
+    UsageError
+        Another method.
+
+    Notes
+    -----
+    Equal to lavaan's ``lavPredict``, but for one case: in a model without intercepts in which a latent variable
+    predicts an observed outcome, lavaan's scores are shifted by a constant. An indicator is any observed variable that
+    a latent one points at, net of what observed variables predict of it.
+
+    Examples
+    --------
+    >>> from spc.moments import Moments
+    >>> from spc.sem.fit import fit
+    >>> cov = [[1.0, 0.5, 0.5, 0.4], [0.5, 1.0, 0.4, 0.5], [0.5, 0.4, 1.0, 0.5], [0.4, 0.5, 0.5, 1.0]]
+    >>> mood = fit("mood =~ a + b + c + d", Moments(list("abcd"), 200, [3, 3, 3, 3], cov))
+    >>> answers = pd.DataFrame({"a": [4, 4], "b": [4, None], "c": [4, 4], "d": [4, None]}, index=["x", "y"])
+    >>> factor_scores(mood, answers).round(3)
+        mood
+    x  0.778
+    y  0.636
+    """
+    if len(fit.groups) > 1:
+        return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
+    if method not in get_args(ScoreMethod):
+        raise UsageError(f"method={method!r}: expected 'regression' or 'bartlett'.")
+    if fit.levels is not None or any(name.endswith(".l2") for name in fit.model.parameters.joint):
+        raise UnsupportedError(
+            "Rows and clusters share the values of a two-level model, so neither level has scores from its own "
+            "covariances alone. cluster_scores(fit) has those of the clusters."
+        )
+    place = fit.problem.place
+    if isinstance(fit.problem, OrdinalProblem):
+        raise UnsupportedError("Factor scores of ordered items have no method here: score the items' means instead.")
+    if not place.latents:
+        raise UnsupportedError("The model has no latent variables, so there are no scores. Write some with '=~'.")
+    p, scale = place.n_observed, fit.problem.scale
+    answers = numeric_values(data, place.observed) / scale[:p] - balanced_means(fit)
+    weigh = _Weights(fit, method)
+    scores = np.full((len(answers), len(place.latents)), np.nan)
+    for there, rows in missing_patterns(answers):
+        if there.any():
+            scores[rows] = answers[np.ix_(rows, there)] @ weigh(there).T
+    scores = (scores + weigh.mean) * scale[p:]
+    return pd.DataFrame(scores, index=data.index, columns=list(place.latents))
+
+
+def balanced_means(fit: SemFit) -> FloatArray:
+    """Means of the observed variables under the model, the sample's where it has none, in balanced units.
+
+    Raises
+    ------
+    DataError
+        Neither has.
+    """
+    p = fit.problem.place.n_observed
+    if fit.problem.place.meanstructure:
+        return np.asarray(fit.point.at.mean[:p])
+    if fit.observed.mean is None:
+        raise DataError.of(
+            "moments", None, "no_means", "a model fitted to moments without means", "means of all variables",
+            "Fit it to rows of data, or to Moments(mean=...).",
+        )  # fmt: skip
+    return np.asarray(fit.observed.mean / fit.problem.scale[:p])
+
+
+def missing_patterns(values: FloatArray) -> Iterator[tuple[npt.NDArray[np.bool_], Rows]]:
+    """Each pattern of answered columns, with the rows that have it.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0]])
+    >>> [(there.tolist(), rows.tolist()) for there, rows in missing_patterns(values)]
+    [([False, True], [1]), ([True, True], [0, 2])]
+    """
+    there = ~np.isnan(values)
+    patterns, number = np.unique(there, axis=0, return_inverse=True)
+    order = np.argsort(number.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(number.ravel(), minlength=len(patterns)))[:-1]
+    yield from zip(patterns, np.split(order, ends), strict=True)
+
+
+class _Weights:
+    """Weights (m, answered) of the centred answers in the scores, for any pattern of answers."""
+
+    def __init__(self, fit: SemFit, method: ScoreMethod) -> None:
+        place, at = fit.problem.place, fit.point.at
+        self.place, self.method, self.p = place, method, place.n_observed
+        self.covariance = at.covariance
+        self.directed = matrices(place, fit.values * fit.problem.multiplier)[0]
+        self.mean = at.mean[self.p :] if place.meanstructure else self._mean_from_causes(balanced_means(fit))
+        self.indicators = _indicators(place)
+
+    def _mean_from_causes(self, observed: FloatArray) -> FloatArray:
+        """Means of the latent variables whose intercepts are zero, from the means of their observed causes."""
+        among, by = self.directed[self.p :, self.p :], self.directed[self.p :, : self.p]
+        return np.asarray(np.linalg.solve(np.eye(len(among)) - among, by @ observed))
+
+    def __call__(self, there: npt.NDArray[np.bool_]) -> FloatArray:
+        return self._regression(there) if self.method == "regression" else self._bartlett(there)
+
+    def _regression(self, there: npt.NDArray[np.bool_]) -> FloatArray:
+        at = np.flatnonzero(there)
+        sigma = self.covariance[np.ix_(at, at)]
+        return np.asarray(np.linalg.solve(sigma, self.covariance[np.ix_(at, self._latents)]).T)
+
+    @property
+    def _latents(self) -> IntArray:
+        return np.arange(self.p, len(self.place.variables))
+
+    def _bartlett(self, there: npt.NDArray[np.bool_]) -> FloatArray:
+        """Generalised least squares of what the observed causes leave of the indicators, on the loadings."""
+        weights = np.full((len(self.place.latents), int(there.sum())), np.nan)
+        own = self.directed[: self.p, : self.p]
+        known_causes = [there[i] and not np.any((own[i] != 0.0) & ~there) for i in self.indicators]
+        usable = self.indicators[np.array(known_causes, dtype=bool)]
+        loadings = self.directed[np.ix_(usable, self._latents)]
+        known = np.flatnonzero((loadings != 0.0).any(axis=0))
+        if not known.size:
+            return weights
+        loadings = loadings[:, known]
+        net = (np.eye(self.p) - own)[usable]
+        spread = net @ self.covariance[: self.p, : self.p] @ net.T
+        half = np.linalg.solve(cholesky(spread, "The covariance matrix of the indicators"), np.eye(len(usable)))
+        design = half @ loadings
+        if np.linalg.matrix_rank(design, tol=1e-8 * float(np.abs(design).max())) < known.size:
+            return weights
+        solved = np.linalg.lstsq(design, half @ net, rcond=None)[0]
+        weights[known] = solved[:, there]
+        return weights
+
+
+def _indicators(place: Structure) -> IntArray:
+    """Observed variables that a latent one points at."""
+    rows = (place.part == DIRECTED) & (place.row < place.n_observed) & (place.column >= place.n_observed)
+    return np.unique(place.row[rows])

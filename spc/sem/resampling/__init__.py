@@ -1,0 +1,1 @@
+"""Bootstrap draws of a fit, batched."""

@@ -1,0 +1,149 @@
+"""One bootstrap draw of rows with missing answers, fitted from where the whole data end.
+
+The curvature at the fit is nearly right for every draw, so quasi-Newton steps from there need the likelihood and its
+score alone, and no unrestricted moments of the draw. A draw that does not end that way is fitted from the beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spc.linalg import FloatArray
+from spc.moments import Patterns
+from spc.sem.engine.joint import problems_of
+from spc.sem.engine.problem import Problem
+from spc.sem.engine.ram import INTERCEPT
+from spc.sem.fit import SemFit, refit
+from spc.sem.missing.fiml import Spot, evaluate, score
+from spc.sem.missing.incomplete import Incomplete, lay_out
+from spc.sem.resampling.redraw import Units
+
+__all__ = ["AnswerDraws"]
+
+TOLERANCE = 1e-15
+_EVALUATIONS, _SLACK = 60, 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerDraws:
+    """Fits draws of rows with missing answers, one at a time; see the head of this module.
+
+    Attributes
+    ----------
+    fit : SemFit
+    rows : sequence of (n, p) arrays
+        Of each group, in the user's units, NaN where missing; only rows that the fit used.
+    inverse : (k, k) array
+        Inverse of the information at the fit, for one row of data, in coordinates.
+    units : Units
+    seed : int
+    """
+
+    fit: SemFit
+    rows: Sequence[FloatArray]
+    inverse: FloatArray
+    units: Units
+    seed: int
+
+    def __call__(self, i: int) -> tuple[FloatArray, float]:
+        """Free parameters of draw ``i``; there is no statistic, as nothing unrestricted is fitted."""
+        counts = self.units.of_rows(self.seed, i)
+        drawn = [
+            _patterns(part.model.observed, own, times)
+            for part, own, times in zip(self.fit.parts, self.rows, counts, strict=True)
+        ]
+        problems = [_held(problem, one) for problem, one in zip(problems_of(self.fit.system), drawn, strict=True)]
+        x = _descend(_Draw(problems, drawn), self.fit.system.coordinates(self.fit.solution.theta), self.inverse)
+        if x is not None:
+            return problems[0].theta(x), float("nan")
+        return np.asarray(refit(self.fit, drawn).theta), float("nan")
+
+
+class _Draw:
+    """The likelihood of a draw."""
+
+    def __init__(self, problems: Sequence[Problem], drawn: Sequence[Patterns]) -> None:
+        self.problems = problems
+        self.data: list[Incomplete] = [
+            lay_out(one, problem.scale[: problem.place.n_observed])
+            for one, problem in zip(drawn, problems, strict=True)
+        ]
+        sizes = np.array([one.total for one in self.data])
+        self.shares = sizes / sizes.sum()
+
+    def look(self, x: FloatArray) -> tuple[float, FloatArray] | None:
+        """F and minus half of its gradient; None where some group implies no covariance matrix."""
+        value, slope = 0.0, np.zeros(len(x))
+        for share, problem, data in zip(self.shares, self.problems, self.data, strict=True):
+            spot: Spot | None = evaluate(problem, data, x)
+            if spot is None:
+                return None
+            value += float(share) * spot.found.value
+            slope += share * score(problem, spot)
+        return value, slope
+
+
+def _descend(draw: _Draw, x: FloatArray, inverse: FloatArray) -> FloatArray | None:
+    """BFGS steps; None where they do not end."""
+    found = draw.look(x)
+    if found is None:
+        return None
+    value, slope = found
+    for _ in range(_EVALUATIONS):
+        step = inverse @ slope
+        decrement = float(slope @ step)
+        if decrement < TOLERANCE:
+            return x + step if decrement >= 0.0 else None
+        for share in (1.0, 0.5, 0.25, 0.125, 0.0625):
+            trial = draw.look(x + share * step)
+            if trial is not None and trial[0] <= value + _SLACK:
+                break
+        else:
+            return None
+        moved, change = share * step, slope - trial[1]
+        x, (value, slope) = x + moved, trial
+        inverse = _updated(inverse, moved, change)
+    return None
+
+
+def _updated(inverse: FloatArray, moved: FloatArray, change: FloatArray) -> FloatArray:
+    """The BFGS update of the inverse curvature."""
+    product = float(moved @ change)
+    if product <= 1e-12 * float(np.linalg.norm(moved) * np.linalg.norm(change)):
+        return inverse
+    turned = inverse @ change
+    outer = np.outer(turned, moved)
+    factor = (1.0 + float(change @ turned) / product) / product
+    return np.asarray(inverse + factor * np.outer(moved, moved) - (outer + outer.T) / product)
+
+
+def _patterns(names: tuple[str, ...], rows: FloatArray, times: FloatArray) -> Patterns:
+    """Patterns of the rows of a draw."""
+    there = np.flatnonzero(times)
+    seen = ~np.isnan(rows[there])
+    none = np.empty((0, rows.shape[1]))
+    each = Patterns(names, seen, times[there], np.where(seen, rows[there], 0.0), none, np.empty(0, dtype=np.intp))
+    return each.restrict(names)
+
+
+def _held(problem: Problem, drawn: Patterns) -> Problem:
+    """The problem with the draw's own moments of covariates held at these, which every row has."""
+    place = problem.place
+    held = np.flatnonzero(place.sample)
+    if not held.size:
+        return problem
+    x, n = place.exogenous, drawn.n.sum()
+    scale = problem.scale[: place.n_observed]
+    mean = (drawn.n @ drawn.mean / n) / scale
+    off = drawn.mean / scale - mean
+    cov = np.zeros((len(scale), len(scale)))
+    spread = drawn.spread / scale
+    whole = (off.T * drawn.n) @ off + spread.T @ spread
+    cov[np.ix_(x, x)] = whole[np.ix_(x, x)] / n
+    base = problem.base.copy()
+    intercept = place.part[held] == INTERCEPT
+    base[held] = np.where(intercept, mean[place.row[held]], cov[place.row[held], place.column[held]])
+    return replace(problem, base=base)

@@ -1,0 +1,1 @@
+"""Respondents in units: models of two levels, and customers who meet several units."""

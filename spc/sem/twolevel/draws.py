@@ -1,0 +1,150 @@
+"""After a two-level fit: draws of its parameters, units made from it, and what it says about each unit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+
+from spc.errors import EstimationError, UsageError
+from spc.linalg import FloatArray, one_blas_thread, with_covariance
+from spc.resample import progress, replicate_rng
+from spc.results import Replicates
+from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
+from spc.sem.twolevel.likelihood import UnitMoments
+from spc.sem.twolevel.membership import expected_values
+from spc.sem.twolevel.membership_moments import MemberMoments, simulated
+from spc.sem.twolevel.scores import given_means
+
+__all__ = ["parametric_bootstrap", "predict_units", "simulate_units", "theta_draws"]
+
+_FARTHEST = 50.0
+"""Largest logarithm of a factor on a drawn variance."""
+
+
+def theta_draws(fit: TwoLevelFit, n: int, seed: int, freedom: float = np.inf) -> FloatArray:
+    """Draw the free parameters from their large-sample distribution.
+
+    Variances are drawn on the scale of their logarithm, so that they stay positive; parameters at a bound stay there.
+
+    Parameters
+    ----------
+    fit : TwoLevelFit
+    n : int
+    seed : int
+    freedom : float
+        Degrees of freedom of Student's t in place of the normal distribution, for few units.
+
+    Returns
+    -------
+    (n, q) array
+    """
+    if n < 2:
+        raise UsageError(f"{n} draws; give at least 2, such as 4000.")
+    rng = np.random.default_rng(np.random.SeedSequence(seed))
+    theta, place = np.array(fit.solution.theta), fit.problem.place
+    variance = np.zeros(theta.size, dtype=bool)
+    variance[place.free[place.diagonal & (place.free >= 0)]] = True
+    logged = variance & (theta > 0.0)
+    slope = np.where(logged, 1.0 / np.where(logged, theta, 1.0), 1.0)
+    cov = np.nan_to_num(fit.vcov) * np.outer(slope, slope)
+    standard = rng.standard_normal((n, theta.size))
+    if np.isfinite(freedom):
+        standard *= np.sqrt(freedom / rng.chisquare(freedom, (n, 1)))
+    moved = with_covariance(standard, cov)
+    factor = np.exp(np.clip(np.where(logged, moved, 0.0), -_FARTHEST, _FARTHEST))
+    return np.asarray(np.where(logged, theta * factor, theta + moved))
+
+
+def simulate_units(fit: TwoLevelFit, rng: np.random.Generator) -> UnitMoments:
+    """Units of the same sizes, made as the fit says.
+
+    Their means are normal with the fitted covariances; cross-products within units are Wishart, drawn for a whole side
+    and put down in the first unit, as the likelihood sees only their sum.
+    """
+    units = fit.units
+    if isinstance(units, MemberMoments):
+        again: UnitMoments = simulated(units, fit.mu, fit.sigma_b, fit.sigma_w, rng)
+    else:
+        count = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
+        share = np.where(units.present, 1.0 / np.maximum(count, 1.0), 0.0)
+        joint = fit.sigma_b + fit.sigma_w * share[:, :, None]
+        joint += np.where(np.eye(len(fit.mu)) > 0, 1e-12 * fit.sigma_b.diagonal(), 0.0)
+        noise = rng.standard_normal((len(share), len(fit.mu), 1))
+        means = fit.mu + (np.linalg.cholesky(joint) @ noise)[:, :, 0]
+        again = replace(units, means=np.where(units.present, means, np.nan))
+    scatter = np.zeros_like(units.scatter)
+    for s in range(len(units.sides)):
+        at = np.flatnonzero(units.side == s)
+        own = np.ix_(at, at)
+        scatter[0][own] = _wishart(fit.sigma_w[own], units.freedom[s], rng)
+    return replace(again, scatter=scatter)
+
+
+def _wishart(sigma: FloatArray, freedom: float, rng: np.random.Generator) -> FloatArray:
+    """A Wishart matrix by Bartlett's decomposition."""
+    p = len(sigma)
+    lower = np.tril(rng.standard_normal((p, p)), -1)
+    lower[np.diag_indices(p)] = np.sqrt(rng.chisquare(freedom - np.arange(p)))
+    half = np.linalg.cholesky(sigma) @ lower
+    return np.asarray(half @ half.T)
+
+
+def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
+    """Fit the model again and again to units made from the fit.
+
+    Parameters
+    ----------
+    fit : TwoLevelFit
+    draws : int
+    seed : int
+        Replicate i uses ``SeedSequence(seed, spawn_key=(i,))``.
+
+    Returns
+    -------
+    Replicates
+        Of the free parameters.
+
+    Raises
+    ------
+    EstimationError
+        Fewer than half of the replicates could be fitted.
+    """
+    kept: list[FloatArray] = []
+    failures: Counter[str] = Counter()
+    with one_blas_thread():
+        for i in progress(range(draws), "Parametric bootstrap", draws):
+            try:
+                made = simulate_units(fit, replicate_rng(seed, i))
+                again = fit_two_level(fit.model, made, test=False, boundary=fit.boundary, known=fit.known)
+                kept.append(again.solution.theta)
+            except EstimationError as error:
+                failures[type(error).__name__] += 1
+    if 2 * len(kept) < draws:
+        raise EstimationError(
+            f"{draws - len(kept)} of {draws} bootstrap replicates could not be fitted. "
+            "The model asks more than these units can give: use fewer constructs or links."
+        )
+    names = fit.model.parameters.names
+    return Replicates(np.array(kept), names, MappingProxyType(dict(failures)), seed)
+
+
+def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:
+    """Each unit's own values, drawn towards what the model expects of it by as much as they are uncertain.
+
+    The empirical Bayes estimate ``mu + sigma_b V^-1 (mean - mu)`` of the variables of the model, from all sides and
+    outcomes the unit has.
+
+    Returns
+    -------
+    values : (J, p) array
+    errors : (J, p) array
+        Standard deviations around them, the fit taken as known.
+    """
+    if isinstance(fit.units, MemberMoments):
+        return expected_values(fit.units, fit.mu, fit.sigma_b, fit.sigma_w)
+    variance = fit.sigma_b.diagonal()
+    apart, errors = given_means(fit.units, fit.mu, fit.sigma_b, fit.sigma_w, fit.sigma_b, variance)
+    return fit.mu + apart, errors

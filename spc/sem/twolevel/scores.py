@@ -1,0 +1,167 @@
+"""What a two-level fit says of clusters: shares of variance between them, and scores of their latent variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from spc.errors import UnsupportedError
+from spc.linalg import FloatArray
+from spc.sem.twolevel.incomplete import Answered
+from spc.sem.twolevel.likelihood import SizeClasses, UnitMoments
+
+if TYPE_CHECKING:
+    from spc.sem.result import SemFit
+    from spc.sem.twolevel.model import TwoLevel
+
+__all__ = ["cluster_scores", "given_means", "icc"]
+
+
+def given_means(
+    units: UnitMoments,
+    mu: FloatArray,
+    sigma_b: FloatArray,
+    sigma_w: FloatArray,
+    cross: FloatArray,
+    variance: FloatArray,
+) -> tuple[FloatArray, FloatArray]:
+    """Expectation of quantities of units, given all means and outcomes that a unit has: empirical Bayes estimates.
+
+    Parameters
+    ----------
+    units : UnitMoments
+    mu : (p,) array
+    sigma_b, sigma_w : (p, p) arrays
+    cross : (m, p) array
+        Covariances of the quantities with the units' values.
+    variance : (m,) array
+        Of the quantities.
+
+    Returns
+    -------
+    apart : (J, m) array
+        What is expected beyond the mean of all units.
+    errors : (J, m) array
+        Standard deviations around it, the moments taken as known.
+    """
+    classes = SizeClasses.find(units)
+    here = classes.present
+    both = here[:, :, None] & here[:, None, :]
+    joint = np.where(both, sigma_b + sigma_w * classes.share[:, :, None], 0.0)
+    joint += np.where(np.eye(len(mu)) > 0, (~here)[:, :, None], 0.0)
+    pull = cross @ np.where(both, np.linalg.inv(joint), 0.0)
+    left = variance - np.einsum("gij,ij->gi", pull, cross)
+    toward = np.where(units.present, units.means - mu, 0.0)
+    apart = np.matmul(pull[classes.of], toward[:, :, None])[:, :, 0]
+    return apart, np.sqrt(np.maximum(left, 0.0))[classes.of]
+
+
+def icc(fit: SemFit) -> pd.Series:
+    """Share of the variance of each variable of rows that lies between clusters, from the free moments.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Of a two-level model.
+
+    Returns
+    -------
+    Series
+        Indexed by variable; 0 for variables of rows alone, which the model lets differ within clusters only.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has one level.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> rng = np.random.default_rng(1)
+    >>> shop = np.repeat(np.arange(60), 10)
+    >>> mood = 0.5 * rng.normal(size=60)[shop] + rng.normal(size=600)
+    >>> sales = 0.4 * mood + rng.normal(size=60)[shop] + rng.normal(size=600)
+    >>> rows = pd.DataFrame({"shop": shop, "mood": mood, "sales": sales})
+    >>> icc(fit("level: 1; sales ~ mood; level: 2; sales ~ mood", rows, cluster="shop")).round(1).to_dict()
+    {'sales': 0.5, 'mood': 0.2}
+    """
+    levels = _levels(fit)
+    own, best = levels.clusters.within, levels.best
+    inside, between = best.sigma_w.diagonal()[own], best.sigma_b.diagonal()[own]
+    names = [levels.clusters.units.names[i] for i in own]
+    return pd.Series(between / (inside + between), index=pd.Index(names, name="variable"), name="icc")
+
+
+def cluster_scores(fit: SemFit) -> pd.DataFrame:
+    """Scores of the latent variables of clusters, by the regression method from all rows and variables of a cluster.
+
+    Small clusters are drawn towards what the model expects of them: an empirical Bayes estimate.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Of a two-level model.
+
+    Returns
+    -------
+    DataFrame
+        One row a cluster, named as in the data: each latent variable of level 2, then its standard error with
+        ``_error`` behind the name, the parameters taken as known.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has one level, or no latent variable between clusters.
+
+    Examples
+    --------
+    >>> from spc.sem import fit
+    >>> rng = np.random.default_rng(1)
+    >>> shop = np.repeat(np.arange(50), 8)
+    >>> climate, mood = rng.normal(size=50), rng.normal(size=400)
+    >>> noise = [rng.normal(size=400) + 0.6 * rng.normal(size=50)[shop] for _ in range(3)]
+    >>> items = {f"x{i}": climate[shop] + mood + one for i, one in enumerate(noise)}
+    >>> text = "level: 1; f =~ x0 + x1 + x2; level: 2; g =~ x0 + x1 + x2"
+    >>> scores = cluster_scores(fit(text, pd.DataFrame(items).assign(shop=shop), cluster="shop"))
+    >>> bool(np.corrcoef(scores["g"], climate)[0, 1] > 0.8)
+    True
+    """
+    levels = _levels(fit)
+    part = fit.parts[1]
+    place, at, n = part.problem.place, part.point.at, part.problem.place.n_observed
+    if not place.latents:
+        raise UnsupportedError("The model has no latent variable between clusters, so there is nothing to score.")
+    clusters = levels.clusters
+    unit, p = part.problem.scale, len(clusters.units.names)
+    cov = at.covariance * np.outer(unit, unit)
+    cross = np.zeros((len(place.latents), p))
+    cross[:, clusters.between] = cov[n:, :n]
+    apart, errors = _given_data(fit, levels, cross, cov.diagonal()[n:])
+    index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=fit.options.cluster or "cluster")
+    scores = pd.DataFrame(apart + at.mean[n:] * unit[n:], index=index, columns=list(place.latents))
+    return scores.join(pd.DataFrame(errors, index=index, columns=[f"{name}_error" for name in place.latents]))
+
+
+def _given_data(
+    fit: SemFit, levels: TwoLevel, cross: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """:func:`given_means` at the moments that the model implies, from every answer where some are missing."""
+    spot = levels.levels.at(fit.system.coordinates(fit.solution.theta))
+    assert spot is not None
+    scale, clusters = levels.scale, levels.clusters
+    square = np.outer(scale, scale)
+    mu, sigma_b, sigma_w = spot.mu * scale, spot.sigma_b * square, spot.sigma_w * square
+    if clusters.answers is None:
+        return given_means(clusters.units, mu, sigma_b, sigma_w, cross, variance)
+    found = Answered.at(clusters.answers, mu, sigma_b, sigma_w)
+    assert found is not None
+    left = variance - np.einsum("mi,jik,mk->jm", cross, found.hold, cross)
+    return found.pull @ cross.T, np.sqrt(np.maximum(left, 0.0))
+
+
+def _levels(fit: SemFit) -> TwoLevel:
+    if fit.levels is None:
+        raise UnsupportedError("This is for models of two levels: write level: 1 and level: 2, and give cluster=.")
+    return fit.levels

@@ -1,0 +1,245 @@
+"""The two-level likelihood over the coordinates of a model, and the search for its maximum.
+
+A map turns coordinates into the moments of both levels (:mod:`spc.sem.twolevel.maps`). The search scores first and
+finishes with Newton steps on the observed information; coordinates with a lower bound rest on it while the likelihood
+pulls them below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.linalg import FloatArray
+from spc.sem.twolevel.likelihood import Curvature, Level2, SizeClasses, UnitMoments, curvature, level2, unit_scores
+from spc.sem.twolevel.maps import MomentMap, Slope, Spot
+
+__all__ = ["MAX_ITERATIONS", "Complete", "Evidence", "Found", "Objective", "Search", "State", "search"]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.intp]
+
+MAX_ITERATIONS = 200
+_TOLERANCE = 1e-12
+_NEAR = 1e-1
+_STEP = 3e-5
+
+
+class Found(Slope, Protocol):
+    """The likelihood at some moments and its gradient in them."""
+
+    @property
+    def value(self) -> float:
+        """Minus the log-likelihood, up to constants."""
+
+
+class Evidence(Protocol):
+    """Data, as the likelihood sees them."""
+
+    @property
+    def count(self) -> int:
+        """Units."""
+
+    def at(self, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Any:
+        """The likelihood at given moments (:class:`Found`); None where it is not defined."""
+
+    def curvature(self, found: Any, *, expected: bool) -> Curvature | None:
+        """Second derivatives in the moments; None where there is no closed form."""
+
+    def scores(self, found: Any, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each unit's gradient in the moments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Complete:
+    """Units all of whose rows are complete."""
+
+    units: UnitMoments
+    classes: SizeClasses
+
+    @classmethod
+    def of(cls, units: UnitMoments) -> Complete:
+        """Sort the units into classes."""
+        return cls(units, SizeClasses.find(units))
+
+    @property
+    def count(self) -> int:
+        """Units."""
+        return len(self.units.counts)
+
+    def at(self, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Level2 | None:
+        """The likelihood at given moments."""
+        return level2(self.units, self.classes, mu, sigma_b, sigma_w)
+
+    def curvature(self, found: Level2, *, expected: bool) -> Curvature:
+        """Second derivatives in the moments."""
+        return curvature(self.units, self.classes, found, expected=expected)
+
+    def scores(self, found: Level2, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each unit's gradient in the moments."""
+        return unit_scores(self.units, self.classes, found, mu)
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """Minus the log-likelihood over the coordinates of a map, with the map's penalty."""
+
+    data: Evidence
+    map: MomentMap
+
+    def at(self, x: FloatArray) -> State | None:
+        """Likelihood and moments; None where it is not defined."""
+        spot = self.map.at(x)
+        if spot is None:
+            return None
+        found = self.data.at(spot.mu, spot.sigma_b, spot.sigma_w)
+        return None if found is None or not np.isfinite(found.value) else State(found, spot)
+
+    def gradient(self, state: State) -> FloatArray:
+        """Gradient in the coordinates."""
+        found, spot = state.found, state.spot
+        slope = found.mu @ spot.d_mu + found.sigma_b.ravel() @ spot.d_b + found.sigma_w.ravel() @ spot.d_w
+        return np.asarray(slope if spot.guard is None else slope + spot.guard.slope)
+
+    def information(self, x: FloatArray, state: State, *, expected: bool) -> FloatArray:
+        """Second derivatives in the coordinates, or their expectation.
+
+        Where the moments have no second derivatives in closed form, these are differences of the gradient.
+        """
+        found, guard = state.found, state.spot.guard
+        moments = self.data.curvature(found, expected=expected)
+        if moments is None:
+            return self._differences(x)
+        matrix = join_curvature(moments, state.spot)
+        more = self.map.convex(x, found) if expected else self.map.bend(x, found)
+        if more is not None:
+            matrix += more
+        if guard is not None:
+            matrix += guard.convex if expected else guard.bend
+        return matrix
+
+    def scores(self, state: State) -> FloatArray:
+        """Each unit's gradient, (J, k), without the penalty."""
+        spot = state.spot
+        mu, b, w = self.data.scores(state.found, spot.mu)
+        return np.asarray(mu @ spot.d_mu + b @ spot.d_b + w @ spot.d_w)
+
+    def _differences(self, x: FloatArray) -> FloatArray:
+        matrix = np.empty((x.size, x.size))
+        for k in range(x.size):
+            step = np.zeros(x.size)
+            step[k] = _STEP * max(abs(float(x[k])), 1.0)
+            ahead, behind = self.at(x + step), self.at(x - step)
+            if ahead is None or behind is None:
+                return np.full_like(matrix, np.nan)
+            matrix[k] = (self.gradient(ahead) - self.gradient(behind)) / (2.0 * step[k])
+        return 0.5 * (matrix + matrix.T)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class State:
+    """The objective at a point: likelihood, and moments with their derivatives."""
+
+    found: Found
+    spot: Spot
+
+    @property
+    def value(self) -> float:
+        """What the search lowers."""
+        return self.found.value + (0.0 if self.spot.guard is None else self.spot.guard.value)
+
+
+def join_curvature(moments: Curvature, spot: Spot) -> FloatArray:
+    """Information on the coordinates from that on the moments, by the chain rule."""
+    mixed = spot.d_b.T @ (moments.bw @ spot.d_w) + spot.d_mu.T @ (moments.mu_b @ spot.d_b + moments.mu_w @ spot.d_w)
+    own = spot.d_mu.T @ moments.mu @ spot.d_mu
+    own += spot.d_b.T @ (moments.b @ spot.d_b) + spot.d_w.T @ (moments.w @ spot.d_w)
+    return np.asarray(own + mixed + mixed.T)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Search:
+    """Where a search ended; ``held`` coordinates rest on their bound."""
+
+    x: FloatArray
+    value: float
+    decrement: float
+    iterations: int
+    converged: bool
+    held: BoolArray
+
+
+def search(objective: Objective, x: FloatArray) -> Search | None:
+    """Minimise from ``x``; None where the objective is not defined there."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _search(objective, x)
+
+
+def _search(objective: Objective, x: FloatArray) -> Search | None:
+    lower = objective.map.lower
+    state = objective.at(x)
+    if state is None:
+        return None
+    decrement, damping = np.inf, 0.0
+    for iteration in range(1, MAX_ITERATIONS + 1):
+        gradient = objective.gradient(state)
+        held = (x <= lower) & (gradient > 0.0)
+        step, decrement = _step(objective, x, state, gradient, held, damping, near=decrement < _NEAR)
+        if decrement < _TOLERANCE * max(1.0, 1e-3 * objective.data.count):
+            trial = np.maximum(x + step, lower)
+            last = objective.at(trial)
+            x, state = (x, state) if last is None else (trial, last)
+            return Search(x, state.found.value, decrement, iteration, True, held)
+        moved = _descend(objective, x, step, state.value, gradient, lower)
+        if moved is None:
+            if damping > 1e6:
+                break
+            damping = max(10.0 * damping, 1e-3)
+            continue
+        x, state, full = moved
+        damping = 0.0 if full else damping
+    return Search(x, state.found.value, decrement, iteration, False, held)
+
+
+def _step(
+    objective: Objective,
+    x: FloatArray,
+    state: State,
+    gradient: FloatArray,
+    held: BoolArray,
+    damping: float,
+    *,
+    near: bool,
+) -> tuple[FloatArray, float]:
+    """Newton step where the observed information is positive definite and the end is near, else a scoring step."""
+    free = ~held
+    step = np.zeros_like(x)
+    for expected in (False, True) if near and not damping else (True,):
+        matrix = objective.information(x, state, expected=expected)[np.ix_(free, free)]
+        unit = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+        scaled = matrix / np.outer(unit, unit) + (damping + 1e-13) * np.eye(unit.size)
+        try:
+            factor = np.linalg.cholesky(scaled)
+        except np.linalg.LinAlgError:
+            continue
+        half = np.linalg.solve(factor, gradient[free] / unit)
+        step[free] = -np.linalg.solve(factor.T, half) / unit
+        return step, float(half @ half)
+    step[free] = -gradient[free] / unit**2
+    return step, float((gradient[free] / unit) @ (gradient[free] / unit))
+
+
+def _descend(
+    objective: Objective, x: FloatArray, step: FloatArray, value: float, gradient: FloatArray, lower: FloatArray
+) -> tuple[FloatArray, State, bool] | None:
+    """The first of ever shorter steps, cut at the bounds, that lowers the value."""
+    for halving in range(16):
+        trial = np.maximum(x + 0.5**halving * step, lower)
+        state = objective.at(trial)
+        expected = float(gradient @ (trial - x))
+        if state is not None and state.value <= value + 1e-4 * min(expected, 0.0) + 1e-12 * abs(value):
+            return trial, state, halving == 0
+    return None

@@ -1,0 +1,120 @@
+"""Heterotrait-monotrait ratios against semTools, and their bootstrap."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.disclosure import Gate
+from spc.errors import DataError, UsageError
+from spc.moments import Moments
+from spc.sem import fit
+from spc.sem.postestimation.htmt import htmt
+from spc.spec import model
+
+REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_after.json").read_text())
+CASES = {case["name"]: case for case in REFERENCE["cases"]}
+RATED = [name for name, case in CASES.items() if case["htmt"]]
+
+
+def moments_of(name: str) -> Moments:
+    m = CASES[name]["moments"]
+    return Moments(m["names"], m["n"], m["means"], m["covariance"])
+
+
+def two_scales(n: int = 400, seed: int = 3) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    cov = np.array([[1.0, 0.6], [0.6, 1.0]])
+    traits = rng.multivariate_normal([0, 0], cov, n)
+    items = {f"Stimmung {i}": traits[:, 0] + rng.standard_normal(n) for i in range(3)}
+    return pd.DataFrame(items | {f"能力{i}": traits[:, 1] + rng.standard_normal(n) for i in range(3)})
+
+
+SCALES = {"Stimmung im Team": [f"Stimmung {i}" for i in range(3)], "能力": [f"能力{i}" for i in range(3)]}
+
+
+@pytest.mark.parametrize("kind", ["htmt", "htmt2"])
+@pytest.mark.parametrize("name", RATED)
+def test_ratios_are_those_of_semtools(name: str, kind: str) -> None:
+    theirs, latents = np.array(CASES[name]["htmt"][kind]), model(CASES[name]["model"]).latents
+    ours = htmt(CASES[name]["model"], moments_of(name)).tidy().query("kind == @kind")
+    assert len(ours) == len(latents) * (len(latents) - 1) // 2
+    for row in ours.itertuples():
+        i, j = latents.index(row.lhs), latents.index(row.rhs)
+        assert row.estimate == pytest.approx(theirs[i, j], rel=1e-9)
+
+
+def test_intervals_hold_the_latent_correlation_and_shrink_with_rows() -> None:
+    small, large = (htmt(SCALES, two_scales(n), draws=400).tidy() for n in (200, 1800))
+    assert ((small["conf_low"] < 0.6) & (small["conf_high"] > 0.6)).all()
+    ratio = (small["conf_high"] - small["conf_low"]) / (large["conf_high"] - large["conf_low"])
+    assert ratio.between(2.3, 4.0).all()
+
+
+def test_draws_are_those_of_the_seed_and_do_not_move_the_estimate() -> None:
+    data = two_scales()
+    one, two, other = (htmt(SCALES, data, draws=60, seed=s).tidy() for s in (1, 1, 2))
+    pd.testing.assert_frame_equal(one, two)
+    assert (one["estimate"] == other["estimate"]).all()
+    assert (one["conf_low"] != other["conf_low"]).all()
+
+
+def test_row_order_and_units_change_nothing() -> None:
+    data = two_scales()
+    moved = data.sample(frac=1, random_state=1) * [1e6, 1, 1, 1, 1e-6, 1] + 5.0
+    np.testing.assert_allclose(
+        htmt(SCALES, data, draws=0).tidy()["estimate"], htmt(SCALES, moved, draws=0).tidy()["estimate"], rtol=1e-9
+    )
+
+
+def test_rows_with_holes_are_left_out() -> None:
+    data = two_scales()
+    holes = pd.concat([data, data.head(3).assign(**{"Stimmung 0": np.nan})])
+    assert htmt(SCALES, holes, draws=0).n == len(data)
+
+
+def test_constructs_that_are_one_are_noted() -> None:
+    data = two_scales()
+    same = {"a": ["Stimmung 0", "Stimmung 1"], "b": ["Stimmung 2", "能力0"], "c": ["能力1", "能力2"]}
+    rng = np.random.default_rng(1)
+    trait = rng.standard_normal(len(data))
+    one = pd.DataFrame({name: trait + rng.standard_normal(len(data)) for name in data.columns})
+    assert {note.code for note in htmt(same, one, draws=100).notes()} == {"not_distinct"}
+    moments = Moments.from_frame(data)
+    assert [note.code for note in htmt(SCALES, moments).notes()] == ["no_interval"]
+    turned = data.assign(**{"Stimmung 0": -data["Stimmung 0"]})
+    assert {note.code for note in htmt(SCALES, turned, draws=0).notes()} == {"no_interval", "mixed_signs"}
+
+
+def test_factors_of_factors_are_left_out() -> None:
+    table = htmt(CASES["hs_second_order"]["model"], moments_of("hs_second_order")).tidy()
+    assert set(table["lhs"]) | set(table["rhs"]) == {"visual", "textual", "speed"}
+
+
+def test_a_fit_does_for_its_model() -> None:
+    text, moments = CASES["hs_second_order"]["model"], moments_of("hs_second_order")
+    pd.testing.assert_frame_equal(htmt(fit(text, moments), moments).tidy(), htmt(text, moments).tidy())
+
+
+def test_refusals_say_why() -> None:
+    data = two_scales()
+    with pytest.raises(UsageError, match="single item"):
+        htmt({"a": ["Stimmung 0"], "b": ["能力0", "能力1"]}, data)
+    with pytest.raises(UsageError, match="two constructs"):
+        htmt({"a": ["Stimmung 0", "能力0"], "b": ["能力0", "能力1"]}, data)
+    with pytest.raises(UsageError, match="two or more"):
+        htmt("f =~ `Stimmung 0` + `Stimmung 1`", data)
+    with pytest.raises(UsageError, match="level"):
+        htmt(SCALES, data, level=95)
+    with pytest.raises(DataError, match="Did you mean '能力0'"):
+        htmt({"a": ["Stimmung 0", "Stimmung 1"], "b": ["能力00", "能力1"]}, data)
+    with pytest.raises(DataError, match="same value"):
+        htmt(SCALES, data.assign(能力0=3.0))
+
+
+def test_the_result_passes_the_gate() -> None:
+    assert Gate().model(htmt(SCALES, two_scales(), draws=20)).tidy.frame.shape[0] == 2

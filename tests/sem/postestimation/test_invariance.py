@@ -1,0 +1,291 @@
+"""Measurement invariance: lavaan's steps, tests and means; published numbers; verdicts; what is refused."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.errors import DataError, ImproperSolutionWarning, SpcWarning, UsageError
+from spc.moments import Moments
+from spc.results import TIDY_COLUMNS, Result
+from spc.sem import SemFit, factor_scores, fit, fit_measures, modification_indices, reliability
+from spc.sem.postestimation.compare import compare
+from spc.sem.postestimation.invariance import Invariance, invariance
+from spc.spec import model
+
+REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_invariance.json").read_text())
+CASES = {case["name"]: case for case in REFERENCE["cases"]}
+THREE = CASES["hs"]["model"]
+
+
+@cache
+def frame(name: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {key: [np.nan if v is None else v for v in values] for key, values in REFERENCE["frames"][name].items()}
+    )
+
+
+@cache
+def climbed(name: str) -> Invariance:
+    case = CASES[name]
+    options = {key: value[0] for key, value in case["options"].items() if key not in ("ordered", "std_lv")}
+    if "ordered" in case["options"]:
+        options["ordered"] = tuple(case["options"]["ordered"])
+    text: Any = case["model"]
+    if case["moments"]:
+        given: Any = {
+            label: Moments(m["names"], m["n"], m["means"], m["covariance"])
+            for label, m in zip(case["groups"], case["moments"], strict=True)
+        }
+    else:
+        given, options["group"] = frame(case["data"]), case["group"]
+    if case["options"].get("std_lv"):
+        text = model(text, std_lv=True)
+    return invariance(text, given, partial=tuple(case["partial"]), **options)
+
+
+STEPPED = [name for name in CASES if name != "burns"]
+SAME = [name for name in STEPPED if name != "ordered"]
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_steps_as_lavaan(name: str) -> None:
+    case, table = CASES[name], climbed(name).augment()
+    assert table["step"].tolist() == [step["name"] for step in case["steps"]]
+    rel = 1e-5
+    for (_, mine), step in zip(table.iterrows(), case["steps"], strict=True):
+        theirs = step["measures"]
+        assert mine["df"] == theirs["df"]
+        assert mine["npar"] == theirs["npar"]
+        assert mine["chisq"] == pytest.approx(theirs["chisq"], rel=rel)
+        if name == "ordered":
+            measures = fit_measures(climbed(name).fits[step["name"]])
+            for key in ("cfi", "rmsea"):
+                assert measures[f"{key}_scaled"] == pytest.approx(theirs[f"{key}.scaled"], abs=1e-5), key
+            continue
+        for key in ("cfi", "rmsea"):
+            kinds = (theirs.get(name) for name in (f"{key}.robust", f"{key}.scaled", key))
+            wanted = next(value for value in kinds if isinstance(value, float | int))
+            assert mine[key] == pytest.approx(wanted, rel=rel, abs=2e-5), key
+        assert mine["srmr"] == pytest.approx(theirs["srmr"], rel=1e-4)
+        assert mine["aic"] == pytest.approx(theirs["aic"], rel=1e-7)
+    found = case["difference"]
+    for at in range(len(found["chisq"])):
+        row = table.iloc[at + 1]
+        assert row["df_diff"] == found["df"][at]
+        assert row["chisq_diff"] == pytest.approx(found["chisq"][at], rel=1e-4)
+        assert row["pvalue_diff"] == pytest.approx(found["p"][at], rel=1e-3)
+
+
+def test_a_single_latent_variable_of_three_items() -> None:
+    case = CASES["burns"]
+    given = {
+        label: Moments(m["names"], m["n"], m["means"], m["covariance"])
+        for label, m in zip(case["groups"], case["moments"], strict=True)
+    }
+    held = {
+        "metric": ("loadings",),
+        "scalar": ("loadings", "intercepts"),
+        "strict": ("loadings", "intercepts", "residuals"),
+    }
+    table = invariance(case["model"], given, steps=held).augment()
+    for (_, mine), step in zip(table.iterrows(), case["steps"][1:], strict=True):
+        assert mine["chisq"] == pytest.approx(step["measures"]["chisq"], rel=1e-5)
+    assert table["chisq_diff"][1:].tolist() == pytest.approx(case["difference"]["chisq"][1:], rel=1e-4)
+
+
+def test_groups_that_fit_at_a_negative_latent_variance_alone() -> None:
+    case = CASES["burns"]
+    given = {
+        label: Moments(m["names"], m["n"], m["means"], m["covariance"])
+        for label, m in zip(case["groups"], case["moments"], strict=True)
+    }
+    with pytest.warns(ImproperSolutionWarning, match="below zero"):
+        fitted = fit(case["model"], given)
+    assert fitted.df == 0
+    assert fitted.chisq == pytest.approx(0.0, abs=1e-9)
+
+
+def test_published_steps_of_two_schools() -> None:
+    """Hirschfeld & von Brachel (2014); the tutorial of lavaan: 8.192, 40.059 and 17.409 on 6, 6 and 9."""
+    table = climbed("hs").augment()
+    assert table["chisq_diff"][1:].round(3).tolist() == [8.192, 40.059, 17.409]
+    assert table["df_diff"][1:].tolist() == [6, 6, 9]
+    assert table["cfi"].round(3).tolist() == [0.923, 0.921, 0.882, 0.873]
+    assert table["rmsea"].round(3).tolist() == [0.097, 0.093, 0.107, 0.104]
+    assert table["release"][2] == "x3~1"
+    partial = climbed("hs_partial").augment()
+    assert partial["chisq_diff"][2] == pytest.approx(5.379, abs=1e-3)
+    assert partial["df_diff"][2] == 4
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_score_tests_as_lavaan(name: str) -> None:
+    result = climbed(name)
+    for step in CASES[name]["steps"]:
+        if not step["scores"]:
+            continue
+        theirs = {(row["lhs"], row["rhs"]): row["x2"] for row in step["scores"]["rows"]}
+        own = result.releases[result.releases["step"] == step["name"]]
+        assert len(own)
+        for row in own.itertuples():
+            assert row.chisq == pytest.approx(theirs[row.parameter, f"{row.parameter}.g2"], rel=2e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_latent_means_as_lavaan(name: str) -> None:
+    result = climbed(name)
+    case = CASES[name]
+    scalar = result.fits["scalar"].tidy()
+    for row in case["means"]:
+        mine = scalar[(scalar["lhs"] == row["lhs"]) & (scalar["op"] == "~1") & (scalar["group"] == case["groups"][1])]
+        assert mine["estimate"].iloc[0] == pytest.approx(row["est"], abs=1e-5)
+        assert mine["std_error"].iloc[0] == pytest.approx(row["se"], rel=1e-3)
+    if result.means_step == "scalar":
+        means = result.means.set_index("latent")
+        for row in case["means"]:
+            assert means.loc[row["lhs"], "estimate"] == pytest.approx(row["est"], abs=1e-5)
+            assert means.loc[row["lhs"], "std_error"] == pytest.approx(row["se"], rel=1e-3)
+
+
+def test_what_fails_is_named_and_means_are_doubted() -> None:
+    result = climbed("hs")
+    assert result.augment()["verdict"].tolist() == ["unclear", "holds", "fails", "holds"]
+    assert result.held == "metric"
+    assert result.means_step == "scalar"
+    notes = {note.code: note for note in result.notes()}
+    assert notes["means_not_comparable"].severity == "serious"
+    assert "partial=['x3~1']" in next(note.text for note in result.notes() if note.subject == "scalar")
+    free = climbed("hs_partial")
+    assert free.held == free.means_step == "strict"
+    assert "means_not_comparable" not in {note.code for note in free.notes()}
+
+
+def test_standardised_differences_are_in_pooled_deviations() -> None:
+    result = climbed("hs_partial")
+    strict = result.fits["strict"]
+    variances = strict.tidy().query("op == '~~' and lhs == 'textual' and rhs == 'textual'")["estimate"].to_numpy()
+    sizes = np.array([part.problem.n for part in strict.parts])
+    row = result.means.set_index("latent").loc["textual"]
+    assert row["d"] == pytest.approx(row["estimate"] / np.sqrt(variances @ sizes / sizes.sum()), rel=1e-10)
+    assert row["d_error"] == pytest.approx(np.sqrt(4.0 / 301 + row["d"] ** 2 / 602), rel=0.25)
+
+
+def test_parameters_that_differ_are_found_among_ordered_items() -> None:
+    """The second group was given another threshold of i6 and another loading of i3."""
+    result = climbed("ordered")
+    first = result.releases.groupby("step").first()
+    assert first.loc["thresholds", "parameter"].startswith("i6|")
+    assert first.loc["metric", "parameter"] == "a=~i3"
+
+
+def test_all_that_holds_holds() -> None:
+    rng = np.random.default_rng(4)
+    factor = rng.normal(size=1200)
+    rows = pd.DataFrame({f"y{k}": 0.8 * factor + rng.normal(size=1200) for k in range(5)})
+    rows["site"] = np.repeat(["a", "b", "c"], 400)
+    rows.loc[rows["site"] == "c", [f"y{k}" for k in range(5)]] += 0.4
+    result = invariance("f =~ y0 + y1 + y2 + y3 + y4", rows, group="site")
+    assert result.augment()["verdict"].tolist() == ["holds"] * 4
+    assert result.held == result.means_step == "strict"
+    assert [note.code for note in result.notes()] == ["cut_offs"]
+    means = result.means.set_index("group")
+    assert means.loc["c", "estimate"] == pytest.approx(0.4, abs=0.15)
+    assert abs(means.loc["b", "statistic"]) < 3.0
+    assert "holds" in str(result)
+    assert "<.001" in str(result)
+
+
+def test_steps_of_ones_own() -> None:
+    steps = {"pattern": (), "everything": ("loadings", "intercepts", "lv_variances")}
+    result = invariance(THREE, frame("hs"), group="school", steps=steps)
+    assert result.augment()["df_diff"][1] == 15
+    assert result.augment()["step"].tolist() == list(steps)
+
+
+def test_answers_like_every_result() -> None:
+    result = climbed("hs")
+    assert isinstance(result, Result)
+    tidy = result.tidy()
+    assert tuple(tidy.columns) == TIDY_COLUMNS
+    assert tidy["kind"].tolist() == ["step"] * 4 + ["latent_mean"] * 3
+    assert result.glance()["held"].iloc[0] == "metric"
+    assert "release first" in str(result)
+
+
+def test_ordered_items_are_known_by_their_type_too() -> None:
+    rng = np.random.default_rng(4)
+    latent = 0.8 * rng.standard_normal((600, 1)) + 0.6 * rng.standard_normal((600, 4))
+    rows = pd.DataFrame(np.digitize(latent, [-0.8, 0.3]), columns=list("abcd"))
+    typed = rows.apply(lambda column: pd.Categorical(column, ordered=True)).assign(shop=np.arange(600) % 2)
+    found = invariance("f =~ a + b + c + d", typed, group="shop").augment()
+    named = invariance("f =~ a + b + c + d", rows.assign(shop=typed["shop"]), group="shop", ordered=list("abcd"))
+    assert found["step"].tolist() == ["configural", "thresholds", "metric"]
+    pd.testing.assert_frame_equal(found, named.augment())
+
+
+def test_one_group_or_one_step_is_refused() -> None:
+    with pytest.raises(UsageError, match="group"):
+        invariance(THREE, frame("hs").drop(columns="school"))
+    with pytest.raises(UsageError, match="two or more"):
+        invariance(THREE, frame("hs"), group="school", steps={"metric": ["loadings"]})
+
+
+# -- after a fit of several groups
+
+
+@cache
+def scalar() -> SemFit:
+    return fit(THREE, frame("hs"), group="school", group_equal=("loadings", "intercepts"))
+
+
+def test_modification_indices_in_groups() -> None:
+    table = modification_indices(scalar(), sort=False)
+    ours = {(row.lhs, row.op, row.rhs, row.group): row for row in table.itertuples()}
+    labels = scalar().groups
+    for row in REFERENCE["modification"]:
+        mine = ours[row["lhs"], row["op"], row["rhs"], labels[row["group"] - 1]]
+        assert mine.mi == pytest.approx(row["mi"], rel=2e-4, abs=1e-3)
+        assert mine.epc == pytest.approx(row["epc"], rel=1e-3, abs=1e-4)
+        assert mine.sepc_all == pytest.approx(row["sepc.all"], rel=1e-3, abs=1e-4)
+
+
+def test_steps_are_nested_and_others_are_refused() -> None:
+    free = fit(THREE, frame("hs"), group="school")
+    result = compare(free, scalar())
+    assert result.notes() == ()
+    assert result.augment()["df_diff"][1] == 12
+    with pytest.raises(Exception, match="other groups"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        compare(free, fit(model(THREE, meanstructure=True), frame("hs")))
+
+
+def test_reliability_in_each_group() -> None:
+    fitted = fit(THREE, frame("hs"), group="school", group_equal=("loadings",))
+    table = reliability(fitted).tidy()
+    for kind in ("omega", "ave"):
+        for row in REFERENCE["reliability"][kind]:
+            own = table[(table["kind"] == kind) & (table["group"] == row["group"])].set_index("lhs")["estimate"]
+            for latent in ("visual", "textual", "speed"):
+                assert own[latent] == pytest.approx(row[latent], rel=2e-4)
+
+
+def test_scores_of_each_group_by_its_own_numbers() -> None:
+    rows = frame("hs").sample(frac=1.0, random_state=3)
+    scores = factor_scores(scalar(), rows)
+    assert scores.index.equals(rows.index)
+    for view in scalar().views:
+        own = rows[rows["school"] == view.parts[0].group]
+        pd.testing.assert_frame_equal(scores.loc[own.index], factor_scores(view, own))
+    means = scores.groupby(rows["school"])["textual"].mean()
+    gap = scalar().tidy().query("lhs == 'textual' and op == '~1' and group == 'Grant-White'")["estimate"].iloc[0]
+    assert means["Grant-White"] - means["Pasteur"] == pytest.approx(gap, abs=0.05)
+    with pytest.raises(DataError, match="elsewhere"):
+        factor_scores(scalar(), rows.assign(school="elsewhere"))
