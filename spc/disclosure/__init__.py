@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from spc.disclosure.books import OF_THE_BOOKS, names_staff
+from spc.disclosure.checks import names_staff
 from spc.disclosure.gate import Gate
+from spc.disclosure.kinds import OF_THE_BOOKS
 from spc.disclosure.released import ReleasedModel, ReleasedTable, ReleasedText, require_released
-from spc.disclosure.rule import LOWEST_MINIMUM, DisclosureRule
-from spc.disclosure.suppression import suppress
+from spc.disclosure.rule import LOWEST_MINIMUM, WIDTH, DisclosureRule
 
 __all__ = [
     "LOWEST_MINIMUM",
     "OF_THE_BOOKS",
+    "WIDTH",
     "DisclosureRule",
     "Gate",
     "ReleasedModel",
@@ -18,5 +19,4 @@ __all__ = [
     "ReleasedText",
     "names_staff",
     "require_released",
-    "suppress",
 ]

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from spc.disclosure.books import OF_NO_ANSWERS, OF_THE_BOOKS, refuse_staff
-from spc.disclosure.cells import earlier_wave, key_frame, layout
-from spc.disclosure.checks import check_groups, refuse_personal, refuse_persons
-from spc.disclosure.memory import Release, release_of, same_people, with_known
+from spc.disclosure.checks import check_groups, refuse_personal, scale_ends
+from spc.disclosure.given import facts_of, hierarchy_of, labels_of, table_of, unit_sizes
+from spc.disclosure.kinds import CURVES, OF_THE_BOOKS, check_size, refuse_persons, refuse_staff
+from spc.disclosure.memory import (
+    Release,
+    of_waves,
+    read_memory,
+    release_of,
+    same_people,
+    with_known,
+    write_memory,
+)
+from spc.disclosure.merging import merged_rows, merged_units
 from spc.disclosure.released import _SEAL, ReleasedModel, ReleasedTable, ReleasedText
+from spc.disclosure.rows import BoolArray, Parts, key_frame, layout
 from spc.disclosure.rule import DisclosureRule
 from spc.disclosure.suppression import SHOWN, suppress
+from spc.disclosure.text import names_unit, plain_frame, plain_text
+from spc.disclosure.waves import close_waves, hidden_elsewhere
 from spc.errors import DataError, UsageError
-from spc.linalg import FloatArray
 from spc.results import Note, Result
 
 __all__ = ["Gate"]
 
-BoolArray = npt.NDArray[np.bool_]
-
-_SIZES = (
-    "nobs",
-    "nobs_min",
-    "responses",
-    "respondents",
-    "employee_responses",
-    "customer_responses",
-    "customers",
-    "margins",
-)
-
-
-_WORDS = {"nobs": "rows", "nobs_min": "rows in its smallest part"}
+Limits = Mapping[str, tuple[float, float] | None] | tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +47,17 @@ class Gate:
     rule : DisclosureRule
     unit_sizes : mapping of str to int
         People in each unit, so that notes which name a small one can be withheld.
+    hierarchy : mapping of str to mapping of str to str
+        For each unit, what it belongs to: ``{"Bergen": {"region": "West"}}``.
+    folder : Path, optional
+        Where the memory of earlier reports lies.
 
     Examples
     --------
     >>> teams = pd.DataFrame(
     ...     {"team": ["a", "b", "c", None], "mean": [2.0, 4.0, 5.0, 4.4], "n": [3, 9, 20, 32]})
     >>> gate = Gate(DisclosureRule())
-    >>> gate.groups(teams, keys=["team"], values=["mean"], counts="n", name="Satisfaction by team").frame
+    >>> gate.groups(teams, keys=["team"], values=["mean"], counts="n", limits=(1, 7), name="By team").frame
        team  mean     n
     0     a   NaN  <NA>
     1     b   NaN  <NA>
@@ -67,28 +67,41 @@ class Gate:
 
     rule: DisclosureRule = field(default_factory=DisclosureRule)
     unit_sizes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    hierarchy: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
+    folder: Path | None = None
     _log: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
     _releases: list[Release] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, DisclosureRule):
             raise UsageError(f"Gate takes a DisclosureRule, found a {type(self.rule).__name__}.")
+        if self.folder is not None:
+            self._releases.extend(read_memory(self.folder))
 
     @classmethod
     def of(cls, study: Any = None, rule: DisclosureRule | None = None) -> Gate:
-        """Gate with the rule of a study (never a looser one) that knows the sizes of its units.
+        """Gate with the rule of a study (never a looser one) that knows its units and its earlier reports.
 
         Parameters
         ----------
         study : Study, optional
-            Anything with ``disclosure`` and ``tables``.
+            Anything with ``disclosure``, ``tables`` and ``folder``.
         rule : DisclosureRule, optional
             A stricter rule; the larger of each minimum holds.
+
+        Raises
+        ------
+        DataError
+            The memory of earlier reports is damaged.
         """
         own = getattr(study, "disclosure", None)
         given = [r for r in (own, rule) if isinstance(r, DisclosureRule)] or [DisclosureRule()]
-        strictest = DisclosureRule(max(r.minimum_group for r in given), max(r.minimum_comments for r in given))
-        return cls(strictest, MappingProxyType(_unit_sizes(getattr(study, "tables", {}))))
+        strictest = DisclosureRule(
+            max(r.minimum_group for r in given), max(r.minimum_comments for r in given),
+            next((r.merge_into for r in given if r.merge_into), ""),
+        )  # fmt: skip
+        tables = getattr(study, "tables", {})
+        return cls(strictest, unit_sizes(tables), hierarchy_of(tables), getattr(study, "folder", None))
 
     def groups(
         self,
@@ -98,9 +111,10 @@ class Gate:
         values: Sequence[str],
         counts: str | Mapping[str, str],
         name: str,
+        limits: Limits = None,
         totals: pd.DataFrame | None = None,
         wave: str | None = None,
-        digits: int = 2,
+        digits: int | None = None,
     ) -> ReleasedTable:
         """Release a table of groups: scores, shares or money by unit, region, wave.
 
@@ -112,81 +126,130 @@ class Gate:
         keys : sequence of str
             Columns that name a group, the outer ones first.
         values : sequence of str
-            Numeric columns to release.
+            Numeric columns to release: means over the people of a row.
         counts : str or mapping of str to str
             Column with the people behind the values; a mapping gives each value its own, when values come from
             different people (employees, customers).
         name : str
             Name of the table.
+        limits : pair of float, or mapping of str to pair of float, optional
+            Ends of the scale of the values. With them, what is hidden stays open by the stated width
+            (:data:`spc.disclosure.rule.WIDTH`); without, it is only not determined.
         totals : DataFrame, optional
-            Rows, laid out as ``frame``, that readers know already and that cannot be hidden any more.
+            Rows, laid out as ``frame``, that readers know already and that cannot be hidden any more. The total over
+            all rows, of each wave, is taken to be known in any case.
         wave : str, optional
             Key that is the wave; by default a key named ``wave``. A group that differs from its earlier wave by too
-            few people is hidden, see :func:`spc.disclosure.cells.earlier_wave`.
-        digits : int
-            Decimals the values are rounded to.
+            few people is hidden, see :func:`spc.disclosure.waves.close_waves`.
+        digits : int, optional
+            Decimals the values are rounded to; two, and one where there are waves: what rounding leaves open need not
+            be hidden.
 
         Returns
         -------
         ReleasedTable
             Keys, values and counts, nothing else. What is hidden is missing: rows of too few people, and as many
-            neighbours as it takes so that subtraction from totals, from outer groups or from what this gate released
-            before tells nothing of fewer people than the minimum.
+            neighbours as it takes so that subtraction from totals, from outer groups, from other waves or from what
+            this gate and earlier reports released tells nothing of fewer people than the minimum. Where the rule says
+            ``merge_into``, small units are first put together.
 
         Raises
         ------
         UsageError
-            ``frame`` is no DataFrame, or columns are not there.
+            ``frame`` is no DataFrame, columns are not there, or a scale has no two ends.
         DataError
-            A key or value is personal, a group is listed twice, a count is no count, a total is below its parts.
+            A key or value is personal, a group is listed twice, a count is no count, a total is below its parts, or
+            groups overlap in an unknown way.
         """
         sides = dict.fromkeys(values, counts) if isinstance(counts, str) else dict(counts)
         check_groups(frame, keys, values, sides, name)
-        table = frame.reset_index(drop=True)
-        names = key_frame(table, keys)
-        released = pd.concat([names, table[list(values)].astype(float).round(digits)], axis=1)
-        withheld = pd.DataFrame(False, index=released.index, columns=released.columns)
+        sides = {value: sides[value] for value in values}
+        ends = scale_ends(limits, values, name)
+        table, parts = self._merged(frame.reset_index(drop=True), list(keys), sides, name)
         axis = wave or ("wave" if "wave" in keys else None)
-        for side in dict.fromkeys(sides[value] for value in values):
-            hidden = self._hidden(names, table[side].to_numpy(float), side, name, totals, axis, digits)
-            released[side] = table[side].astype("Int64").mask(hidden)
-            withheld[side] = hidden
-            for value in (v for v in values if sides[v] == side):
-                released.loc[hidden, value] = np.nan
-                withheld[value] = hidden
-            self._record(
-                name,
-                side,
-                int(hidden.sum()),
-                f"fewer than {self.rule.minimum_group} people, or needed to protect such a group",
+        places = digits if digits is not None else 2 if axis is None else 1
+        names = key_frame(table, keys)
+        released = pd.concat([names, table[list(values)].astype(float).round(places)], axis=1)
+        withheld = pd.DataFrame(False, index=released.index, columns=released.columns)
+        for side in dict.fromkeys(sides.values()):
+            own = [value for value in values if sides[value] == side]
+            today = Release(
+                side, self._placed(names), table[side].to_numpy(float), table[own].astype(float), parts=parts
             )
-        return ReleasedTable(name, released, withheld, seal=_SEAL)
+            told = [] if totals is None else [release_of(totals, list(keys), side, own, name)]
+            hidden = self._hidden(today, told, [ends[value] for value in own], axis, places, name)
+            released[side] = table[side].astype("Int64").mask(hidden)
+            released.loc[hidden, own] = np.nan
+            withheld = withheld.assign(**dict.fromkeys([side, *own], hidden))
+            few = f"fewer than {self.rule.minimum_group} people, or needed to protect such a group"
+            self._record(name, side, int(hidden.sum()), few)
+        return ReleasedTable(name, plain_frame(released), withheld.rename(columns=plain_text), seal=_SEAL)
+
+    def _merged(
+        self, frame: pd.DataFrame, keys: list[str], sides: Mapping[str, str], name: str
+    ) -> tuple[pd.DataFrame, Parts]:
+        """The table with small units put together, where the rule wants it and the gate knows where they belong."""
+        if not self.rule.merge_into or "unit" not in keys:
+            return frame, {}
+        sizes = frame.loc[frame["unit"].notna(), list(sides.values())].where(lambda n: n > 0).min(axis=1)
+        smallest = sizes.groupby(frame["unit"].astype(str)).min().dropna()
+        outer = {unit: found[self.rule.merge_into] for unit, found in self.hierarchy.items()
+                 if self.rule.merge_into in found}  # fmt: skip
+        parts = merged_units(smallest, outer, self.rule.minimum_group)
+        if not parts:
+            return frame, {}
+        table = merged_rows(frame, parts, keys=keys, unit="unit", sides=sides)
+        together = f"put together within their {self.rule.merge_into}: fewer than {self.rule.minimum_group} people"
+        self._record(name, "units", sum(map(len, parts.values())), together)
+        return table, parts
 
     def _hidden(
         self,
-        keys: pd.DataFrame,
-        n: FloatArray,
-        side: str,
-        table: str,
-        totals: pd.DataFrame | None,
+        today: Release,
+        told: Sequence[Release],
+        limits: Sequence[tuple[float, float]],
         wave: str | None,
         digits: int,
+        name: str,
     ) -> BoolArray:
-        known = [r for r in self._releases if same_people(r, side, keys, n)]
-        if totals is not None:
-            known = [*known, release_of(totals, list(keys.columns), side, table)]
-        every, sizes, fixed, refused = with_known(keys, n, known, self.rule.minimum_group)
+        """Which rows of one side are hidden; what is shown is kept for the tables to come."""
+        minimum, listed = self.rule.minimum_group, slice(len(today.n))
+        earlier = [of_waves(each, today.keys, wave or "wave") for each in self._releases]
+        earlier = [each for each in earlier if same_people(each, today)]
+        earlier += [replace(each, keys=self._placed(each.keys)) for each in told]
+        seen = with_known(today, earlier, minimum=minimum, digits=digits, limits=limits, wave=wave)
+        cells = layout(seen.keys, seen.n, seen.sums, limits=limits, table=name, parts=seen.parts, listed=len(today.n))
+        close = np.zeros_like(seen.refused)
         if wave is not None:
-            ends = layout(keys, n, table=table).leaf
-            refused[: len(n)] |= ends & earlier_wave(keys, n, wave=wave, minimum=self.rule.minimum_group, digits=digits)
-        parts = layout(every, sizes, table=table)
-        status = suppress(parts.cells, parts.member, minimum=self.rule.minimum_group, fixed=fixed, refused=refused)
-        hidden = np.asarray(status[: len(n)] != SHOWN)
-        self._releases.append(Release(side, keys, n, ~hidden))
+            close[listed] = close_waves(
+                today.keys, today.n, wave=wave, minimum=minimum, digits=digits, limits=limits
+            )  # fmt: skip
+        kept = seen.kept.copy()
+        while True:
+            status = suppress(cells, minimum=minimum, known=seen.known, refused=seen.refused | close, kept=kept)
+            hidden: BoolArray = np.asarray(status[listed] != SHOWN)
+            if wave is None:
+                break
+            again = hidden_elsewhere(today.keys, today.n, hidden & ~close[listed], wave=wave, minimum=minimum)
+            again &= ~hidden & ~seen.known[listed]
+            if not again.any():
+                break
+            kept[listed] |= again
+        shown = today.values.round(digits).mask(np.repeat(hidden[:, None], today.values.shape[1], axis=1))
+        self._releases.append(replace(today, shown=~hidden, values=shown))
         return hidden
 
+    def _placed(self, keys: pd.DataFrame) -> pd.DataFrame:
+        """Keys with what each unit belongs to beside it, so that tables of units and of regions can be compared."""
+        if "unit" not in keys:
+            return keys
+        homes = [self.hierarchy.get(str(unit), {}) for unit in keys["unit"]]
+        names = dict.fromkeys(name for home in self.hierarchy.values() for name in home)
+        more = {name: pd.Series([home.get(name) for home in homes], dtype=object) for name in names if name not in keys}
+        return keys.assign(**more)
+
     def model(self, result: Result) -> ReleasedModel:
-        """Release what may be shown: ``tidy``, ``glance``, ``notes`` and, for periods and reasons, ``augment``.
+        """Release what may be shown: ``tidy``, ``glance``, ``notes`` and, where its rows are no people, ``augment``.
 
         Parameters
         ----------
@@ -203,18 +266,18 @@ class Gate:
         if not isinstance(result, Result):
             raise UsageError(f"Gate.model takes a result with tidy, glance and notes, found a {type(result).__name__}.")
         tidy, glance = result.tidy(), result.glance()
-        self._check_size(result.kind, glance)
+        check_size(result.kind, glance, self.rule)
         refuse_persons(result.kind, tidy)
         if result.kind in OF_THE_BOOKS:
-            refuse_staff(result.kind, glance, _table(result))
+            refuse_staff(result.kind, glance, table_of(result))
         return ReleasedModel(
             kind=result.kind,
             tidy=_whole(f"{result.kind}: numbers", tidy),
             glance=_whole(f"{result.kind}: summary", glance),
             notes=tuple(self._note(note, result.kind) for note in result.notes()),
             curve=self._curve(result),
-            facts=MappingProxyType(_facts(result)),
-            labels=MappingProxyType(_labels(result)),
+            facts=MappingProxyType(facts_of(result)),
+            labels=MappingProxyType(labels_of(result)),
             seal=_SEAL,
         )
 
@@ -235,131 +298,71 @@ class Gate:
                 f"at least {self.rule.minimum_comments} people",
                 "Show comments of larger groups only.",
             )
-        return ReleasedText(text, seal=_SEAL)
+        return ReleasedText(str(plain_text(text)), seal=_SEAL)
 
     def log(self) -> ReleasedTable:
         """What was hidden, where and why, with no protected value in it: columns table, of, hidden, reason."""
         frame = pd.DataFrame(self._log, columns=["table", "of", "hidden", "reason"])
         return _whole("What was hidden", frame.astype({"hidden": int}))
 
+    def remember(self) -> Path | None:
+        """Keep what was released beside the study, so that no later report can be subtracted from this one.
+
+        Returns
+        -------
+        Path or None
+            The file, as confidential as the answers themselves; None for a gate without a study, or without tables of
+            groups.
+
+        Raises
+        ------
+        UsageError
+            The folder cannot be written.
+        """
+        return None if self.folder is None or not self._releases else write_memory(self.folder, self._releases)
+
     def _record(self, table: str, of: str, hidden: int, reason: str) -> None:
         if hidden:
             self._log.append({"table": table, "of": of, "hidden": hidden, "reason": reason})
 
-    def _check_size(self, kind: str, glance: pd.DataFrame) -> None:
-        if kind in OF_THE_BOOKS | OF_NO_ANSWERS:
-            return
-        sizes = {name: float(glance[name].min()) for name in _SIZES if name in glance}
-        sizes = {name: n for name, n in sizes.items() if n > 0}
-        few = [name for name, n in sizes.items() if self.rule.hides(n)]
-        if few or not (sizes or kind == "study"):
-            raise DataError.of(
-                kind,
-                few[0] if few else None,
-                "below_minimum_group",
-                f"a result on fewer than {self.rule.minimum_group} {_WORDS.get(few[0], few[0].replace('_', ' '))}"
-                if few
-                else "a result that does not say on how many it rests",
-                f"at least {self.rule.minimum_group}"
-                if few
-                else f"at least {self.rule.minimum_group} in glance(), as {' or '.join(_SIZES)}",
-                "Nothing of it can be shown. Bring more answers together, or fewer, larger groups.",
-            )
-
     def _note(self, note: Note, kind: str) -> Note:
         small = [unit for unit, n in self.unit_sizes.items() if self.rule.hides(n)]
-        if not any(_names(unit, note) for unit in small):
-            return note
+        if not any(names_unit(unit, note) for unit in small):
+            return Note(note.code, note.severity, str(plain_text(note.subject)), str(plain_text(note.text)))
         self._record(f"{kind}: notes", "note", 1, f"names a group of fewer than {self.rule.minimum_group} people")
         text = f"The text is withheld: it names a group of fewer than {self.rule.minimum_group} people."
         return Note(note.code, note.severity, "withheld", text)
 
     def _curve(self, result: Result) -> ReleasedTable | None:
-        """``augment()`` of the books, of loyalty (periods) and evidence (reasons); rows of people never leave."""
-        if result.kind not in (*OF_THE_BOOKS, "loyalty", "evidence") or not hasattr(result, "augment"):
+        """``augment()`` of the books and of the kinds in :data:`~spc.disclosure.kinds.CURVES`."""
+        if result.kind not in OF_THE_BOOKS and result.kind not in CURVES:
             return None
-        frame = _table(result)
+        frame = table_of(result)
+        if frame.empty:
+            return None
         if result.kind in OF_THE_BOOKS:
             return _whole(f"{result.kind}: table", frame)
+        name = f"{result.kind}: {CURVES[result.kind]}"
+        refuse_personal(frame.columns, name)
         if result.kind == "evidence":
-            return self._reasons(frame)
-        refuse_personal(frame.columns, "loyalty: curve")
+            told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
+            return _whole(name, frame.assign(sentence=told))
+        return self._thick_enough(name, frame)
+
+    def _thick_enough(self, name: str, frame: pd.DataFrame) -> ReleasedTable:
+        """A table of periods without those in which too few people were left."""
         withheld = pd.DataFrame(False, index=frame.index, columns=frame.columns)
-        sizes = [name for name in ("at_risk", "n", "customers_at_risk") if name in frame]
+        sizes = [column for column in ("at_risk", "n", "nobs", "customers_at_risk") if column in frame]
         if sizes:
             few = ~(frame[sizes].min(axis=1) >= self.rule.minimum_group)
-            rest = [name for name in frame.columns if name not in {"period", "tenure", "time"}]
+            rest = [column for column in frame.columns if column not in {"period", "tenure", "time", "model"}]
             frame = frame.astype(dict.fromkeys(frame.select_dtypes("number").columns, float))
             frame.loc[few, rest] = np.nan
             withheld.loc[few, rest] = True
-            self._record(
-                "loyalty: curve", "periods", int(few.sum()), f"fewer than {self.rule.minimum_group} customers left"
-            )
-        return ReleasedTable("loyalty: curve", frame, withheld, seal=_SEAL)
-
-    def _reasons(self, frame: pd.DataFrame) -> ReleasedTable:
-        refuse_personal(frame.columns, "evidence: reasons")
-        told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
-        return _whole("evidence: reasons", frame.assign(sentence=told))
-
-
-def _table(result: Result) -> pd.DataFrame:
-    """What ``augment()`` gives; empty where there is none."""
-    augment = getattr(result, "augment", None)
-    return pd.DataFrame() if augment is None else pd.DataFrame(augment()).reset_index(drop=True)
+            self._record(name, "rows", int(few.sum()), f"fewer than {self.rule.minimum_group} customers left")
+        return ReleasedTable(name, plain_frame(frame), withheld, seal=_SEAL)
 
 
 def _whole(name: str, frame: pd.DataFrame) -> ReleasedTable:
-    own = frame.reset_index(drop=True).copy()
+    own = plain_frame(frame)
     return ReleasedTable(name, own, pd.DataFrame(False, index=own.index, columns=own.columns), seal=_SEAL)
-
-
-def _unit_sizes(tables: Mapping[str, pd.DataFrame]) -> dict[str, int]:
-    """Smallest number of people that any survey side has in each unit."""
-    sizes: dict[str, int] = {}
-    for name in ("employee_responses", "customer_responses"):
-        table = tables.get(name)
-        if table is None or "unit" not in table:
-            continue
-        by = ["unit", "wave"] if "wave" in table else ["unit"]
-        smallest = table.groupby(by, dropna=True).size().groupby(level=0).min()
-        for unit, n in smallest.items():
-            sizes[str(unit)] = min(int(n), sizes.get(str(unit), int(n)))
-    return sizes
-
-
-def _names(unit: str, note: Note) -> bool:
-    """Whether a note names the unit; a bare number or one or two letters count only beside the word unit."""
-    if note.subject == unit:
-        return True
-    word = rf"(?<!\w){re.escape(unit)}(?!\w)"
-    pattern = rf"\bunits?\b[^.;]*?{word}" if unit.isdigit() or len(unit) < 3 else word
-    return re.search(pattern, f"{note.subject}; {note.text}", flags=re.IGNORECASE) is not None
-
-
-def _facts(result: Result) -> dict[str, Any]:
-    provenance = getattr(result, "provenance", None)
-    facts: dict[str, Any] = {}
-    if provenance is not None:
-        facts = {
-            "package_version": provenance.package_version,
-            "options": dict(provenance.options),
-            "data_fingerprint": provenance.data_fingerprint,
-            "seed": provenance.seed,
-            "time": provenance.time,
-        }
-    title = getattr(getattr(result, "report", None), "title", "")
-    if isinstance(title, str) and title:
-        facts["title"] = title
-    for name in ("name", "currency", "seed"):
-        if isinstance(getattr(result, name, None), (str, int)):
-            facts.setdefault(name, getattr(result, name))
-    return facts
-
-
-def _labels(result: Result) -> dict[str, str]:
-    given = getattr(result, "labels", None)
-    if isinstance(given, Mapping):
-        return {str(key): str(value) for key, value in given.items() if value}
-    book = getattr(result, "codebook", ())
-    return {c.name: c.label for c in book if getattr(c, "label", "")}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from spc.errors import DataError, Finding
 
-__all__ = ["LOWEST_MINIMUM", "DisclosureRule"]
+__all__ = ["LOWEST_MINIMUM", "WIDTH", "DisclosureRule"]
 
 LOWEST_MINIMUM = 3
 """Below this many people no number is ever shown, whatever a study asks for."""
+
+WIDTH = 0.1
+"""The stated width, as a share of a scale: whatever is worked out from what is shown, the mean of a hidden group stays
+open by at least this much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,9 @@ class DisclosureRule:
         Fewest people behind a score, a count or any number computed from answers.
     minimum_comments : int
         Fewest people in a group whose free comments are shown.
+    merge_into : {"", "parent", "region"}
+        Column of the units table within which units of too few people are put together, rather than hidden one by
+        one; not at all when empty.
 
     Raises
     ------
@@ -42,9 +49,17 @@ class DisclosureRule:
 
     minimum_group: int = 5
     minimum_comments: int = 10
+    merge_into: str = ""
 
     def __post_init__(self) -> None:
-        findings = [finding for name in (f.name for f in fields(self)) for finding in self._faults(name)]
+        findings = [found for name in ("minimum_group", "minimum_comments") for found in self._faults(name)]
+        if self.merge_into not in MERGE_INTO:
+            findings.append(
+                Finding(
+                    "disclosure", "merge_into", "unknown_column", f"found {self.merge_into!r}",
+                    "parent or region", "Name the column of the units table within which small units are put together.",
+                )
+            )  # fmt: skip
         if findings:
             raise DataError(findings)
         if self.minimum_comments < self.minimum_group:
@@ -83,3 +98,6 @@ class DisclosureRule:
         (False, True)
         """
         return not n >= self.minimum_group
+
+
+MERGE_INTO = ("", "parent", "region")

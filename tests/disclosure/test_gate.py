@@ -66,13 +66,19 @@ def test_a_rest_that_is_not_listed_is_protected():
     assert table.frame["mean"].isna().tolist() == [True, False, False]
 
 
-def test_totals_known_elsewhere_count():
+def test_the_total_is_taken_to_be_known_listed_or_not():
     frame = pd.DataFrame({"team": ["a", "b", "c"], "mean": [3.0, 4.0, 5.0], "n": [3, 12, 24]})
-    totals = pd.DataFrame({"team": [None], "n": [39]})
+    alone = Gate().groups(frame, keys=["team"], values=["mean"], counts="n", name="t")
+    assert alone.frame["mean"].isna().tolist() == [True, True, False]
+
+
+def test_totals_known_elsewhere_count():
+    frame = pd.DataFrame({"team": ["a", "b", "c"], "mean": [3.0, 4.0, 5.0], "n": [13, 12, 24]})
+    totals = pd.DataFrame({"team": [None], "n": [51]})
     alone = Gate().groups(frame, keys=["team"], values=["mean"], counts="n", name="t")
     known = Gate().groups(frame, keys=["team"], values=["mean"], counts="n", name="t", totals=totals)
-    assert alone.frame["mean"].isna().tolist() == [True, False, False]
-    assert known.frame["mean"].isna().tolist() == [True, True, False]
+    assert alone.frame["mean"].isna().tolist() == [False, False, False]
+    assert known.frame["mean"].isna().tolist() == [False, True, False], "a rest of two is left to subtraction"
 
 
 def test_an_error_names_what_is_wrong(teams):

@@ -7,9 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spc.disclosure.suppression import PRIMARY, SECONDARY, SHOWN, exposed, suppress
+from spc.disclosure.rows import Cells
+from spc.disclosure.suppression import PRIMARY, SECONDARY, SHOWN, exposures
+from spc.disclosure.suppression import suppress as suppress_cells
 
 people = st.integers(0, 14)
+
+
+def cells_of(n, member):
+    return Cells(n, member, np.zeros((len(n), 0)), np.zeros(0), np.zeros(0))
+
+
+def suppress(n, member, *, minimum, fixed=None):
+    return suppress_cells(cells_of(n, member), minimum=minimum, known=fixed)
+
+
+def exposed(n, member, shown, minimum):
+    return list(exposures(cells_of(n, member), shown, np.zeros(len(member), dtype=bool), minimum))
 
 
 def rows(k, *unions):

@@ -1,0 +1,89 @@
+"""What the gate reads off a study and a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from spc.disclosure.text import plain_text
+from spc.results import Result
+
+__all__ = ["facts_of", "hierarchy_of", "labels_of", "table_of", "unit_sizes"]
+
+
+def table_of(result: Result) -> pd.DataFrame:
+    """What ``augment()`` gives; empty where there is none."""
+    augment = getattr(result, "augment", None)
+    return pd.DataFrame() if augment is None else pd.DataFrame(augment()).reset_index(drop=True)
+
+
+def unit_sizes(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, int]:
+    """Smallest number of people that any survey side has in each unit.
+
+    Examples
+    --------
+    >>> dict(unit_sizes({"employee_responses": pd.DataFrame({"unit": ["a", "a", "b"]})}))
+    {'a': 2, 'b': 1}
+    """
+    sizes: dict[str, int] = {}
+    for name in ("employee_responses", "customer_responses"):
+        table = tables.get(name)
+        if table is None or "unit" not in table:
+            continue
+        by = ["unit", "wave"] if "wave" in table else ["unit"]
+        smallest = table.groupby(by, dropna=True).size().groupby(level=0).min()
+        for unit, n in smallest.items():
+            sizes[str(unit)] = min(int(n), sizes.get(str(unit), int(n)))
+    return MappingProxyType(sizes)
+
+
+def hierarchy_of(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Mapping[str, str]]:
+    """Region and parent of each unit, where the units table names them and a unit has one only.
+
+    Examples
+    --------
+    >>> units = pd.DataFrame({"unit": ["a", "b"], "region": ["N", None]})
+    >>> {unit: dict(outer) for unit, outer in hierarchy_of({"units": units}).items()}
+    {'a': {'region': 'N'}, 'b': {}}
+    """
+    units = tables.get("units")
+    if units is None or "unit" not in units:
+        return MappingProxyType({})
+    outer = [name for name in ("region", "parent") if name in units and units[name].notna().any()]
+    found: dict[str, Mapping[str, str]] = {}
+    for unit, rows in units.groupby("unit", sort=False):
+        homes = {name: rows[name].dropna().unique() for name in outer}
+        found[str(unit)] = MappingProxyType({name: str(own[0]) for name, own in homes.items() if len(own) == 1})
+    return MappingProxyType(found) if outer else MappingProxyType({})
+
+
+def facts_of(result: Result) -> dict[str, Any]:
+    """Version, options, fingerprint, seed and time of a result, and how its study is called."""
+    provenance = getattr(result, "provenance", None)
+    facts: dict[str, Any] = {}
+    if provenance is not None:
+        facts = {
+            "package_version": provenance.package_version,
+            "options": dict(provenance.options),
+            "data_fingerprint": provenance.data_fingerprint,
+            "seed": provenance.seed,
+            "time": provenance.time,
+        }
+    title = getattr(getattr(result, "report", None), "title", "")
+    if isinstance(title, str) and title:
+        facts["title"] = plain_text(title)
+    for name in ("name", "currency", "seed"):
+        if isinstance(getattr(result, name, None), (str, int)):
+            facts.setdefault(name, plain_text(getattr(result, name)))
+    return facts
+
+
+def labels_of(result: Result) -> dict[str, str]:
+    """Names of constructs in words."""
+    given = getattr(result, "labels", None)
+    if not isinstance(given, Mapping):
+        given = {c.name: getattr(c, "label", "") for c in getattr(result, "codebook", ())}
+    return {str(key): str(plain_text(str(value))) for key, value in given.items() if value}
