@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.accounts.calendar import period_name
 from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.money import IntArray
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
-from spc.accounts.rows import period_name, sum_rows
+from spc.accounts.rows import sum_rows
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -146,11 +147,11 @@ def _cells(accounts: CustomerAccounts, before: str, after: str) -> _Cells:
     own = [k for k, d in enumerate(drivers) if d.money and d.table == "transactions"]
     by = ["product"] if "product" in relation.kinds else []
     spec = accounts.spec
-    sums = sum_rows(relation, [*(drivers[k] for k in own), pieces], period=spec.period, digits=spec.digits, by=by)
+    sums = sum_rows(relation, [*(drivers[k] for k in own), pieces], spec, by=by)
     product = sums.keys[1] if by else np.full(len(sums.period), "", dtype=object)
     product = np.where(pd.isna(product), "", product)
     codes = {name: i for i, name in enumerate((before, after))}
-    at = np.array([codes.get(period_name(int(p), spec.period), -1) for p in sums.period], dtype=np.intp)
+    at = np.array([codes.get(period_name(spec, int(p)), -1) for p in sums.period], dtype=np.intp)
     known = (at >= 0) & ~pd.isna(sums.keys[0])
     customers, places, which = sums.keys[0][known], product[known], at[known]
     whole = [k for k in range(len(drivers)) if k not in own]

@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.accounts.calendar import period_name
 from spc.accounts.money import IntArray, apportion, cents_of, in_money, times_rate
-from spc.accounts.rows import PIECES, Sums, open_rows, period_name, sum_rows
+from spc.accounts.rows import PIECES, Sums, open_rows, sum_rows
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, tidy_frame
+from spc.sources.database import quoted
 from spc.sources.relation import Relation, open_relation
 from spc.study.accounts import TOTALS, AccountsSpec, CostDriver, in_period
 
@@ -344,11 +346,9 @@ def default_drivers(transactions: Relation, costs: Relation | None = None) -> tu
 
 
 def _values(relation: Relation, column: str) -> list[str]:
-    from spc.sources.database import quoted
-
     if column not in relation.kinds:
         return []
-    cell = f"trim(CAST({quoted(column)} AS VARCHAR))"
+    cell = f"trim(CAST({quoted(column)} AS STRING))"
     text = f"SELECT DISTINCT {cell} FROM {{source}} WHERE {cell} <> '' ORDER BY 1 LIMIT 51"  # noqa: S608 - quoted
     found = [row[0] for row in relation.rows(text)]
     if len(found) > 50:
@@ -378,13 +378,13 @@ def _post(tables: Mapping[str, Relation], spec: AccountsSpec) -> dict[str, Any]:
             raise UsageError(f"The line {spec.drivers[places[0]].name!r} is in the table {name}, which is not given.")
         if places or name == "transactions":
             drivers = [spec.drivers[i] for i in places]
-            parts.append((places, sum_rows(tables[name], drivers, period=spec.period, digits=spec.digits)))
+            parts.append((places, sum_rows(tables[name], drivers, spec)))
     customers, codes, raw = _together(parts, len(spec.drivers))
     named = _named_periods(spec)
-    every = sorted({period_name(int(code), spec.period) for code in np.unique(codes)} | named)
-    names = {int(code): period_name(int(code), spec.period) for code in np.unique(codes)}
-    at = np.array([every.index(names[int(code)]) for code in np.unique(codes)], dtype=np.intp)
-    where = at[np.unique(codes, return_inverse=True)[1]]
+    present, place = np.unique(codes, return_inverse=True)
+    names = [period_name(spec, int(code)) for code in present]
+    every = sorted({*names, *named})
+    where = np.array([every.index(name) for name in names], dtype=np.intp)[place]
     cents, unused, nobody = _priced(raw, where, every, spec)
     known = np.array([customer is not None for customer in customers], dtype=bool)
     unassigned = nobody
@@ -495,11 +495,8 @@ def _attributes(tables: Mapping[str, Relation]) -> pd.DataFrame:
     customers = tables.get("customers")
     if customers is not None and "customer" in customers.kinds:
         kept = [n for n in customers.kinds if n in ("customer", "unit", "segment", "start", "region", "industry")]
-        with customers.opened() as connection:
-            from spc.sources.database import quoted
-
-            text = f"SELECT {', '.join(map(quoted, kept))} FROM {customers.source}"  # noqa: S608 - quoted
-            frame = connection.execute(text, list(customers.values)).df()
+        text = f"SELECT {', '.join(map(quoted, kept))} FROM {{source}}"  # noqa: S608 - quoted
+        frame = pd.DataFrame(customers.arrays(text))
         frame["customer"] = key_text(frame["customer"])
         parts.append(frame.dropna(subset="customer").drop_duplicates("customer").set_index("customer"))
     sellers = _sellers(tables)
@@ -511,7 +508,6 @@ def _attributes(tables: Mapping[str, Relation]) -> pd.DataFrame:
 def _sellers(tables: Mapping[str, Relation]) -> pd.Series | None:
     """Who serves each customer: of the assignments the one with most weight, else who sold it most lines."""
     from spc.contracts import key_text
-    from spc.sources.database import quoted
 
     for table, column in (("assignments", "respondent"), ("transactions", "seller")):
         relation = tables.get(table)
@@ -520,11 +516,10 @@ def _sellers(tables: Mapping[str, Relation]) -> pd.Series | None:
         weight = 'sum(CAST("weight" AS DECIMAL(18, 6)))' if "weight" in relation.kinds else "count(*)"
         cell = quoted(column)
         text = (
-            f'SELECT "customer", CAST({cell} AS VARCHAR) AS s, {weight} AS w FROM {relation.source} '  # noqa: S608
+            f'SELECT "customer", CAST({cell} AS STRING) AS s, {weight} AS w FROM {{source}} '  # noqa: S608 - quoted
             f'WHERE {cell} IS NOT NULL AND "customer" IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 3 DESC, 2'
         )
-        with relation.opened() as connection:
-            frame = connection.execute(text, list(relation.values)).df()
+        frame = pd.DataFrame(relation.arrays(text))
         frame["customer"] = key_text(frame["customer"])
         first = frame.drop_duplicates("customer")
         return pd.Series(first["s"].to_numpy(dtype=object), index=pd.Index(first["customer"]))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.accounts.calendar import period_sql
 from spc.accounts.money import IntArray
 from spc.contracts import nearest_name
 from spc.errors import DataError, Finding
@@ -22,7 +23,7 @@ from spc.sources.database import quoted
 from spc.sources.relation import Relation, open_relation
 
 if TYPE_CHECKING:
-    from spc.study import CostDriver
+    from spc.study.accounts import AccountsSpec, CostDriver
 
 __all__ = ["PIECES", "Sums", "open_rows", "sum_rows"]
 
@@ -30,15 +31,10 @@ PIECES = 6
 """Decimals to which quantities are kept."""
 
 Data = str | Path | pd.DataFrame | Relation
+_WIDE = "DECIMAL(28, {})"
 _WHOLE = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "BOOLEAN")
 )
-_PERIODS = {
-    "all": "0",
-    "year": "year({d})",
-    "quarter": "year({d}) * 4 + quarter({d}) - 1",
-    "month": "year({d}) * 12 + month({d}) - 1",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +46,7 @@ class Sums:
     keys : tuple of (n,) object arrays
         Customer first.
     period : (n,) int array
-        Number of the period, see :func:`period_name`.
+        Number of the period, see :func:`spc.accounts.calendar.period_name`.
     values : (n, k) int array
         In smallest units of money, or in millionths of a piece.
     """
@@ -58,23 +54,6 @@ class Sums:
     keys: tuple[npt.NDArray[np.object_], ...]
     period: IntArray
     values: IntArray
-
-
-def period_name(code: int, period: str) -> str:
-    """Spell the number of a period.
-
-    Examples
-    --------
-    >>> period_name(2026, "year"), period_name(2026 * 4 + 2, "quarter"), period_name(2026 * 12, "month")
-    ('2026', '2026-Q3', '2026-01')
-    """
-    if period == "all":
-        return "all"
-    if period == "year":
-        return f"{code:04d}"
-    each = 4 if period == "quarter" else 12
-    year, part = divmod(code, each)
-    return f"{year:04d}-Q{part + 1}" if period == "quarter" else f"{year:04d}-{part + 1:02d}"
 
 
 def open_rows(data: Data, name: str, columns: Mapping[str, Sequence[str]] | None = None) -> Relation:
@@ -99,89 +78,91 @@ def require(relation: Relation, names: Sequence[str]) -> None:
         raise DataError(findings)
 
 
-def sum_rows(
-    relation: Relation, drivers: Sequence[CostDriver], *, period: str, digits: int, by: Sequence[str] = ()
-) -> Sums:
+def sum_rows(relation: Relation, drivers: Sequence[CostDriver], spec: AccountsSpec, *, by: Sequence[str] = ()) -> Sums:
     """Sum the columns of some lines by customer, further keys and period.
 
     Parameters
     ----------
     relation : Relation
-        With columns ``customer``, ``date`` (unless the period is ``"all"``) and those of the lines.
+        With columns ``customer``, ``date`` (unless all of time is one period) and those of the lines.
     drivers : sequence of CostDriver
-    period : {"month", "quarter", "year", "all"}
-    digits : int
-        Decimals of the smallest unit of money.
+    spec : AccountsSpec
+        Periods, and decimals of the smallest unit of money.
     by : sequence of str
         Further columns to keep apart.
 
     Raises
     ------
     DataError
-        A column is absent or holds what is no amount, a row has no date, a sum is too large.
+        A column is absent or holds what is no amount, a row belongs to no period, a sum is too large.
     """
+    dated = spec.period != "all" or bool(spec.periods)
     used = [c for driver in drivers for c in (driver.column, *driver.where) if c is not None]
-    dated = [] if period == "all" else ["date"]
-    require(relation, ["customer", *by, *dated, *used])
-    cells = [_sum(relation, driver, digits) for driver in drivers]
-    findings = list(_cell_faults(relation, drivers, digits))
+    require(relation, ["customer", *by, *(["date"] if dated else []), *used])
+    findings = list(_cell_faults(relation, drivers, spec.digits))
     if findings:
         raise DataError(findings)
+    cells = [_sum(relation, driver, spec.digits) for driver in drivers]
     names = ["customer", *by]
     keys = [f"{_key(relation, name)} AS k{i}" for i, name in enumerate(names)]
-    inner = [*keys, f"{_period(relation, period)} AS p", *(f"{text} AS v{i}" for i, (text, _) in enumerate(cells))]
-    held = ", ".join(str(i + 1) for i in range(len(keys) + 1))  # places of the keys and the period
-    outer = [*(f"CAST(k{i} AS VARCHAR) AS k{i}" for i in range(len(keys))), "CAST(p AS BIGINT) AS p"]
+    period = period_sql(spec, _day(relation)) if dated else "0"
+    inner = [*keys, f"{period} AS p", *(f"{text} AS v{i}" for i, (text, _) in enumerate(cells))]
+    places = range(1, len(keys) + 2)  # of the keys and the period
+    outer = [*(f"CAST(k{i} AS STRING) AS k{i}" for i in range(len(keys))), "CAST(p AS BIGINT) AS p"]
     outer += [f"coalesce(CAST(v{i} AS BIGINT), 0) AS v{i}" for i in range(len(cells))]
     text = (
-        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {relation.source} GROUP BY {held}) "  # noqa: S608
-        f"ORDER BY {held}"
+        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {{source}} GROUP BY "  # noqa: S608 - quoted
+        f"{', '.join(map(str, places))}) ORDER BY {', '.join(f'{i} NULLS LAST' for i in places)}"
     )
-    values = [value for _, own in cells for value in own]
-    with relation.opened() as connection:
-        found = connection.execute(text, [*values, *relation.values]).fetchnumpy()
-    return _sums(relation, found, len(keys), len(cells))
+    found = relation.arrays(text, before=[value for _, own in cells for value in own])
+    if np.ma.is_masked(found["p"]):
+        raise _without_period(relation, spec)
+    values = np.empty((len(found["p"]), len(cells)), dtype=np.int64)
+    for i in range(len(cells)):
+        values[:, i] = found[f"v{i}"]
+    texts = tuple(np.asarray(found[f"k{i}"], dtype=object) for i in range(len(keys)))
+    return Sums(texts, np.asarray(found["p"], dtype=np.int64), values)
 
 
-def _sums(relation: Relation, found: Mapping[str, Any], keys: int, cells: int) -> Sums:
-    n = len(found["p"])
-    mask = np.ma.getmaskarray(found["p"])
-    if mask.any():
-        raise DataError.of(
-            relation.label, "date", "no_date", "rows without a date", "a date in every row",
-            'Fill it in, or keep accounts of all time: period = "all" under [accounts].',
+def _without_period(relation: Relation, spec: AccountsSpec) -> DataError:
+    day = _day(relation)
+    no_date, early = relation.rows(f"SELECT count(*) - count({day}), count({day}) FROM {{source}} "  # noqa: S608 - quoted
+                                   f"WHERE {period_sql(spec, day)} IS NULL")[0]  # fmt: skip
+    findings = []
+    if no_date:
+        findings.append(
+            Finding(relation.label, "date", "no_date", f"{no_date:,} rows without a date", "a date in every row",
+                    'Fill it in, or keep accounts of all time: period = "all" under [accounts].', n_rows=int(no_date))
         )  # fmt: skip
-    texts = tuple(_object(found[f"k{i}"]) for i in range(keys))
-    values = np.empty((n, cells), dtype=np.int64)
-    for i in range(cells):
-        values[:, i] = np.ma.getdata(found[f"v{i}"])
-    return Sums(texts, np.asarray(np.ma.getdata(found["p"]), dtype=np.int64), values)
-
-
-def _object(values: Any) -> npt.NDArray[np.object_]:
-    plain = np.array(np.ma.getdata(values), dtype=object)
-    plain[np.ma.getmaskarray(values)] = None
-    return plain
+    if early:
+        first = next(iter(spec.periods.values()))
+        findings.append(
+            Finding(relation.label, "date", "before_first_period", f"{early:,} rows before {first}",
+                    "rows of the periods that are named", "Name the periods before it under [accounts.periods].",
+                    n_rows=int(early))
+        )  # fmt: skip
+    return DataError(findings)
 
 
 def _key(relation: Relation, name: str) -> str:
     """A key so that 7 and 7.0 are one, and blanks are missing."""
     cell, kind = quoted(name), relation.kinds[name]
     if kind in ("FLOAT", "DOUBLE"):
-        whole = f"CASE WHEN {cell} = floor({cell}) AND abs({cell}) < 9e15 THEN CAST(CAST({cell} AS BIGINT) AS VARCHAR)"
-        return f"({whole} WHEN isnan({cell}) THEN NULL ELSE CAST({cell} AS VARCHAR) END)"
+        whole = f"CASE WHEN {cell} = floor({cell}) AND abs({cell}) < 9e15 THEN CAST(CAST({cell} AS BIGINT) AS STRING)"
+        return f"({whole} WHEN isnan({cell}) THEN NULL ELSE CAST({cell} AS STRING) END)"
     if kind == "VARCHAR":
         return f"nullif(trim({cell}), '')"
-    return cell if kind in _WHOLE or kind == "DATE" else f"CAST({cell} AS VARCHAR)"
+    return cell if kind in _WHOLE or kind == "DATE" else f"CAST({cell} AS STRING)"
 
 
-def _period(relation: Relation, period: str) -> str:
-    if period == "all":
-        return "0"
+def _day(relation: Relation) -> str:
+    """The date of a row; text must begin as 2026-01-31 does."""
     kind, cell = relation.kinds["date"], quoted("date")
-    if kind not in ("DATE", "TIMESTAMP"):
-        cell = f"TRY_CAST({cell} AS DATE)"
-    return _PERIODS[period].format(d=cell)
+    if kind in ("DATE", "TIMESTAMP"):
+        return cell
+    if kind != "VARCHAR":
+        return f"TRY_CAST({cell} AS DATE)"
+    return f"CASE WHEN trim({cell}) LIKE '____-__-__%' THEN TRY_CAST(substr(trim({cell}), 1, 10) AS DATE) END"
 
 
 def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list[str]]:
@@ -192,33 +173,26 @@ def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list
     if driver.column is None:
         return f"count(*){only} * {10**scale}", values
     cell, kind = quoted(driver.column), relation.kinds[driver.column]
-    if kind.startswith("DECIMAL") and (not driver.money or _decimals(kind) <= digits):
-        return f"sum({cell}){only} * {10**scale}", values
-    if kind in _WHOLE:
-        cell = f"CAST({cell} AS INTEGER)" if kind == "BOOLEAN" else cell
-        return f"sum({cell}){only} * {10**scale}", values
-    return f"sum({_units(cell, kind, scale)}){only}", values
+    if kind in ("FLOAT", "DOUBLE"):
+        return f"sum(CAST(round(CAST({cell} AS DOUBLE) * {10**scale}) AS BIGINT)){only}", values
+    if kind == "BOOLEAN":
+        cell = f"CAST({cell} AS INTEGER)"
+    elif kind not in _WHOLE and not (kind.startswith("DECIMAL") and _decimals(kind) <= scale):
+        cell = f"TRY_CAST({cell} AS {_WIDE.format(scale)})"
+    return f"sum({cell}){only} * {10**scale}", values
 
 
 def _condition(driver: CostDriver) -> tuple[str, list[str]]:
     parts, values = [], []
     for column, allowed in driver.where.items():
         marks = ", ".join("?" for _ in allowed)
-        parts.append(f"trim(CAST({quoted(column)} AS VARCHAR)) IN ({marks})")
+        parts.append(f"trim(CAST({quoted(column)} AS STRING)) IN ({marks})")
         values += list(allowed)
     return " AND ".join(parts), values
 
 
 def _decimals(kind: str) -> int:
     return int(kind.rstrip(")").split(",")[1])
-
-
-def _units(cell: str, kind: str, scale: int) -> str:
-    """A cell in smallest units as a whole number."""
-    if kind in ("FLOAT", "DOUBLE"):
-        return f"CAST(round(CAST({cell} AS DOUBLE) * {10**scale}) AS BIGINT)"
-    wide = f"TRY_CAST({cell} AS DECIMAL(28, 10))"
-    return f"CAST(round({wide}, {scale}) * {10**scale} AS HUGEINT)"
 
 
 def _cell_faults(relation: Relation, drivers: Sequence[CostDriver], digits: int) -> Iterator[Finding]:
@@ -260,18 +234,16 @@ def _looks(name: str, kind: str, digits: int | None) -> tuple[str, str]:
     """Counts of cells that are no number, and of amounts with parts of the smallest unit."""
     cell = quoted(name)
     if kind in ("FLOAT", "DOUBLE"):
-        wide = f"CAST({cell} AS DOUBLE)"
+        wide = f"CAST({cell} AS DOUBLE)"  # NaN is above every number
         bits = 23 if kind == "FLOAT" and digits is not None else 53
         limit = 2.0**bits / 10 ** (PIECES if digits is None else digits)
-        no_number = f"count_if(NOT isfinite({wide}) OR abs({wide}) > {limit!r})"
+        no_number = f"count_if(abs({wide}) > {limit!r})"
         if digits is None:
             return no_number, "0"
         slack = 1e-6 if kind == "DOUBLE" else 1e-3
         scaled = f"{wide} * {10**digits}"
         near = f"abs({scaled} - round({scaled})) > {slack} + abs({scaled}) * {4e-16 if kind == 'DOUBLE' else 1.2e-7}"
-        return no_number, f"count_if(isfinite({wide}) AND {near})"
-    wide = cell if kind.startswith("DECIMAL") else f"TRY_CAST({cell} AS DECIMAL(28, 10))"
-    no_number = f"count_if({cell} IS NOT NULL AND {wide} IS NULL)"
-    if kind == "VARCHAR":
-        no_number = f"count_if(trim({cell}) <> '' AND {wide} IS NULL)"
-    return no_number, "0" if digits is None else f"count_if({wide} <> round({wide}, {digits}))"
+        return no_number, f"count_if(abs({wide}) <= {limit!r} AND {near})"
+    wide = cell if kind.startswith("DECIMAL") else f"TRY_CAST({cell} AS {_WIDE.format(10)})"
+    no_number = "0" if kind.startswith("DECIMAL") else f"count_if(trim({cell}) <> '' AND {wide} IS NULL)"
+    return no_number, "0" if digits is None else f"count_if({wide} <> TRY_CAST({cell} AS {_WIDE.format(digits)}))"

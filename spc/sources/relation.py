@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError
@@ -83,17 +85,35 @@ class Relation:
         text = f"(SELECT {', '.join(cells)} FROM {self.source})"  # noqa: S608 - quoted
         return replace(self, kinds=MappingProxyType(kinds), source=text)
 
-    def rows(self, text: str, values: Sequence[Any] = (), *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Answer of a query whose ``{source}`` is this table."""
+    def rows(self, text: str, *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Answer of a query whose ``{source}`` is this table; ``before`` stands for question marks ahead of it."""
         with self.opened() as connection:
-            query = text.replace("{source}", self.source)
-            return list(connection.execute(query, [*before, *self.values, *values]).fetchall())
+            return list(connection.execute(self._query(text), [*before, *self.values]).fetchall())
+
+    def arrays(self, text: str, *, before: Sequence[Any] = ()) -> dict[str, npt.NDArray[Any]]:
+        """The same, column by column; missing text is None, missing numbers are masked."""
+        with self.opened() as connection:
+            found = connection.execute(self._query(text), [*before, *self.values]).fetchnumpy()
+        return {name: _plain(column) for name, column in found.items()}
+
+    def _query(self, text: str) -> str:
+        return text.replace("{source}", self.source)
 
 
 def _joined(names: Sequence[str]) -> str:
     if len(names) == 1:
         return quoted(names[0])
-    return " || '-' || ".join(f"trim(CAST({quoted(name)} AS VARCHAR))" for name in names)
+    return " || '-' || ".join(f"trim(CAST({quoted(name)} AS STRING))" for name in names)
+
+
+def _plain(column: Any) -> npt.NDArray[Any]:
+    if column.dtype.kind != "O" and not np.ma.is_masked(column):
+        return np.asarray(np.ma.getdata(column))
+    if column.dtype.kind in "biuf":
+        return np.asanyarray(column)
+    cells = np.array(np.ma.getdata(column), dtype=object)
+    cells[np.ma.getmaskarray(column)] = None
+    return cells
 
 
 def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, name: str | None = None) -> Relation:

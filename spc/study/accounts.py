@@ -210,6 +210,11 @@ class AccountsSpec:
     drivers : tuple of CostDriver
         Lines, in the order of the waterfall. When empty they are taken from the columns the tables have.
     period : {"month", "quarter", "year", "all"}
+    year_start : int
+        Month with which a year of the books begins; years and quarters are named after both calendar years then.
+    periods : mapping of str to date
+        First day of each period, in order, where they are none of the calendar (4-4-5 weeks, seasons); ``period`` and
+        ``year_start`` say nothing then. The last one is open.
     digits : int
         Decimals of the smallest unit in which amounts are kept: 2 for cents.
     control : mapping of str to mapping
@@ -232,6 +237,8 @@ class AccountsSpec:
 
     drivers: tuple[CostDriver, ...] = ()
     period: Period = "year"
+    year_start: int = 1
+    periods: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
     digits: int = 2
     control: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     tolerance: Decimal = Decimal(0)
@@ -243,6 +250,7 @@ class AccountsSpec:
     def __post_init__(self) -> None:
         control = {line: amounts_of(value) for line, value in self.control.items()}
         object.__setattr__(self, "control", MappingProxyType(control))
+        object.__setattr__(self, "periods", MappingProxyType(dict(self.periods)))
         object.__setattr__(self, "tolerance", decimal_of(self.tolerance))
         findings = list(_spec_faults(self))
         if findings:
@@ -254,6 +262,17 @@ class AccountsSpec:
         return tuple(driver.name for driver in self.drivers)
 
 
+def _period_faults(spec: AccountsSpec) -> list[Finding]:
+    names, days = list(spec.periods), list(spec.periods.values())
+    if days != sorted(set(days)):
+        found = ", ".join(f"{name} from {day}" for name, day in spec.periods.items())
+        return [Finding("accounts", "periods", "wrong_order", found, "rising first days", "Put them in order.")]
+    if names != sorted(names):
+        hint = 'Number them so that they sort: "2026-P01", "2026-P02".'
+        return [Finding("accounts", "periods", "wrong_order", ", ".join(names), "names in the order of time", hint)]
+    return []
+
+
 def _spec_faults(spec: AccountsSpec) -> list[Finding]:
     faults = []
     for name in sorted({n for n in spec.lines if spec.lines.count(n) > 1}):
@@ -263,6 +282,11 @@ def _spec_faults(spec: AccountsSpec) -> list[Finding]:
         faults.append(Finding("accounts", "period", "unknown_value", f"{spec.period!r}", allowed, "Correct it."))
     if isinstance(spec.digits, bool) or not isinstance(spec.digits, int) or not 0 <= spec.digits <= 6:
         faults.append(Finding("accounts", "digits", "outside_range", f"{spec.digits!r}", "0 to 6", "2 means cents."))
+    if isinstance(spec.year_start, bool) or spec.year_start not in range(1, 13):
+        faults.append(
+            Finding("accounts", "year_start", "outside_range", f"{spec.year_start!r}", "1 to 12", "7 means July.")
+        )
+    faults += _period_faults(spec)
     for name in ("revenue_cuts", "ratio_cuts"):
         cuts = list(getattr(spec, name))
         if cuts != sorted(set(cuts)):

@@ -481,12 +481,14 @@ def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _No
             found = f"table {driver.table!r}, which is not declared"
             book.add((*keys, "table"), "undeclared_table", found, "a declared table", nearest(driver.table, declared))
         drivers.append(driver)
-    rest = {key: inner for key, inner in value.items() if key not in {"drivers", "until", "groups", "overrides"}}
+    rest = {key: inner for key, inner in value.items() if key not in _ACCOUNT_PARTS}
+    days = {name: _day(text, ("accounts", "periods", name), book) for name, text in value.get("periods", {}).items()}
     groups = value.get("groups", {})
     try:
         return AccountsSpec(
             tuple(drivers),
-            until=_day(value.get("until"), book),
+            until=_day(value.get("until"), ("accounts", "until"), book),
+            periods={name: day for name, day in days.items() if day is not None},
             revenue_cuts=tuple(map(float, groups.get("revenue", ()))),
             ratio_cuts=tuple(map(float, groups.get("contribution_ratio", ()))),
             overrides=tuple(MappingProxyType(dict(given)) for given in value.get("overrides", ())),
@@ -497,13 +499,16 @@ def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _No
     return None
 
 
-def _day(text: str | None, book: _Notebook) -> date | None:
+_ACCOUNT_PARTS = frozenset({"drivers", "until", "periods", "groups", "overrides"})
+
+
+def _day(text: str | None, keys: Keys, book: _Notebook) -> date | None:
     if text is None:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError:
-        book.add(("accounts", "until"), "wrong_type", f"{text!r}", "a day written 2026-12-31", "Correct it.")
+        book.add(keys, "wrong_type", f"{text!r}", "a day written 2026-12-31", "Correct it.")
     return None
 
 

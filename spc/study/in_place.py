@@ -59,7 +59,7 @@ def _signs(there: Collection[str]) -> Iterator[Look]:
     above = f"coalesce(TRY_CAST({quoted(money)} AS DOUBLE) > 0, false)" if money in there else "false"
     if "kind" in there:
         words = ", ".join(f"'{word}'" for word in BACK)
-        back = f"coalesce(trim(CAST({quoted('kind')} AS VARCHAR)) IN ({words}), false)"
+        back = f"coalesce(trim(CAST({quoted('kind')} AS STRING)) IN ({words}), false)"
         yield ("amount", "wrong_sign", f"count_if({back} AND {above})", "negative amounts of returns and credit notes",
                "Write what is paid back as a negative amount.", [])  # fmt: skip
     if "quantity" in there:
@@ -80,7 +80,7 @@ def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n
         late = f"count_if(TRY_CAST({quoted('date')} AS DATE) > ?)"
         looks.append(("date", "future_date", late, f"dates up to {until}", "Correct them, or give until.", [until]))
     if "currency" in there and document.study.currency:
-        other = f"count_if(lower(trim(CAST({quoted('currency')} AS VARCHAR))) <> lower(?))"
+        other = f"count_if(lower(trim(CAST({quoted('currency')} AS STRING))) <> lower(?))"
         coin = document.study.currency
         looks.append(("currency", "mixed_currency", other, f"amounts in {coin}", "Convert them first.", [coin]))
     looks += _signs(there) if relation.label == "transactions" else []
