@@ -131,7 +131,7 @@ def moved_along(system: System, x: FloatArray, basis: FloatArray, binding: int) 
         How many of the directions that are left out belong to inequalities.
     """
     made = tuple(_moved(problem, x, basis, binding) for problem in problems_of(system))
-    return Joint(made) if isinstance(system, Joint) else made[0]
+    return replace(system, problems=made) if isinstance(system, Joint) else made[0]
 
 
 def _moved(problem: Problem, x: FloatArray, basis: FloatArray, binding: int) -> Problem:
@@ -150,7 +150,7 @@ def _moved(problem: Problem, x: FloatArray, basis: FloatArray, binding: int) -> 
 def original(system: System) -> System:
     """The system before it was laid along constraints; itself where there were none."""
     made = tuple(problem.origin or problem for problem in problems_of(system))
-    return Joint(made) if isinstance(system, Joint) else made[0]
+    return replace(system, problems=made) if isinstance(system, Joint) else made[0]
 
 
 def _not_converged(system: System, rules: Restrictions, end: Restricted) -> NonConvergenceError:

@@ -21,7 +21,7 @@ from spc.errors import (
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
 from spc.results import Note, Provenance, fingerprint
-from spc.sem.completion import Piece, completed, has_levels, models_of, pieces_of, read_once
+from spc.sem.completion import Piece, completed, has_levels, models_of, pieces_of
 from spc.sem.engine import diagnose
 from spc.sem.engine.groups import Data, Given, Group, in_group, split
 from spc.sem.engine.joint import System, join, problems_of
@@ -172,7 +172,6 @@ def fit(
     - ``missing="fiml"`` but with ML and MLR, as the others weigh moments of complete rows; ``missing="pairwise"`` but
       with ordered items, as pairwise covariances need not be those of any data;
     - clusters but with ML and MLR, whose scores of rows are summed by cluster; and from moments, which have no rows;
-    - levels in groups, and with constraints beyond linear equalities: their likelihood is searched without;
     - robust errors and WLS from moments without those of third and fourth order, which they are made of;
     - ``information`` but with ML, as other estimators have their own; the expected one with missing answers, which
       holds only where answers are missing completely at random, and with clusters of one level;
@@ -265,7 +264,7 @@ def _dispatched(model: Model | str, data: Given | Source, options: Options, *, o
     if has_levels(model):
         from spc.sem.twolevel.model import fit_levels
 
-        return fit_levels(read_once(model) if isinstance(model, str) else model, data, options)  # type: ignore[arg-type]
+        return fit_levels(model, data, options)  # type: ignore[arg-type]
     if options.information == "expected" and options.cluster is not None:
         raise UnsupportedError("information='expected' has no method with clusters of one level; leave it out.")
     groups = split(data, options.group)

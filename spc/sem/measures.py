@@ -202,7 +202,7 @@ def _residuals(part: Part, *, user_units: bool) -> measure.Residuals:
 
 
 def _groups(fit: SemFit) -> int:
-    return 1 if fit.levels is not None else len(fit.parts)
+    return len(fit.parts) if fit.levels is None else len(fit.levels.groups)
 
 
 def _residual_measures(fit: SemFit) -> dict[str, float]:

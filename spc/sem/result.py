@@ -74,9 +74,14 @@ class Part:
     weight: Weight | None = field(default=None, repr=False)
 
     @property
-    def key(self) -> str:
-        """Label of the group; the level where there are no groups."""
-        return self.group or str(self.level)
+    def key(self) -> str | tuple[str, ...]:
+        """What tells the part from others: the label of its group."""
+        return self.group
+
+    @property
+    def title(self) -> str:
+        """The same in words."""
+        return self.group
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -155,7 +160,7 @@ class SemFit(Shown):
             There are several.
         """
         if len(self.parts) != 1:
-            listed = ", ".join(dict.fromkeys(part.group or f"level {part.level}" for part in self.parts))
+            listed = ", ".join(part.title for part in self.parts)
             raise UnsupportedError(
                 f"This has no method for a fit of several groups or levels ({listed}). tidy(), glance(), "
                 "standardized(), r_square(), residuals(), implied_moments() and effects() have; `fit.views` holds "

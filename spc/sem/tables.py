@@ -205,7 +205,7 @@ def r_square(fit: SemFit) -> pd.Series:
     Returns
     -------
     Series
-        Indexed by variable; by group, or level, and variable where there are several.
+        Indexed by variable; by group, level and variable where there are several.
 
     Examples
     --------
@@ -217,13 +217,13 @@ def r_square(fit: SemFit) -> pd.Series:
     parts = {view.parts[0].key: _r_square(view) for view in fit.views}
     if len(parts) == 1:
         return next(iter(parts.values()))
-    both: pd.Series = pd.concat(parts, names=[_parted(fit), "variable"])
+    both: pd.Series = pd.concat(parts, names=[*_parted(fit), "variable"])
     return both.rename("r_square")
 
 
-def _parted(fit: SemFit) -> str:
+def _parted(fit: SemFit) -> list[str]:
     """What tells the parts of a fit apart."""
-    return "group" if fit.groups else "level"
+    return [*(["group"] if fit.groups else []), *(["level"] if fit.levels is not None else [])]
 
 
 def _r_square(fit: SemFit) -> pd.Series:
@@ -233,13 +233,13 @@ def _r_square(fit: SemFit) -> pd.Series:
     return pd.Series(share, index=[place.variables[i] for i in explained], name="r_square")
 
 
-def implied_moments(fit: SemFit) -> Moments | dict[str, Moments]:
+def implied_moments(fit: SemFit) -> Moments | dict[str | tuple[str, ...], Moments]:
     """Moments of the observed variables that the model implies, with divisor n - 1 as in :class:`Moments`.
 
     Returns
     -------
-    Moments, or dict of str to Moments
-        By group where there are several.
+    Moments, or dict of Moments
+        By label of the group where there are several; by level ("1", "2") of a two-level model, or by both.
 
     Examples
     --------
@@ -294,7 +294,7 @@ def residuals(fit: SemFit, type: Literal["raw", "cor"] = "raw") -> pd.DataFrame:
     if type not in ("raw", "cor"):
         raise UsageError(f"type={type!r}: expected 'raw' or 'cor'.")
     if len(fit.parts) > 1:
-        return pd.concat({view.parts[0].key: residuals(view, type) for view in fit.views}, names=[_parted(fit), None])
+        return pd.concat({view.parts[0].key: residuals(view, type) for view in fit.views}, names=[*_parted(fit), None])
     names, problem = list(fit.problem.place.observed), fit.problem
     p = len(names)
     sample, sigma = problem.sample.cov, problem.seen(fit.point.at)[0]

@@ -224,9 +224,19 @@ def _within(
     if part.level > 1:
         return rows
     above = next(others for other, others in drafts if other.group == part.group and other.level > 1)
-    lifted = {row.lhs for row in above if row.op == "~1"}
+    lifted = _measuring(rows, {row.lhs for row in above if row.op == "~1"})
     said = {entry.lhs: (entry, part.said(entry)) for entry in part.entries if entry.op == "~1"}
     return [_at_zero(row, said.get(row.lhs), syntax) if row.op == "~1" and row.lhs in lifted else row for row in rows]
+
+
+def _measuring(rows: Sequence[Parameter], observed: set[str]) -> set[str]:
+    """These variables, and the latent ones that they measure, whose default means equal intercepts may have freed."""
+    found, before = set(observed), 0
+    while len(found) > before:
+        before = len(found)
+        found |= {row.lhs for row in rows if row.op == "=~" and row.rhs in found}
+    means = {row.lhs for row in rows if row.op == "~1" and row.given_by == "default"}
+    return observed | (found & means)
 
 
 def _at_zero(row: Parameter, given: tuple[Entry, Modifiers] | None, syntax: Syntax) -> Parameter:

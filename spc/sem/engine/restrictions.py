@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from spc.errors import SpecError, UnsupportedError
+from spc.errors import SpecError
 from spc.linalg import FloatArray
 from spc.sem.engine.defined import is_linear, label_rows, substituted
 from spc.spec.expressions import Expression, parse_expression
@@ -29,7 +29,6 @@ __all__ = [
     "gaps",
     "held_at",
     "parameter_quantity",
-    "refuse_restrictions",
     "restrictions",
     "slopes",
 ]
@@ -166,23 +165,6 @@ def _restrictions(model: Model) -> tuple[Restrictions | None]:
     if not (equal or least or fences):
         return (None,)
     return (Restrictions(tuple(equal), (*least, *fences), len(fences)),)
-
-
-def refuse_restrictions(model: Model, what: str) -> None:
-    """Raise for constraints beyond linear equalities, where there is no method for them.
-
-    Raises
-    ------
-    UnsupportedError
-        Names them.
-    """
-    found = restrictions(model)
-    if found is not None:
-        said = "; ".join(item.text for item in (*found.equal, *found.least))
-        raise UnsupportedError(
-            f"{what} have a method for linear equalities such as a == b only, and the model asks for {said}. Leave "
-            "these out, or look at their estimates with := and their tests with wald_test()."
-        )
 
 
 def _constraint(model: Model, item: Constraint) -> Quantity | None:

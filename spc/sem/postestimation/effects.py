@@ -176,8 +176,8 @@ def _together(each: Sequence[Effects], parts: Sequence[Part]) -> Effects:
     tables, names, notes = [], [], []
     for one, part in zip(each, parts, strict=True):
         tables.append(one.table.assign(group=part.group or "1", level=str(part.level)))
-        names += [f"{part.key}: {name}" for name in one.names]
-        notes += of_group(one.note_list, part.key)
+        names += [f"{part.title}: {name}" for name in one.names]
+        notes += of_group(one.note_list, part.title)
     return replace(
         each[0],
         table=pd.concat(tables, ignore_index=True),

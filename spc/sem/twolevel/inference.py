@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from spc.errors import SingularInformationError
 from spc.linalg import FloatArray, vech
 from spc.sem.twolevel.between import Free, FreeWithin, positive_definite
 from spc.sem.twolevel.likelihood import UnitMoments
-from spc.sem.twolevel.search import Evidence, Objective, Search, State, search
+from spc.sem.twolevel.search import Evidence, Goal, Objective, Search, search
 
 __all__ = ["Errors", "free_moments", "inverse_information", "log_constant", "trace_of"]
 
@@ -51,10 +51,10 @@ def free_moments(
 
 
 def inverse_information(
-    objective: Objective,
+    goal: Goal,
     x: FloatArray,
     held: BoolArray,
-    state: State,
+    state: Any,
     errors: Errors,
     to_theta: FloatArray | None = None,
     names: Sequence[str] = (),
@@ -63,10 +63,10 @@ def inverse_information(
 
     Parameters
     ----------
-    objective : Objective
+    goal : Goal
     x : (k,) array
     held : (k,) bool array
-    state : State
+    state : Place
         At ``x``.
     errors : {"observed", "expected", "robust"}
     to_theta : (q, k) array, optional
@@ -78,7 +78,7 @@ def inverse_information(
         The likelihood is flat.
     """
     free = ~held
-    matrix = objective.information(x, state, expected=errors == "expected")[np.ix_(free, free)]
+    matrix = goal.information(x, state, expected=errors == "expected")[np.ix_(free, free)]
     unit = np.sqrt(np.abs(matrix.diagonal()))
     unit[unit == 0.0] = 1.0
     values, vectors = np.linalg.eigh(matrix / np.outer(unit, unit))
@@ -90,7 +90,7 @@ def inverse_information(
     inverse[np.ix_(free, free)] = vectors / values @ vectors.T / np.outer(unit, unit)
     if errors != "robust":
         return inverse, None
-    scores = objective.scores(state)
+    scores = goal.scores(state)
     return inverse, scores.T @ scores
 
 
@@ -108,12 +108,12 @@ def _flat(direction: FloatArray, to_theta: FloatArray | None, names: Sequence[st
     )
 
 
-def trace_of(objective: Objective, x: FloatArray) -> float:
+def trace_of(goal: Goal, x: FloatArray) -> float:
     """Trace of the inverse observed information times the cross-products of the units' scores; NaN where it is flat."""
-    state = objective.at(x)
+    state = goal.at(x)
     assert state is not None
     try:
-        bread, meat = inverse_information(objective, x, np.zeros(x.size, dtype=bool), state, "robust")
+        bread, meat = inverse_information(goal, x, np.zeros(x.size, dtype=bool), state, "robust")
     except SingularInformationError:
         return float("nan")
     assert meat is not None

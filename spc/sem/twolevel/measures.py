@@ -19,13 +19,20 @@ _LEAST = 1e-6
 
 
 def level_srmr(parts: Sequence[Part], levels: TwoLevel) -> tuple[float, float]:
-    """Root mean square difference of correlations, free less implied, within and between clusters."""
-    within, between = parts
-    clusters, best = levels.clusters, levels.best
-    return (
-        _apart(best.sigma_w[np.ix_(clusters.within, clusters.within)], _implied(within)),
-        _apart(best.sigma_b[np.ix_(clusters.between, clusters.between)], _proper(_implied(between))),
-    )
+    """Root mean square difference of correlations, free less implied, within and between clusters.
+
+    With groups their means, weighted by rows.
+    """
+    each, rows = [], []
+    for within, between, group in zip(parts[::2], parts[1::2], levels.groups, strict=True):
+        clusters, best = group.sample.clusters, group.sample.best
+        each.append((
+            _apart(best.sigma_w[np.ix_(clusters.within, clusters.within)], _implied(within)),
+            _apart(best.sigma_b[np.ix_(clusters.between, clusters.between)], _proper(_implied(between))),
+        ))  # fmt: skip
+        rows.append(clusters.rows)
+    inner, outer = np.average(each, axis=0, weights=rows)
+    return float(inner), float(outer)
 
 
 def _implied(part: Part) -> FloatArray:

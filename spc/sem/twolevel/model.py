@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spc.errors import NonConvergenceError, SingularInformationError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.moments import Moments
 from spc.results import Note, Provenance, fingerprint
+from spc.sem.completion import completed
 from spc.sem.engine import diagnose
+from spc.sem.engine.groups import in_group, split
 from spc.sem.engine.joint import Joint, join
 from spc.sem.engine.ml import Point
 from spc.sem.engine.optimise import Solution
-from spc.sem.engine.problem import covariates_of
-from spc.sem.engine.restrictions import refuse_restrictions
+from spc.sem.engine.restrictions import Restrictions, restrictions
 from spc.sem.engine.start import WAYS, start_values
+from spc.sem.feasible import best_within
 from spc.sem.inference.scaled import Correction, ratio
 from spc.sem.measures import Baseline
 from spc.sem.options import Options
 from spc.sem.result import Part, SemFit
-from spc.sem.twolevel.data import Clusters, clusters_of
+from spc.sem.twolevel.group import LevelGroup, Sample, goal_of, mapped, sample_of
 from spc.sem.twolevel.inference import Errors, inverse_information, trace_of
 from spc.sem.twolevel.likelihood import UnitMoments
-from spc.sem.twolevel.maps import Level, Levels
-from spc.sem.twolevel.saturated import Covariates, Saturated, free_map, independence, saturated
-from spc.sem.twolevel.search import MAX_ITERATIONS, Objective, Search, State, search
+from spc.sem.twolevel.maps import Level
+from spc.sem.twolevel.objective import levels_objective
+from spc.sem.twolevel.saturated import Independence, free_map, independence
+from spc.sem.twolevel.search import MAX_ITERATIONS, Goal, Objective, Search, Together, search
 from spc.spec.table import Model, blocks
 
-__all__ = ["TwoLevel", "fit_levels"]
+__all__ = ["LevelPart", "RowsJoint", "TwoLevel", "fit_levels"]
 
 
 _WORDS: dict[Errors, str] = {
@@ -43,17 +47,32 @@ _WORDS: dict[Errors, str] = {
 
 @dataclass(frozen=True, eq=False)
 class RowsJoint(Joint):
-    """Both levels over one vector of coordinates; the likelihood counts rows."""
+    """Both levels of all groups over one vector of coordinates; the likelihood counts rows."""
 
     @property
     def n(self) -> int:
         """Rows of data."""
-        return self.problems[0].n
+        return sum(problem.n for problem in self.problems[::2])
 
     @property
     def divisor(self) -> int:
         """The same: two-level models know the normal likelihood only."""
-        return self.problems[0].n
+        return self.n
+
+
+@dataclass(frozen=True, eq=False)
+class LevelPart(Part):
+    """A level of a group."""
+
+    @property
+    def key(self) -> str | tuple[str, ...]:
+        """The level; label of the group and level where there are groups."""
+        return (self.group, str(self.level)) if self.group else str(self.level)
+
+    @property
+    def title(self) -> str:
+        """The same in words."""
+        return f"{self.group}, level {self.level}" if self.group else f"level {self.level}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +81,8 @@ class TwoLevel:
 
     Attributes
     ----------
-    clusters : Clusters
-    levels : Levels
-        The map from coordinates to moments, in units of ``scale``.
-    scale : (p,) array
-    best : Saturated
-        The free moments behind the test, in units of ``scale``.
+    groups : tuple of LevelGroup
+        One where there are no groups; each has two of the parts.
     logl, unrestricted_logl : float
         Of the rows, given covariates that are held at their sample moments and appear on one level.
     fmin : float
@@ -77,10 +92,7 @@ class TwoLevel:
         How estimates and errors were had.
     """
 
-    clusters: Clusters
-    levels: Levels
-    scale: FloatArray
-    best: Saturated
+    groups: tuple[LevelGroup, ...]
     logl: float
     unrestricted_logl: float
     fmin: float
@@ -88,9 +100,19 @@ class TwoLevel:
     words: str
 
     @property
-    def sizes(self) -> FloatArray:
-        """Rows of each cluster (J,)."""
-        return self.clusters.units.counts[:, 0]
+    def count(self) -> int:
+        """Clusters of all groups."""
+        return sum(group.sample.clusters.count for group in self.groups)
+
+    @property
+    def goal(self) -> Together:
+        """Minus the log-likelihood over the coordinates of the fit."""
+        return goal_of(self.groups)
+
+    @property
+    def least(self) -> float:
+        """Minus the log-likelihood of the free moments, up to constants."""
+        return sum(group.sample.best.value for group in self.groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,37 +120,44 @@ class _Ready:
     """Data, free moments and models, in the units of the likelihood."""
 
     model: Model
-    parts: tuple[Model, Model]
-    clusters: Clusters
-    scale: FloatArray
-    best: Saturated
-    moments: tuple[Moments, Moments]
-    system: Joint
-    levels: Levels
-    objective: Objective
-    covariates: Covariates
+    samples: tuple[Sample, ...]
+    system: RowsJoint
+
+    @property
+    def goal(self) -> Together:
+        return goal_of(mapped(self.samples, self.system.problems))
 
 
-def fit_levels(model: Model, data: pd.DataFrame | UnitMoments, options: Options) -> SemFit:
+@dataclass(frozen=True, eq=False)
+class _End:
+    """Where the search ended, and the coordinates it is in: laid along constraints, where there are any."""
+
+    system: RowsJoint
+    groups: tuple[LevelGroup, ...]
+    search: Search
+    notes: tuple[Note, ...]
+
+
+def fit_levels(model: Model | str, data: pd.DataFrame | UnitMoments, options: Options) -> SemFit:
     """Fit a model of two levels.
 
     Parameters
     ----------
-    model : Model
-        With rows of levels 1 and 2, one group.
-    data : DataFrame or UnitMoments
+    model : Model or str
+        With rows of levels 1 and 2.
+    data : DataFrame or UnitMoments; or a list or mapping of frames, one a group
         Rows with the column ``options.cluster``; or the moments of clusters, which are all the likelihood sees.
     options : Options
 
     Returns
     -------
     SemFit
-        With one part a level.
+        With one part a level, group after group.
 
     Raises
     ------
     UnsupportedError
-        Another estimator than ML and MLR, groups, ordered items.
+        Another estimator than ML and MLR, ordered items.
     DataError
         See :func:`~spc.sem.twolevel.data.clusters_of`.
     NotIdentifiedError, SingularInformationError, NonConvergenceError
@@ -139,80 +168,51 @@ def fit_levels(model: Model, data: pd.DataFrame | UnitMoments, options: Options)
     McDonald & Goldstein (1989), British Journal of Mathematical and Statistical Psychology 42, 215-232; Muthen (1994),
     Sociological Methods & Research 22, 376-398; Yuan & Bentler (2000), Sociological Methodology 30, 165-200.
     """
-    _check_scope(model, options)
+    _check_scope(options)
     with one_blas_thread():
         ready = _ready(model, data, options)
-        found = _converged(ready)
-        return _result(ready, found, options)
+        rules = restrictions(ready.model)
+        end = _converged(ready) if rules is None else _within(ready, rules)
+        return _result(ready, end, options)
 
 
-def _check_scope(model: Model, options: Options) -> None:
-    if len(model.groups) > 1 or options.group is not None or options.group_equal or options.group_partial:
-        raise UnsupportedError("Groups of two-level models have no method here: fit the groups one by one.")
+def _check_scope(options: Options) -> None:
     if options.estimator not in ("ML", "MLR"):
         raise UnsupportedError(f"estimator={options.estimator!r} has no method for two levels; 'ML' and 'MLR' have.")
-    refuse_restrictions(model, "Two-level models")
     if (options.likelihood, options.engine) != ("normal", "spc"):
         raise UnsupportedError("Two-level models take likelihood='normal' and engine='spc' only.")
 
 
-def _ready(model: Model, data: pd.DataFrame | UnitMoments, options: Options) -> _Ready:
-    within, between = (block.model for block in blocks(model))
-    needed = None if options.missing == "listwise" else [*within.exogenous, *between.exogenous]
-    clusters = clusters_of(data, (within.observed, between.observed), options.cluster, needed)
-    scale = _scale(clusters.units)
-    best = saturated(clusters, scale)
-    moments = _level_moments(clusters, best, scale)
-    joint = join(model, (within, between), moments, "normal")
+def _ready(model: Model | str, data: Any, options: Options) -> _Ready:
+    groups = split(data, options.group)
+    made = completed(model, groups, options)
+    data_of, every = {group.label: group.data for group in groups}, blocks(made)
+    samples = []
+    for within, between in zip(every[::2], every[1::2], strict=True):
+        label = made.groups[within.group - 1] if len(groups) > 1 else ""
+        with in_group(label):
+            samples.append(sample_of(
+                label, (within.model, between.model), data_of[label], options.cluster,
+                listwise=options.missing == "listwise",
+            ))  # fmt: skip
+    moments = [one for sample in samples for one in sample.moments]
+    labels = [sample.label for sample in samples for _ in range(2)]
+    joint = join(made, [block.model for block in every], moments, "normal", labels)
     assert isinstance(joint, Joint)
-    system = RowsJoint(joint.problems)
-    one, two = (
-        Level(problem, places, problem.scale[: places.size] / scale[places])
-        for problem, places in zip(system.problems, (clusters.within, clusters.between), strict=True)
-    )
-    levels = Levels(one, two, scale.size)
-    covariates = Covariates(
-        clusters.within[covariates_of(within)], clusters.between[covariates_of(between)],
-        bool(within.exogenous or between.exogenous),
-    )  # fmt: skip
-    objective = Objective(best.data, levels)
-    return _Ready(model, (within, between), clusters, scale, best, moments, system, levels, objective, covariates)
+    return _Ready(made, tuple(samples), RowsJoint(joint.problems))
 
 
-def _scale(units: UnitMoments) -> FloatArray:
-    """Deviation of each variable, within and between clusters taken together."""
-    inside = np.where(units.side >= 0, np.nan_to_num(units.within.diagonal()), 0.0)
-    return np.asarray(np.sqrt(inside + np.nanvar(units.means, axis=0)))
-
-
-def _level_moments(clusters: Clusters, best: Saturated, scale: FloatArray) -> tuple[Moments, Moments]:
-    """Free moments of each level as if they were those of a sample, in the user's units."""
-    units, mu = clusters.units, best.mu * scale
-    square = np.outer(scale, scale)
-    found = []
-    for places, sigma, n in (
-        (clusters.within, best.sigma_w, clusters.rows),
-        (clusters.between, best.proper_b, clusters.count),
-    ):
-        mean = mu[places]
-        if n == clusters.rows:
-            mean = np.where(np.isin(places, clusters.both), 0.0, mean)
-        names = tuple(units.names[i] for i in places)
-        found.append(Moments(names, n, mean, (sigma * square)[np.ix_(places, places)] * (n / (n - 1))))
-    return found[0], found[1]
-
-
-def _converged(ready: _Ready) -> Search:
+def _converged(ready: _Ready) -> _End:
     """The end of a search from one set of start values after another."""
     best: Search | None = None
     for way in WAYS:
-        found = search(ready.objective, start_values(ready.system, way))
+        found = search(ready.goal, start_values(ready.system, way))
         if found is not None and found.converged:
-            return found
+            return _End(ready.system, mapped(ready.samples, ready.system.problems), found, ())
         if found is not None and (best is None or found.value < best.value):
             best = found
     if best is not None:
-        _refuse_unidentified(ready, best.x)
+        _refuse_unidentified(ready.goal, ready.system, best.x)
     size = float("nan") if best is None else best.decrement
     raise NonConvergenceError(
         f"The two-level likelihood did not come to an end ({MAX_ITERATIONS} steps at most; Newton decrement "
@@ -221,111 +221,122 @@ def _converged(ready: _Ready) -> Search:
     )
 
 
-def _refuse_unidentified(ready: _Ready, x: FloatArray) -> None:
+def _within(ready: _Ready, rules: Restrictions) -> _End:
+    """The end of a search under constraints that are not linear, in coordinates along them."""
+    goal, system = ready.goal, ready.system
+    least = sum(sample.best.value for sample in ready.samples)
+    found = best_within(system, rules, levels_objective(goal, system.n, least), observed=True)
+    moved = found.system
+    assert isinstance(moved, RowsJoint)
+    x = found.end.x
+    value = least + 0.5 * system.n * found.end.value
+    decrement = found.end.decrement * system.n
+    end = Search(x, value, decrement, found.end.iterations, True, np.zeros(x.size, dtype=bool))
+    return _End(moved, mapped(ready.samples, moved.problems), end, found.notes)
+
+
+def _refuse_unidentified(goal: Goal, system: RowsJoint, x: FloatArray) -> None:
     """Raise where the information is singular at a random point near ``x`` as well."""
     rng = np.random.default_rng(0)
     for spread in (0.1, 0.03, 0.01):
         near = x * (1.0 + spread * rng.standard_normal(x.size)) + 0.1 * spread * rng.standard_normal(x.size)
-        state = ready.objective.at(near)
+        state = goal.at(near)
         if state is None:
             continue
         try:
-            _inverse(ready, near, state, "expected")
+            _inverse(goal, system, near, state, "expected")
         except SingularInformationError as error:
             raise diagnose.not_identified(error.parameters) from None
         return
 
 
-def _inverse(ready: _Ready, x: FloatArray, state: State, errors: Errors) -> tuple[FloatArray, FloatArray | None]:
-    problem = ready.system.problems[0]
+def _inverse(
+    goal: Goal, system: RowsJoint, x: FloatArray, state: Any, errors: Errors
+) -> tuple[FloatArray, FloatArray | None]:
+    problem = system.problems[0]
     none_held = np.zeros(x.size, dtype=bool)
-    return inverse_information(ready.objective, x, none_held, state, errors, problem.to_theta, problem.place.names)
+    return inverse_information(goal, x, none_held, state, errors, problem.to_theta, problem.place.names)
 
 
-def _result(ready: _Ready, found: Search, options: Options) -> SemFit:
-    system, state = ready.system, ready.objective.at(found.x)
+def _spread(end: _End, errors: Errors) -> tuple[FloatArray, float]:
+    """Sampling covariances of the coordinates, and the trace behind the scaling where they are robust."""
+    goal, x = goal_of(end.groups), end.search.x
+    state = goal.at(x)
     assert state is not None
+    try:
+        bread, meat = _inverse(goal, end.system, x, state, errors)
+    except SingularInformationError:
+        _refuse_unidentified(goal, end.system, x)
+        raise
+    if meat is None:
+        return bread, math.nan
+    return bread @ meat @ bread, float(np.sum(bread * meat))
+
+
+def _result(ready: _Ready, end: _End, options: Options) -> SemFit:
+    system, samples = end.system, ready.samples
     robust = options.estimator == "MLR"
     errors: Errors = "robust" if robust else options.information or "observed"
-    try:
-        bread, meat = _inverse(ready, found.x, state, errors)
-    except SingularInformationError:
-        _refuse_unidentified(ready, found.x)
-        raise
-    facts = _facts(ready, found)
-    base = independence(ready.clusters, ready.best, ready.covariates, robust=robust)
-    free, at_best = free_map(ready.clusters, ready.best, ready.covariates)
-    count = at_best.size
+    spread, trace = _spread(end, errors)
+    facts = _facts(end)
+    base = [independence(one.clusters, one.best, one.covariates, robust=robust) for one in samples]
+    free = [free_map(one.clusters, one.best, one.covariates) for one in samples]
+    count = sum(at_best.size for _, at_best in free)
     correction = None
-    if meat is not None:
-        traces = (float(np.sum(bread * meat)), trace_of(Objective(ready.best.data, free), at_best))
-        correction = _correction(traces, base.trace, (found.x.size, base.npar, count))
+    if robust:
+        each = zip(samples, free, strict=True)
+        best = sum(trace_of(Objective(one.best.data, line), at_best) for one, (line, at_best) in each)
+        correction = _correction((trace, best), base, (system.npar, count))
     chisq = 2.0 * (facts.unrestricted_logl - facts.logl)
-    message = f"converged after {found.iterations} steps"
-    theta = system.theta(found.x)
     solution = Solution(
-        theta, chisq / system.n, float(np.sqrt(found.decrement)), found.iterations, "converged", message
-    )
-    spread = bread if meat is None else bread @ meat @ bread
+        system.theta(end.search.x), chisq / system.n, float(np.sqrt(end.search.decrement)), end.search.iterations,
+        "converged", f"converged after {end.search.iterations} steps",
+    )  # fmt: skip
+    gap = sum(one.value for one in base) - sum(one.best.value for one in samples)
+    arrays = [array for one in samples for array in (one.clusters.units.means, one.clusters.units.pooled)]
     return SemFit(
         model=ready.model,
-        parts=_parts(ready, found.x),
+        parts=_parts(end),
         solution=solution,
         vcov=frozen_array(system.spread(spread)),
-        baseline=Baseline(max(2.0 * (base.value - ready.best.value), 0.0), count - base.npar),
+        baseline=Baseline(max(2.0 * gap, 0.0), count - sum(one.npar for one in base)),
         options=options,
-        provenance=Provenance.record(
-            asdict(options), fingerprint(ready.clusters.units.means, ready.clusters.units.pooled)
-        ),
+        provenance=Provenance.record(asdict(options), fingerprint(*arrays)),
         system=system,
-        found=_notes(ready, found.x),
+        found=(*_notes(end), *end.notes),
         correction=correction,
-        levels=replace(facts, df=count - found.x.size, words=f"two-level maximum likelihood, {_WORDS[errors]}"),
+        levels=replace(facts, df=count - system.npar, words=f"two-level maximum likelihood, {_WORDS[errors]}"),
     )
 
 
-def _correction(traces: tuple[float, float], base: float, npar: tuple[int, int, int]) -> Correction:
-    model, free = traces
-    own, independent, count = npar
+def _correction(traces: tuple[float, float], base: Sequence[Independence], npar: tuple[int, int]) -> Correction:
+    (model, free), (own, count) = traces, npar
+    independent, apart = sum(one.npar for one in base), sum(one.trace for one in base)
     return Correction(
-        "yuan_bentler_mplus", free - model, ratio(free - model, count - own), ratio(free - base, count - independent),
+        "yuan_bentler_mplus", free - model, ratio(free - model, count - own), ratio(free - apart, count - independent),
         model / own, free / count,
     )  # fmt: skip
 
 
-def _facts(ready: _Ready, found: Search) -> TwoLevel:
-    constant = ready.clusters.constant(ready.scale)
-    given = _covariate_logl(ready)
-    plain = constant + 0.5 * math.log(2.0 * math.pi) * float(ready.clusters.answered.sum())
+def _facts(end: _End) -> TwoLevel:
+    samples = [group.sample for group in end.groups]
+    constant = sum(one.clusters.constant(one.scale) for one in samples)
+    given = sum(one.covariate_logl for one in samples)
+    answered = sum(float(one.clusters.answered.sum()) for one in samples)
+    plain = constant + 0.5 * math.log(2.0 * math.pi) * answered
+    best = sum(one.best.value for one in samples)
     return TwoLevel(
-        ready.clusters, ready.levels, frozen_array(ready.scale), ready.best, constant - found.value - given,
-        constant - ready.best.value - given, (found.value - plain) / ready.system.n, 0, "",
+        end.groups, constant - end.search.value - given, constant - best - given,
+        (end.search.value - plain) / end.system.n, 0, "",
     )  # fmt: skip
 
 
-def _covariate_logl(ready: _Ready) -> float:
-    """Log-likelihood of the held covariates that appear on one level: what the others are given."""
-    clusters, held = ready.clusters, ready.covariates
-    if not held.held:
-        return 0.0
-    total = 0.0
-    for own, sigma, n in (
-        (held.within, ready.best.sigma_w, clusters.rows),
-        (held.between, ready.best.sigma_b, clusters.count),
-    ):
-        x = np.setdiff1d(own, clusters.both)
-        if x.size:
-            square = np.outer(ready.scale[x], ready.scale[x])
-            height = float(np.linalg.slogdet(sigma[np.ix_(x, x)] * square)[1])
-            total -= 0.5 * n * (x.size * (math.log(2.0 * math.pi) + 1.0) + height)
-    return total
-
-
-def _parts(ready: _Ready, x: FloatArray) -> tuple[Part, ...]:
+def _parts(end: _End) -> tuple[Part, ...]:
     return tuple(
-        Part(model, moments, level.problem, _point(level, x), level=number)
+        LevelPart(model, moments, level.problem, _point(level, end.search.x), group.sample.label, number)
+        for group in end.groups
         for number, model, moments, level in zip(
-            (1, 2), ready.parts, ready.moments, (ready.levels.within, ready.levels.between), strict=True
+            (1, 2), group.sample.models, group.sample.moments, (group.levels.within, group.levels.between), strict=True
         )
     )
 
@@ -341,9 +352,13 @@ def _point(level: Level, x: FloatArray) -> Point:
     return Point(math.nan, at, inverse, float(height) if sign > 0 else math.nan, residual)
 
 
-def _notes(ready: _Ready, x: FloatArray) -> tuple[Note, ...]:
+def _notes(end: _End) -> tuple[Note, ...]:
     notes: list[Note] = []
-    for number, level in enumerate((ready.levels.within, ready.levels.between), start=1):
-        found = diagnose.improper(level.problem.place, level.problem.values(x), level.look(x))
-        notes += diagnose.of_level(found, number)
-    return (*notes, *ready.clusters.notes)
+    for group in end.groups:
+        for number, level in enumerate((group.levels.within, group.levels.between), start=1):
+            x = end.search.x
+            found = diagnose.improper(level.problem.place, level.problem.values(x), level.look(x))
+            notes += diagnose.of_level(diagnose.of_group(found, group.sample.label), number)
+    for group in end.groups:
+        notes += diagnose.of_group(group.sample.clusters.notes, group.sample.label)
+    return tuple(notes)

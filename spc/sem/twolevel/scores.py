@@ -9,14 +9,15 @@ import pandas as pd
 
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray
+from spc.sem.twolevel.group import LevelGroup, Sample
 from spc.sem.twolevel.incomplete import Answered
 from spc.sem.twolevel.likelihood import SizeClasses, UnitMoments
 
 if TYPE_CHECKING:
-    from spc.sem.result import SemFit
+    from spc.sem.result import Part, SemFit
     from spc.sem.twolevel.model import TwoLevel
 
-__all__ = ["cluster_scores", "given_means", "icc"]
+__all__ = ["cluster_scores", "given_means", "icc", "require_levels"]
 
 
 def given_means(
@@ -69,7 +70,8 @@ def icc(fit: SemFit) -> pd.Series:
     Returns
     -------
     Series
-        Indexed by variable; 0 for variables of rows alone, which the model lets differ within clusters only.
+        Indexed by variable, by group and variable where there are groups; 0 for variables of rows alone, which the
+        model lets differ within clusters only.
 
     Raises
     ------
@@ -87,10 +89,17 @@ def icc(fit: SemFit) -> pd.Series:
     >>> icc(fit("level: 1; sales ~ mood; level: 2; sales ~ mood", rows, cluster="shop")).round(1).to_dict()
     {'sales': 0.5, 'mood': 0.2}
     """
-    levels = _levels(fit)
-    own, best = levels.clusters.within, levels.best
+    parts = {group.sample.label: _icc(group.sample) for group in require_levels(fit).groups}
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    both: pd.Series = pd.concat(parts, names=["group", "variable"])
+    return both
+
+
+def _icc(sample: Sample) -> pd.Series:
+    own, best = sample.clusters.within, sample.best
     inside, between = best.sigma_w.diagonal()[own], best.sigma_b.diagonal()[own]
-    names = [levels.clusters.units.names[i] for i in own]
+    names = [sample.clusters.names[i] for i in own]
     return pd.Series(between / (inside + between), index=pd.Index(names, name="variable"), name="icc")
 
 
@@ -107,8 +116,8 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row a cluster, named as in the data: each latent variable of level 2, then its standard error with
-        ``_error`` behind the name, the parameters taken as known.
+        One row a cluster, named as in the data, under its group where there are groups: each latent variable of level
+        2, then its standard error with ``_error`` behind the name, the parameters taken as known.
 
     Raises
     ------
@@ -128,40 +137,53 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     >>> bool(np.corrcoef(scores["g"], climate)[0, 1] > 0.8)
     True
     """
-    levels = _levels(fit)
-    part = fit.parts[1]
+    levels = require_levels(fit)
+    x = fit.system.coordinates(fit.solution.theta)
+    each = {
+        group.sample.label: _cluster_scores(group, part, x, fit.options.cluster or "cluster")
+        for group, part in zip(levels.groups, fit.parts[1::2], strict=True)
+    }
+    if len(each) == 1:
+        return next(iter(each.values()))
+    return pd.concat(each, names=["group"])
+
+
+def _cluster_scores(group: LevelGroup, part: Part, x: FloatArray, cluster: str) -> pd.DataFrame:
     place, at, n = part.problem.place, part.point.at, part.problem.place.n_observed
     if not place.latents:
         raise UnsupportedError("The model has no latent variable between clusters, so there is nothing to score.")
-    clusters = levels.clusters
-    unit, p = part.problem.scale, len(clusters.units.names)
+    clusters = group.sample.clusters
+    unit, p = part.problem.scale, len(clusters.names)
     cov = at.covariance * np.outer(unit, unit)
     cross = np.zeros((len(place.latents), p))
     cross[:, clusters.between] = cov[n:, :n]
-    apart, errors = _given_data(fit, levels, cross, cov.diagonal()[n:])
-    index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=fit.options.cluster or "cluster")
+    apart, errors = _given_data(group, x, cross, cov.diagonal()[n:])
+    index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=cluster)
     scores = pd.DataFrame(apart + at.mean[n:] * unit[n:], index=index, columns=list(place.latents))
     return scores.join(pd.DataFrame(errors, index=index, columns=[f"{name}_error" for name in place.latents]))
 
 
 def _given_data(
-    fit: SemFit, levels: TwoLevel, cross: FloatArray, variance: FloatArray
+    group: LevelGroup, x: FloatArray, cross: FloatArray, variance: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """:func:`given_means` at the moments that the model implies, from every answer where some are missing."""
-    spot = levels.levels.at(fit.system.coordinates(fit.solution.theta))
-    assert spot is not None
-    scale, clusters = levels.scale, levels.clusters
-    square = np.outer(scale, scale)
-    mu, sigma_b, sigma_w = spot.mu * scale, spot.sigma_b * square, spot.sigma_w * square
+    spot, clusters = group.spot(x), group.sample.clusters
     if clusters.answers is None:
-        return given_means(clusters.units, mu, sigma_b, sigma_w, cross, variance)
-    found = Answered.at(clusters.answers, mu, sigma_b, sigma_w)
+        return given_means(clusters.units, spot.mu, spot.sigma_b, spot.sigma_w, cross, variance)
+    found = Answered.at(clusters.answers, spot.mu, spot.sigma_b, spot.sigma_w)
     assert found is not None
     left = variance - np.einsum("mi,jik,mk->jm", cross, found.hold, cross)
     return found.pull @ cross.T, np.sqrt(np.maximum(left, 0.0))
 
 
-def _levels(fit: SemFit) -> TwoLevel:
+def require_levels(fit: SemFit) -> TwoLevel:
+    """What a fit of two levels knows of them.
+
+    Raises
+    ------
+    UnsupportedError
+        The model has one level.
+    """
     if fit.levels is None:
         raise UnsupportedError("This is for models of two levels: write level: 1 and level: 2, and give cluster=.")
     return fit.levels

@@ -17,7 +17,18 @@ from spc.linalg import FloatArray
 from spc.sem.twolevel.likelihood import Curvature, Level2, SizeClasses, UnitMoments, curvature, level2, unit_scores
 from spc.sem.twolevel.maps import MomentMap, Slope, Spot
 
-__all__ = ["MAX_ITERATIONS", "Complete", "Evidence", "Found", "Objective", "Search", "State", "search"]
+__all__ = [
+    "MAX_ITERATIONS",
+    "Complete",
+    "Evidence",
+    "Found",
+    "Goal",
+    "Objective",
+    "Search",
+    "State",
+    "Together",
+    "search",
+]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
@@ -83,12 +94,58 @@ class Complete:
         return unit_scores(self.units, self.classes, found, mu)
 
 
+class Place(Protocol):
+    """A goal at a point."""
+
+    @property
+    def value(self) -> float:
+        """What the search lowers."""
+
+    @property
+    def bare(self) -> float:
+        """Minus the log-likelihood alone."""
+
+
+class Goal(Protocol):
+    """What a search lowers, with its derivatives in the coordinates."""
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower bounds of the coordinates (k,)."""
+
+    @property
+    def count(self) -> int:
+        """Units."""
+
+    def at(self, x: FloatArray) -> Any:
+        """What is there (:class:`Place`); None where the goal is not defined."""
+
+    def gradient(self, state: Any) -> FloatArray:
+        """Gradient in the coordinates (k,)."""
+
+    def information(self, x: FloatArray, state: Any, *, expected: bool) -> FloatArray:
+        """Second derivatives in the coordinates (k, k), or their expectation."""
+
+    def scores(self, state: Any) -> FloatArray:
+        """Each unit's gradient (J, k)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Objective:
     """Minus the log-likelihood over the coordinates of a map, with the map's penalty."""
 
     data: Evidence
     map: MomentMap
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower bounds of the coordinates (k,)."""
+        return self.map.lower
+
+    @property
+    def count(self) -> int:
+        """Units."""
+        return self.data.count
 
     def at(self, x: FloatArray) -> State | None:
         """Likelihood and moments; None where it is not defined."""
@@ -151,6 +208,69 @@ class State:
         """What the search lowers."""
         return self.found.value + (0.0 if self.spot.guard is None else self.spot.guard.value)
 
+    @property
+    def bare(self) -> float:
+        """Minus the log-likelihood alone."""
+        return self.found.value
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Goals of several groups over the same coordinates, summed."""
+
+    parts: tuple[Objective, ...]
+
+    @property
+    def lower(self) -> FloatArray:
+        """Lower bounds of the coordinates (k,)."""
+        return np.asarray(np.max([part.lower for part in self.parts], axis=0))
+
+    @property
+    def count(self) -> int:
+        """Units of all groups."""
+        return sum(part.count for part in self.parts)
+
+    def at(self, x: FloatArray) -> States | None:
+        """All groups at these coordinates; None where one of them is not defined."""
+        found = []
+        for part in self.parts:
+            state = part.at(x)
+            if state is None:
+                return None
+            found.append(state)
+        return States(tuple(found))
+
+    def gradient(self, state: States) -> FloatArray:
+        """Gradient in the coordinates."""
+        return np.asarray(sum(part.gradient(own) for part, own in zip(self.parts, state.parts, strict=True)))
+
+    def information(self, x: FloatArray, state: States, *, expected: bool) -> FloatArray:
+        """Second derivatives in the coordinates, or their expectation."""
+        each = zip(self.parts, state.parts, strict=True)
+        return np.asarray(sum(part.information(x, own, expected=expected) for part, own in each))
+
+    def scores(self, state: States) -> FloatArray:
+        """Each unit's gradient, group after group."""
+        each = zip(self.parts, state.parts, strict=True)
+        return np.concatenate([part.scores(own) for part, own in each])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class States:
+    """Several goals at a point."""
+
+    parts: tuple[State, ...]
+
+    @property
+    def value(self) -> float:
+        """What the search lowers."""
+        return sum(part.value for part in self.parts)
+
+    @property
+    def bare(self) -> float:
+        """Minus the log-likelihood alone."""
+        return sum(part.bare for part in self.parts)
+
 
 def join_curvature(moments: Curvature, spot: Spot) -> FloatArray:
     """Information on the coordinates from that on the moments, by the chain rule."""
@@ -172,28 +292,28 @@ class Search:
     held: BoolArray
 
 
-def search(objective: Objective, x: FloatArray) -> Search | None:
-    """Minimise from ``x``; None where the objective is not defined there."""
+def search(goal: Goal, x: FloatArray) -> Search | None:
+    """Minimise from ``x``; None where the goal is not defined there."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return _search(objective, x)
+        return _search(goal, x)
 
 
-def _search(objective: Objective, x: FloatArray) -> Search | None:
-    lower = objective.map.lower
-    state = objective.at(x)
+def _search(goal: Goal, x: FloatArray) -> Search | None:
+    lower = goal.lower
+    state = goal.at(x)
     if state is None:
         return None
     decrement, damping = np.inf, 0.0
     for iteration in range(1, MAX_ITERATIONS + 1):
-        gradient = objective.gradient(state)
+        gradient = goal.gradient(state)
         held = (x <= lower) & (gradient > 0.0)
-        step, decrement = _step(objective, x, state, gradient, held, damping, near=decrement < _NEAR)
-        if decrement < _TOLERANCE * max(1.0, 1e-3 * objective.data.count):
+        step, decrement = _step(goal, x, state, gradient, held, damping, near=decrement < _NEAR)
+        if decrement < _TOLERANCE * max(1.0, 1e-3 * goal.count):
             trial = np.maximum(x + step, lower)
-            last = objective.at(trial)
+            last = goal.at(trial)
             x, state = (x, state) if last is None else (trial, last)
-            return Search(x, state.found.value, decrement, iteration, True, held)
-        moved = _descend(objective, x, step, state.value, gradient, lower)
+            return Search(x, state.bare, decrement, iteration, True, held)
+        moved = _descend(goal, x, step, state.value, gradient, lower)
         if moved is None:
             if damping > 1e6:
                 break
@@ -201,13 +321,13 @@ def _search(objective: Objective, x: FloatArray) -> Search | None:
             continue
         x, state, full = moved
         damping = 0.0 if full else damping
-    return Search(x, state.found.value, decrement, iteration, False, held)
+    return Search(x, state.bare, decrement, iteration, False, held)
 
 
 def _step(
-    objective: Objective,
+    goal: Goal,
     x: FloatArray,
-    state: State,
+    state: Any,
     gradient: FloatArray,
     held: BoolArray,
     damping: float,
@@ -218,7 +338,7 @@ def _step(
     free = ~held
     step = np.zeros_like(x)
     for expected in (False, True) if near and not damping else (True,):
-        matrix = objective.information(x, state, expected=expected)[np.ix_(free, free)]
+        matrix = goal.information(x, state, expected=expected)[np.ix_(free, free)]
         unit = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
         scaled = matrix / np.outer(unit, unit) + (damping + 1e-13) * np.eye(unit.size)
         try:
@@ -233,12 +353,12 @@ def _step(
 
 
 def _descend(
-    objective: Objective, x: FloatArray, step: FloatArray, value: float, gradient: FloatArray, lower: FloatArray
-) -> tuple[FloatArray, State, bool] | None:
+    goal: Goal, x: FloatArray, step: FloatArray, value: float, gradient: FloatArray, lower: FloatArray
+) -> tuple[FloatArray, Any, bool] | None:
     """The first of ever shorter steps, cut at the bounds, that lowers the value."""
     for halving in range(16):
         trial = np.maximum(x + 0.5**halving * step, lower)
-        state = objective.at(trial)
+        state = goal.at(trial)
         expected = float(gradient @ (trial - x))
         if state is not None and state.value <= value + 1e-4 * min(expected, 0.0) + 1e-12 * abs(value):
             return trial, state, halving == 0

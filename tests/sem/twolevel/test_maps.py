@@ -4,7 +4,6 @@ import pytest
 
 from spc.sem import fit
 from spc.sem.twolevel.maps import Linear
-from spc.sem.twolevel.search import Objective
 from spc.spec import model
 
 TEXTS = {
@@ -31,7 +30,7 @@ def objective(name, holes=False, **options):
         frame.loc[frame.index[::7], "b"] = np.nan
     found = fit(model(TEXTS[name], **options), frame, cluster="unit", missing="fiml" if holes else "listwise")
     x = found.system.coordinates(found.solution.theta)
-    return Objective(found.levels.best.data, found.levels.levels), x
+    return found.levels.groups[0].objective, x
 
 
 def differences(function, x, h=1e-5):

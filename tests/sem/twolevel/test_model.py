@@ -12,6 +12,7 @@ from spc.errors import (
     ImproperSolutionWarning,
     NotIdentifiedError,
     UnsupportedError,
+    UsageError,
 )
 from spc.sem import (
     bootstrap,
@@ -235,13 +236,8 @@ def wrong(frame, **options):
         (lambda d: d.assign(b=1.0), {}, DataError, "same value"),
         (lambda d: d.drop_duplicates("unit"), {}, DataError, "several"),
         (lambda d: d, {"estimator": "WLS"}, UnsupportedError, "ML"),
-        (
-            lambda d: d.assign(site=d["unit"] < d["unit"].max()),
-            {"group": "site"},
-            UnsupportedError,
-            "Groups of two-level",
-        ),
-        (lambda d: d, {"group_equal": ["loadings"]}, UnsupportedError, "Groups of two-level"),
+        (lambda d: d, {"group": "site"}, DataError, "site"),
+        (lambda d: d, {"group_equal": ["loadings"]}, UsageError, "need groups"),
         (lambda d: d, {"text": "level: 1\nf =~ a + b\nlevel: 2\ng =~ a + b + c"}, NotIdentifiedError, "f"),
     ],
 )
