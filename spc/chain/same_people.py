@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import Literal
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ ENOUGH = 0.5
 
 
 def joined_waves(
-    sides: Mapping[str, pd.DataFrame], tables: Mapping[str, str]
+    sides: Mapping[str, pd.DataFrame], tables: Mapping[str, str], *, whole: bool = False
 ) -> tuple[dict[str, pd.DataFrame], list[Note], frozenset[str]]:
     """Put waves of one table together where most people answered in all of them.
 
@@ -31,11 +32,14 @@ def joined_waves(
         Each with ``unit``, scores and, where people can be told, ``respondent``.
     tables : mapping of str to str
         Table of each side.
+    whole : bool
+        Leave out those who miss a wave, where they cannot count with what they answered.
 
     Returns
     -------
     dict
-        Sides without ``respondent``; those joined are called like the first, up to its wave.
+        Sides without ``respondent``; those joined are called like the first, up to its wave. Who missed a wave has no
+        scores of it; who changed the unit counts in each, as two people.
     list of Note
     frozenset of str
         Tables whose waves were joined.
@@ -45,28 +49,32 @@ def joined_waves(
     joined = set()
     for table in dict.fromkeys(tables[side] for side in sides):
         own = [side for side in sides if tables[side] == table]
-        frame = _joined([sides[side] for side in own])
-        if frame is None:
+        frames = _known([sides[side] for side in own])
+        full = pd.DataFrame() if frames is None else _merged(frames, "inner")
+        if frames is None or len(full) < ENOUGH * max(len(frame) for frame in frames):
             found |= {side: sides[side].drop(columns=PERSON, errors="ignore") for side in own}
             continue
         joined.add(table)
-        found[own[0].split("_wave_")[0]] = frame.drop(columns=PERSON)
-        lost = len(set().union(*(sides[side][PERSON] for side in own))) - frame[PERSON].nunique()
-        more = f" {lost} who miss one, or changed their unit, are left out." if lost else ""
+        used = _merged(frames, "inner" if whole else "outer")
+        found[own[0].split("_wave_")[0]] = used.drop(columns=PERSON)
+        some = len(set().union(*(frame[PERSON] for frame in frames))) - len(full)
+        rest = "are left out" if whole else "count with what they answered"
+        more = f" {some} who miss one, or changed their unit, {rest}." if some else ""
         notes.append(Note(
-            "same_people", "warning" if lost else "info", table, f"{len(frame)} people of {table} answered in all "
-            f"{len(own)} waves that the chain uses and count once: what they carry from wave to wave is theirs, not "
-            f"their unit's.{more}",
+            "same_people", "warning" if some and whole else "info", table, f"{len(full)} people of {table} answered "
+            f"in all {len(own)} waves that the chain uses and count once: what they carry from wave to wave is theirs, "
+            f"not their unit's.{more}",
         ))  # fmt: skip
     return found, notes, frozenset(joined)
 
 
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame | None:
-    """People with all waves; None where they cannot be told, or are too few."""
+def _known(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame] | None:
+    """Those of the people with a code and a unit; None where people cannot be told."""
     if len(frames) < 2 or any(PERSON not in frame or "customer" in frame for frame in frames):
         return None
     known = [frame.dropna(subset=[PERSON, "unit"]) for frame in frames]
-    if any(frame[PERSON].duplicated().any() for frame in known):
-        return None
-    whole = reduce(lambda one, other: one.merge(other, on=[PERSON, "unit"]), known)
-    return whole if len(whole) >= ENOUGH * max(len(frame) for frame in frames) else None
+    return None if any(frame[PERSON].duplicated().any() for frame in known) else known
+
+
+def _merged(frames: Sequence[pd.DataFrame], how: Literal["inner", "outer"]) -> pd.DataFrame:
+    return reduce(lambda one, other: one.merge(other, on=[PERSON, "unit"], how=how), frames)

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.moments import numeric_values
-from spc.results import Note, Provenance, Replicates, fingerprint
+from spc.results import Note, Provenance, Replicates, Severity, fingerprint
+from spc.sem.twolevel.answers import answer_moments
 from spc.sem.twolevel.draws import parametric_bootstrap, theta_draws
 from spc.sem.twolevel.fit import Errors, TwoLevelFit, fit_two_level
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
@@ -27,7 +28,9 @@ from spc.sem.twolevel.membership_moments import member_moments
 from spc.spec import model as read_model
 from spc.study import LinkPrior
 
-__all__ = ["fit_two_sided", "units_of"]
+__all__ = ["Missing", "fit_two_sided", "units_of"]
+
+Missing = Literal["fiml", "listwise"]
 
 
 def fit_two_sided(
@@ -44,6 +47,7 @@ def fit_two_sided(
     boundary: bool = True,
     priors: Sequence[LinkPrior] = (),
     assignments: Assignments | None = None,
+    missing: Missing = "fiml",
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
 
@@ -58,7 +62,8 @@ def fit_two_sided(
         Links among constructs as lavaan regressions. Means are always free.
     sides : mapping of str to DataFrame or Source
         One row a respondent, in memory or where it stays (:func:`spc.open_source`): the unit, and a score for each
-        construct of that side. Respondents who lack a score of the chain, or a unit, are left out and counted.
+        construct of that side. Respondents without a unit are left out and counted; see ``missing`` for those who lack
+        a score.
     units : DataFrame, optional
         One row a unit: outcomes named in the text; holes allowed.
     unit : str
@@ -85,6 +90,10 @@ def fit_two_sided(
         sides with a column ``customer``: what units bring about in a customer is the sum over units by their shares,
         and the likelihood is that of multiple membership. Customers whom nobody is assigned to count for the unit in
         their row.
+    missing : {"fiml", "listwise"}
+        Respondents who lack a score of the chain count with what they answered, which asks no more than that those who
+        left it out differ by what they did answer; or they are left out. They are left out of sides that stay where
+        they are, and where customers are served by several units.
 
     Returns
     -------
@@ -117,22 +126,24 @@ def fit_two_sided(
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
+    if missing not in get_args(Missing):
+        raise UsageError(f"missing={missing!r}; use one of {', '.join(map(repr, get_args(Missing)))}.")
     model = read_model(text, fixed_x=False)
-    shares = shares_of(assignments, sides, unit)
+    shares, frames = shares_of(assignments, sides, unit), in_memory(sides)
+    missing = missing if len(frames) == len(sides) else "listwise"
     moments, keys, messages = units_in_place(
-        lambda frames: units_of(model.observed, frames, units, unit, shares), model.observed, sides, unit
+        lambda tables: units_of(model.observed, tables, units, unit, shares, missing), model.observed, sides, unit
     )
     core = fit_two_level(model, moments, errors=errors, boundary=boundary, known=known(priors))
     core = _few_clusters(core) if errors == "robust" else core
     freedom = _freedom(core)
     replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
-    frames = in_memory(sides)
     apart = [] if len(frames) == len(sides) else [moments.counts, moments.means, moments.scatter]
     weights = [share.table() for share in shares.values()]
     mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart, *weights)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
-               "boundary": boundary, "priors": [repr(prior) for prior in priors]}  # fmt: skip
+               "boundary": boundary, "priors": [repr(prior) for prior in priors], "missing": missing}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,
@@ -175,6 +186,7 @@ def units_of(
     units: pd.DataFrame | None,
     unit: str,
     shares: Shares = MappingProxyType({}),
+    missing: Missing = "fiml",
 ) -> tuple[UnitMoments, tuple[Hashable, ...], list[Note]]:
     """Moments of units for the named constructs and outcomes, wherever they are.
 
@@ -186,6 +198,8 @@ def units_of(
     unit : str
     shares : mapping of side to AssignmentWeights
         Sides whose respondents are served by several units.
+    missing : {"fiml", "listwise"}
+        What becomes of respondents who lack a score, where each has one unit.
 
     Returns
     -------
@@ -205,7 +219,8 @@ def units_of(
     used = {side: [name for name in names if home[name] == side] for side in sides}
     outcomes = [name for name in names if home[name] == ""]
     notes: list[Note] = []
-    rows = {side: _complete(sides[side], side, own, unit, notes) for side, own in used.items() if own}
+    whole = missing == "listwise" or bool(shares)
+    rows = {side: _usable(sides[side], side, own, unit, notes, whole=whole) for side, own in used.items() if own}
     if not rows:
         raise DataError.of(
             "sides", None, "no_respondents", "a chain of unit outcomes alone", "constructs of at least one side",
@@ -230,6 +245,8 @@ def units_of(
         for side, frame in rows.items()
     ]
     order = [name for side in rows for name in used[side]] + outcomes
+    if any(np.isnan(values).any() for _, _, values in blocks):
+        return answer_moments(order, blocks, last), tuple(keys), notes
     if not customers:
         return unit_moments(order, blocks, last), tuple(keys), notes
     moments = member_moments(order, blocks, last)
@@ -281,22 +298,25 @@ def _numbers(frame: pd.DataFrame, table: str, names: Sequence[str]) -> FloatArra
         ) from None
 
 
-def _complete(frame: pd.DataFrame, side: str, names: Sequence[str], unit: str, notes: list[Note]) -> pd.DataFrame:
-    """Respondents with a unit and every score; the others are counted in ``notes``."""
+def _usable(
+    frame: pd.DataFrame, side: str, names: Sequence[str], unit: str, notes: list[Note], *, whole: bool
+) -> pd.DataFrame:
+    """Respondents with a unit and a score, or every score where ``whole``; ``notes`` counts the others."""
     frame = frame[[unit, *names]]
-    placed = frame[unit].notna()
-    full = placed & frame[list(names)].notna().all(axis=1)
-    if not placed.all():
-        notes.append(Note(
-            "no_unit", "warning", side, f"{int((~placed).sum())} of {len(frame)} respondents of {side} have no unit "
-            "and are left out.",
-        ))  # fmt: skip
-    if full.sum() < placed.sum():
-        notes.append(Note(
-            "incomplete_scores", "warning", side, f"{int(placed.sum() - full.sum())} of {len(frame)} respondents of "
-            f"{side} lack a score of the chain and are left out.",
-        ))  # fmt: skip
-    return frame[full]
+    placed, answered = frame[unit].notna(), frame[list(names)].notna()
+    some, full = placed & answered.any(axis=1), placed & answered.all(axis=1)
+    used = full if whole else some
+    told: list[tuple[str, Severity, int, str]] = [
+        ("no_unit", "warning", int(len(frame) - placed.sum()), "have no unit and are left out."),
+        ("incomplete_scores", "warning", int(placed.sum() - used.sum()),
+         "lack a score of the chain and are left out." if whole else "have no score of the chain and are left out."),
+        ("partial_answers", "info", int(used.sum() - full.sum()), "lack a score of the chain; they count with what they "
+         "answered."),
+    ]  # fmt: skip
+    for code, severity, number, text in told:
+        if number:
+            notes.append(Note(code, severity, side, f"{number} of {len(frame)} respondents of {side} {text}"))
+    return frame[used]
 
 
 def _keys(

@@ -314,11 +314,62 @@ def test_what_has_no_method_says_so(tables, text, options, error):
         fit_two_sided(text, sides=sides, units=outcomes, unit="shop", **options)
 
 
-def test_respondents_who_are_left_out_are_counted(tables):
-    sides, outcomes = tables
-    staff = sides["staff"].copy()
+@pytest.fixture
+def with_holes(tables):
+    """Four employees of 585 without a score of service, two more without a shop, one without any score."""
+    staff = tables[0]["staff"].copy()
     staff.loc[staff.index[:4], "service"] = np.nan
     staff.loc[staff.index[4:6], "shop"] = None
-    moments, _, notes = units_of(("quality", "service", "profit"), {**sides, "staff": staff}, outcomes, "shop")
-    assert moments.counts.sum() == len(staff) - 6
+    staff.loc[staff.index[6], ["quality", "service"]] = np.nan
+    return {**tables[0], "staff": staff}
+
+
+def test_respondents_who_lack_a_score_count_with_what_they_answered(tables, with_holes):
+    moments, _, notes = units_of(("quality", "service", "profit"), with_holes, tables[1], "shop")
+    assert moments.counts.sum() == 585 - 3
+    assert {note.code: note.text.split()[0] for note in notes} == {
+        "partial_answers": "4", "no_unit": "2", "incomplete_scores": "1",
+    }  # fmt: skip
+    assert not any("left out" in note.text for note in notes if note.code == "partial_answers")
+
+
+def test_respondents_who_are_left_out_are_counted(tables, with_holes):
+    names = ("quality", "service", "profit")
+    moments, _, notes = units_of(names, with_holes, tables[1], "shop", missing="listwise")
+    assert moments.counts.sum() == 585 - 7
     assert {note.code for note in notes} == {"incomplete_scores", "no_unit"}
+
+
+def test_what_was_answered_tells_more_than_complete_respondents(tables):
+    """Answers to value are left out where quality of service was low: complete guests are not like the others."""
+    rng = np.random.default_rng(5)
+    truth, found = 0.6, {"fiml": [], "listwise": []}
+    for _ in range(20):
+        shop = np.repeat(np.arange(120), 20)
+        level = rng.standard_normal((120, 2)) @ np.array([[1.0, truth], [0.0, 0.8]])
+        scores = level[shop] + rng.standard_normal((shop.size, 2)) @ np.array([[1.0, 0.7], [0.0, 0.7]])
+        scores[(scores[:, 0] < 0.3) & (rng.random(shop.size) < 0.8), 1] = np.nan
+        guests = pd.DataFrame(scores, columns=["quality", "value"]).assign(shop=shop)
+        for missing, values in found.items():
+            fit = fit_two_sided("value ~ quality", sides={"guests": guests}, unit="shop", missing=missing, draws=2)
+            values.append(fit.core.mu[fit.core.units.names.index("value")])
+    error = np.std(found["fiml"]) / np.sqrt(20)
+    assert abs(np.mean(found["fiml"])) < 3 * error
+    assert np.mean(found["listwise"]) > 0.3
+
+
+def test_holes_and_the_order_of_rows(tables, with_holes):
+    text = "service ~ quality\nvalue ~ service\nprofit ~ value"
+    one = fit_two_sided(text, sides=with_holes, units=tables[1], unit="shop", draws=50)
+    mixed = {side: table.sample(frac=1.0, random_state=1) for side, table in with_holes.items()}
+    other = fit_two_sided(text, sides=mixed, units=tables[1], unit="shop", draws=50)
+    assert other.tidy()["estimate"].to_numpy() == pytest.approx(
+        one.tidy()["estimate"].to_numpy(), rel=1e-5, nan_ok=True
+    )
+    assert set(one.augment()) == set(other.augment())
+    assert "partial_answers" in {note.code for note in one.notes()}
+
+
+def test_an_unknown_way_with_missing_answers(tables):
+    with pytest.raises(UsageError, match="listwise"):
+        fit_two_sided("value ~ quality", sides=tables[0], units=tables[1], unit="shop", missing="mean")

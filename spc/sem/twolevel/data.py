@@ -158,7 +158,7 @@ def clusters_of(
     elif isinstance(data, pd.DataFrame):
         rows = _rows(data, names, width, cluster, [place[name] for name in (names if needed is None else needed)])
         answers = unit_answers(names, rows.codes, rows.values, rows.outcomes) if rows.holes else None
-        units = rows.units(names) if answers is None else answers.rough(ROWS)
+        units = rows.units(names) if answers is None else answers.rough((ROWS,), np.zeros(width, dtype=np.intp))
         found = Clusters(units, own, other, rows.keys, rows.notes, answers)
     else:
         raise DataError.of(

@@ -12,6 +12,7 @@ from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread, with_covariance
 from spc.resample import progress, replicate_rng
 from spc.results import Replicates
+from spc.sem.twolevel.answers import AnswerMoments, expected_from_answers, simulated_answers
 from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sem.twolevel.membership import expected_values
@@ -65,6 +66,8 @@ def simulate_units(fit: TwoLevelFit, rng: np.random.Generator) -> UnitMoments:
     and put down in the first unit, as the likelihood sees only their sum.
     """
     units = fit.units
+    if isinstance(units, AnswerMoments):
+        return simulated_answers(units, (fit.mu, fit.sigma_b, fit.sigma_w), rng)
     if isinstance(units, MemberMoments):
         again: UnitMoments = simulated(units, fit.mu, fit.sigma_b, fit.sigma_w, rng)
     else:
@@ -145,6 +148,9 @@ def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:
     """
     if isinstance(fit.units, MemberMoments):
         return expected_values(fit.units, fit.mu, fit.sigma_b, fit.sigma_w)
-    variance = fit.sigma_b.diagonal()
-    apart, errors = given_means(fit.units, fit.mu, fit.sigma_b, fit.sigma_w, fit.sigma_b, variance)
+    moments, variance = (fit.mu, fit.sigma_b, fit.sigma_w), fit.sigma_b.diagonal()
+    if isinstance(fit.units, AnswerMoments):
+        apart, errors = expected_from_answers(fit.units, moments, fit.sigma_b, variance)
+    else:
+        apart, errors = given_means(fit.units, *moments, fit.sigma_b, variance)
     return fit.mu + apart, errors

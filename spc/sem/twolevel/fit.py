@@ -25,6 +25,7 @@ from spc.sem.engine.ram import IntArray
 from spc.sem.engine.start import start_values
 from spc.sem.inference.fitmeasures import likelihood_ratio
 from spc.sem.inference.scaled import ratio
+from spc.sem.twolevel.answers import AnswerMoments
 from spc.sem.twolevel.between import FreeWithin, Structured, begin, mean_shares, moment_start, structured
 from spc.sem.twolevel.inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies
@@ -307,7 +308,7 @@ def _result(
     )  # fmt: skip
     cov = bread if meat is None else bread @ meat @ bread
     held, best = found.held[table], found if alone is None else alone
-    constant, df = log_constant(ready.units, scale), p * (p + 1) // 2 - t.size
+    constant, df = _constant(ready.units, scale), p * (p + 1) // 2 - t.size
     logl, inner, turn = constant - found.value, ready.map.inside, between.turn(t)
     to_variances = _to_variances(spot, scale)
     size = float(np.sqrt(found.decrement))
@@ -336,6 +337,13 @@ def _result(
         errors=errors,
         problem=problem,
     )
+
+
+def _constant(units: UnitMoments, scale: FloatArray) -> float:
+    """What the log-likelihood in the user's units has beyond minus the objective in units of ``scale`` (p,)."""
+    if isinstance(units, AnswerMoments):
+        return -float(units.answers.answered @ (0.5 * np.log(2.0 * np.pi) + np.log(scale[units.places])))
+    return log_constant(units, scale)
 
 
 def _scaling(saturated: tuple[Objective, Search], trace: float, df: int) -> float:

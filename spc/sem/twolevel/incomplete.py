@@ -12,13 +12,14 @@ log-likelihood of the rows is, up to constants,
 
 with ``K_j = (I + A_j S_j)^-1 A_j`` and ``T_g`` the cross-products around ``mu``, where the unit's outcomes move its
 mean, ``mu`` moves along. ``P_j`` is the covariance of the unit's values given all its answers. Derivatives in the
-moments follow from ``K_j`` and the expected residuals; second derivatives are differences of the first.
+moments follow from ``K_j`` and the expected residuals; second derivatives from sums over pairs of rows, as the inverse
+covariances of rows i and k of a unit are ``W_i`` on the diagonal less ``W_i P_j W_k``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -86,9 +87,14 @@ class UnitAnswers:
         return int(self.number.sum())
 
     @cached_property
-    def starts(self) -> IntArray:
-        """First cell of each unit."""
-        return np.searchsorted(self.unit, np.arange(self.count))
+    def _heard(self) -> IntArray:
+        """Units with rows."""
+        return np.unique(self.unit)
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """First cell of each of these."""
+        return np.searchsorted(self.unit, self._heard)
 
     @cached_property
     def rows_of(self) -> FloatArray:
@@ -110,21 +116,52 @@ class UnitAnswers:
 
     def by_unit(self, cells: FloatArray) -> FloatArray:
         """Sums over the cells of each unit."""
-        return np.asarray(np.add.reduceat(cells, self.starts, axis=0))
+        total = np.zeros((self.count, *cells.shape[1:]))
+        total[self._heard] = np.add.reduceat(cells, self._starts, axis=0)
+        return total
 
     def by_pattern(self, cells: FloatArray) -> FloatArray:
         """Sums over the cells of each pattern."""
-        total = np.zeros((len(self.patterns), *cells.shape[1:]))
-        np.add.at(total, self.pattern, cells)
-        return total
+        order, starts = self._sorted
+        return np.asarray(np.add.reduceat(cells[order], starts, axis=0))
+
+    @cached_property
+    def _sorted(self) -> tuple[IntArray, IntArray]:
+        """Cells by pattern, and the first of each."""
+        order = np.argsort(self.pattern, kind="stable")
+        return order, np.searchsorted(self.pattern[order], np.arange(len(self.patterns)))
 
     @property
     def answered(self) -> FloatArray:
         """Answers to each variable (p,)."""
         return np.concatenate([self.rows_of @ self.patterns, (~np.isnan(self.outcomes)).sum(axis=0)])
 
-    def rough(self, side: str) -> UnitMoments:
-        """Moments of units by what each has: means of the answers, and cross-products of pairs, scaled up."""
+    def shifted(self, centre: FloatArray) -> UnitAnswers:
+        """The same with every variable measured from ``centre`` (p,)."""
+        own, rest = centre[: self.width], centre[self.width :]
+        mean = np.where(self.patterns[self.pattern], self.mean - own, 0.0)
+        return replace(self, mean=mean, outcomes=self.outcomes - rest)
+
+    def take(self, units: IntArray) -> UnitAnswers:
+        """The units at the given places, with repeats."""
+        first = np.searchsorted(self.unit, np.arange(self.count + 1))
+        cells = np.concatenate([np.arange(first[j], first[j + 1]) for j in units])
+        unit = np.repeat(np.arange(len(units)), np.diff(first)[units])
+        used, pattern = np.unique(self.pattern[cells], return_inverse=True)
+        return UnitAnswers(
+            self.names, self.patterns[used], unit, pattern.reshape(-1), self.number[cells], self.mean[cells],
+            self.scatter[cells], self.outcomes[units],
+        )  # fmt: skip
+
+    def rough(self, sides: Sequence[str], side: IntArray) -> UnitMoments:
+        """Moments of units by what each has: means of the answers, and cross-products of pairs, scaled up.
+
+        Parameters
+        ----------
+        sides : sequence of str
+        side : (r,) int array
+            Side of each variable of rows.
+        """
         r, p = self.width, len(self.names)
         here = self.patterns[self.pattern].astype(float)
         told = self.number[:, None] * here
@@ -134,13 +171,21 @@ class UnitAnswers:
         apart = np.where(here > 0.0, self.mean - np.nan_to_num(means)[self.unit], 0.0)
         cross = (self.scatter + self.number[:, None, None] * apart[:, :, None] * apart[:, None, :]).sum(axis=0)
         pairs = np.einsum("m,mi,mj->ij", self.number, here, here)
-        rows = self.by_unit(self.number)
-        matrix = cross / np.maximum(pairs, 1.0) * rows.sum()
-        values, vectors = np.linalg.eigh(matrix)
+        of_side = np.stack([self.patterns[:, side == s].any(axis=1) for s in range(len(sides))], axis=1)
+        rows = self.by_unit(self.number[:, None] * of_side[self.pattern])
+        width = np.sqrt(rows.sum(axis=0))[side]
+        matrix = _nearest_possible(cross / np.maximum(pairs, 1.0)) * np.outer(width, width)
         scatter = np.zeros((self.count, p, p))
-        scatter[0, :r, :r] = vectors * np.maximum(values, 1e-3 * values[-1]) @ vectors.T
-        side_of = np.repeat([0, -1], [r, p - r])
-        return UnitMoments(self.names, (side,), side_of, rows[:, None], np.hstack([means, self.outcomes]), scatter)
+        scatter[0, :r, :r] = np.where(side[:, None] == side, matrix, 0.0)
+        side_of = np.concatenate([side, np.full(p - r, -1)])
+        return UnitMoments(self.names, tuple(sides), side_of, rows, np.hstack([means, self.outcomes]), scatter)
+
+
+def _nearest_possible(matrix: FloatArray) -> FloatArray:
+    """A matrix of pairwise covariances without directions in which nothing varies, or less than nothing."""
+    root = np.sqrt(np.maximum(matrix.diagonal(), 1e-300))
+    values, vectors = np.linalg.eigh(matrix / np.outer(root, root))
+    return np.asarray(vectors * np.maximum(values, 1e-3) @ vectors.T * np.outer(root, root))
 
 
 def unit_answers(
@@ -153,7 +198,7 @@ def unit_answers(
     names : sequence of str
         Variables of the rows, then outcomes of units.
     units : (N,) int array-like
-        Unit of each row, from 0 to J - 1, each with at least one row.
+        Unit of each row, from 0 to J - 1.
     values : (N, r) array-like
         NaN where missing; a row without any answer is left out.
     outcomes : (J, q) array-like
@@ -205,6 +250,8 @@ class Answered:
         ``P``.
     residual : (M, r) array
         Mean of each cell less the expected values of its unit.
+    onto : (J, r, q) array
+        Slopes of the unit's values on its outcomes.
     """
 
     value: float
@@ -216,6 +263,7 @@ class Answered:
     hold: FloatArray
     spread: FloatArray
     residual: FloatArray
+    onto: FloatArray
 
     @classmethod
     def at(cls, data: UnitAnswers, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Answered | None:
@@ -256,8 +304,9 @@ class Answered:
         slope_w = np.zeros_like(sigma_w)
         slope_w[:r, :r] = 0.5 * (data.rows_of[:, None, None] * weight - weight @ left_of @ weight).sum(axis=0)
         return cls(
-            0.5 * value, -whole_pull.sum(axis=0), slope_b, slope_w, weight, whole_pull, whole_hold, spread, residual
-        )
+            0.5 * value, -whole_pull.sum(axis=0), slope_b, slope_w, weight, whole_pull, whole_hold, spread, residual,
+            beyond.onto,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -350,13 +399,14 @@ class Incomplete:
         """The likelihood at given moments."""
         return Answered.at(self.answers, mu, sigma_b, sigma_w)
 
-    def curvature(self, found: Answered, *, expected: bool) -> Curvature | None:
-        """What is expected, nearly: that of covariances within units as if units were known, so that steps are safe.
+    def curvature(self, found: Answered, *, expected: bool) -> Curvature:
+        """Second derivatives in the moments.
 
-        Second derivatives themselves have no closed form.
+        What is expected is near only: that of covariances within units is as if units were known, so that steps are
+        safe.
         """
         if not expected:
-            return None
+            return _observed(self.answers, found)
         data, p = self.answers, found.hold.shape[1]
         inner = np.zeros((len(found.weight), p, p))
         inner[:, : data.width, : data.width] = found.weight
@@ -370,3 +420,57 @@ class Incomplete:
     def scores(self, found: Answered, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Each unit's gradient in the moments."""
         return answer_scores(self.answers, found)
+
+
+def _observed(data: UnitAnswers, at: Answered) -> Curvature:
+    """Second derivatives of minus the log-likelihood.
+
+    ``lead`` is what the mean of a cell's row moves the gradient of its unit's mean by, ``error`` the row's own
+    gradient. Rows i and k of a unit have the inverse covariances ``W_i`` on the diagonal, less ``W_i P W_k``.
+    """
+    r, p = data.width, at.hold.shape[1]
+    own, number = at.weight[data.pattern], data.number[:, None, None]
+    keep = np.eye(r) - data.by_unit(number * own) @ at.spread
+    lead = np.concatenate([keep, -at.onto.transpose(0, 2, 1) @ keep], axis=1)[data.unit] @ own
+    error = _times(own, at.residual)
+    outer = number * (at.pull[data.unit][:, :, None] * error[:, None, :] - 0.5 * lead)
+    mu_w = np.einsum("mak,ml->akl", number * lead, error).reshape(p, r * r)
+    stacked = at.hold.reshape(data.count, p * p)
+    people = (np.arange(r)[:, None] * p + np.arange(r)).ravel()
+    wide_mu, wide_bw, wide_w = np.zeros((p, p * p)), np.zeros((p * p, p * p)), np.zeros((p * p, p * p))
+    wide_mu[:, people], wide_bw[:, people] = mu_w, _kronecker(outer, lead)
+    wide_w[np.ix_(people, people)] = _within(data, at, own, error)
+    return Curvature(
+        at.hold.sum(axis=0), (stacked.T @ at.pull).reshape(p, p * p), wide_mu,
+        kronecker(at.pull[:, :, None] * at.pull[:, None, :] - 0.5 * at.hold, at.hold), wide_bw, wide_w,
+    )  # fmt: skip
+
+
+def _within(data: UnitAnswers, at: Answered, own: FloatArray, error: FloatArray) -> FloatArray:
+    """Second derivatives (r*r, r*r) in the covariances within units."""
+    number, weight = data.number[:, None, None], at.weight
+    squares = data.by_pattern(data.scatter + number * at.residual[:, :, None] * at.residual[:, None, :])
+    shared = data.by_pattern(number * (own @ at.spread[data.unit] @ own))
+    half = 0.5 * data.rows_of[:, None, None] * weight
+    total = _kronecker(weight @ squares @ weight - half, weight)
+    total += 0.5 * (_kronecker(weight, shared) + _kronecker(shared, weight))
+    r = data.width
+    bounds = np.append(np.searchsorted(data.unit, np.arange(data.count)), len(data.unit))
+    for j in range(data.count):
+        cells = slice(bounds[j], bounds[j + 1])
+        if bounds[j] == bounds[j + 1]:
+            continue
+        flat, count = own[cells].reshape(-1, r * r), data.number[cells, None]
+        pairs = ((count * flat).T @ flat).reshape(r, r, r, r)
+        through = np.tensordot(np.tensordot(pairs, at.spread[j], (1, 0)), at.spread[j], (2, 0)).reshape(r * r, r * r)
+        total -= 0.5 * through @ pairs.transpose(1, 3, 0, 2).reshape(r * r, r * r)
+        reach = np.einsum("ca,cbx->abx", count * error[cells], own[cells]).reshape(r * r, r)
+        total -= reach @ at.spread[j] @ reach.T
+    return np.asarray(total)
+
+
+def _kronecker(outer: FloatArray, inner: FloatArray) -> FloatArray:
+    """``K[(i, j), (k, l)] = sum_g outer_g[i, k] inner_g[j, l]`` for matrices that need not be square."""
+    g, p, r = outer.shape
+    product = outer.reshape(g, p * r).T @ inner.reshape(g, p * r)
+    return np.asarray(product.reshape(p, r, p, r).transpose(0, 2, 1, 3).reshape(p * p, r * r))

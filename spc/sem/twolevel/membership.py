@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray
+from spc.sem.twolevel.answers import AnswerMoments, Answers
 from spc.sem.twolevel.likelihood import Curvature, UnitMoments
 from spc.sem.twolevel.membership_moments import MemberMoments, root_of, tied
 from spc.sem.twolevel.search import Complete, Evidence
@@ -214,7 +215,9 @@ class Crossed:
 
 def evidence(units: UnitMoments) -> Evidence:
     """The data of given units, as the likelihood sees them."""
-    return Crossed.of(units) if isinstance(units, MemberMoments) else Complete.of(units)
+    if isinstance(units, MemberMoments):
+        return Crossed.of(units)
+    return Answers(units) if isinstance(units, AnswerMoments) else Complete.of(units)
 
 
 def _split(units: MemberMoments) -> tuple[IntArray, IntArray]:

@@ -36,7 +36,6 @@ IntArray = npt.NDArray[np.intp]
 MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
-_STEP = 3e-5
 
 
 class Found(Slope, Protocol):
@@ -57,8 +56,8 @@ class Evidence(Protocol):
     def at(self, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray) -> Any:
         """The likelihood at given moments (:class:`Found`); None where it is not defined."""
 
-    def curvature(self, found: Any, *, expected: bool) -> Curvature | None:
-        """Second derivatives in the moments; None where there is no closed form."""
+    def curvature(self, found: Any, *, expected: bool) -> Curvature:
+        """Second derivatives in the moments."""
 
     def scores(self, found: Any, mu: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Each unit's gradient in the moments."""
@@ -162,14 +161,9 @@ class Objective:
         return np.asarray(slope if spot.guard is None else slope + spot.guard.slope)
 
     def information(self, x: FloatArray, state: State, *, expected: bool) -> FloatArray:
-        """Second derivatives in the coordinates, or their expectation.
-
-        Where the moments have no second derivatives in closed form, these are differences of the gradient.
-        """
+        """Second derivatives in the coordinates, or their expectation."""
         found, guard = state.found, state.spot.guard
         moments = self.data.curvature(found, expected=expected)
-        if moments is None:
-            return self._differences(x)
         matrix = join_curvature(moments, state.spot)
         more = self.map.convex(x, found) if expected else self.map.bend(x, found)
         if more is not None:
@@ -183,17 +177,6 @@ class Objective:
         spot = state.spot
         mu, b, w = self.data.scores(state.found, spot.mu)
         return np.asarray(mu @ spot.d_mu + b @ spot.d_b + w @ spot.d_w)
-
-    def _differences(self, x: FloatArray) -> FloatArray:
-        matrix = np.empty((x.size, x.size))
-        for k in range(x.size):
-            step = np.zeros(x.size)
-            step[k] = _STEP * max(abs(float(x[k])), 1.0)
-            ahead, behind = self.at(x + step), self.at(x - step)
-            if ahead is None or behind is None:
-                return np.full_like(matrix, np.nan)
-            matrix[k] = (self.gradient(ahead) - self.gradient(behind)) / (2.0 * step[k])
-        return 0.5 * (matrix + matrix.T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

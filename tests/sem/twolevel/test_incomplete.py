@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from spc.sem import fit
-from spc.sem.twolevel.incomplete import Answered, answer_scores, unit_answers
+from spc.sem.twolevel.incomplete import Answered, Incomplete, answer_scores, unit_answers
 from spc.sem.twolevel.likelihood import SizeClasses, level2, unit_moments, unit_scores
 from spc.spec import model
 
@@ -87,6 +87,27 @@ def test_the_gradient_against_finite_differences():
         ends = [Answered.at(data, mu + s * h * d, sigma_b + s * h * b, sigma_w + s * h * w).value for s in (1, -1)]
         slope = found.mu @ d + (found.sigma_b * b).sum() + (found.sigma_w * w).sum()
         assert slope == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-6)
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_second_derivatives_against_finite_differences_of_the_gradient(holes):
+    data, (mu, sigma_b, sigma_w), h = answers(holes), moments(), 1e-5
+    rows = Incomplete(data)
+    second, rng = rows.curvature(rows.at(mu, sigma_b, sigma_w), expected=False), np.random.default_rng(8)
+
+    def direction():
+        d, b, w = rng.normal(size=P), rng.normal(size=(P, P)), rng.normal(size=(P, P))
+        w[3:], w[:, 3:] = 0.0, 0.0
+        return d, b + b.T, w + w.T
+
+    for _ in range(5):
+        (d, b, w), (e, c, v) = direction(), direction()
+        ends = [rows.at(mu + s * h * d, sigma_b + s * h * b, sigma_w + s * h * w) for s in (1, -1)]
+        slope = [end.mu @ e + (end.sigma_b * c).sum() + (end.sigma_w * v).sum() for end in ends]
+        b, w, c, v = b.ravel(), w.ravel(), c.ravel(), v.ravel()
+        bend = d @ second.mu @ e + b @ second.b @ c + w @ second.w @ v + b @ second.bw @ v + c @ second.bw @ w
+        bend += d @ (second.mu_b @ c + second.mu_w @ v) + e @ (second.mu_b @ b + second.mu_w @ w)
+        assert bend == pytest.approx((slope[0] - slope[1]) / (2 * h), rel=1e-6)
 
 
 def test_scores_of_units_sum_to_the_gradient():
