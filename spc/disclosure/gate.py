@@ -29,7 +29,7 @@ from spc.disclosure.rows import BoolArray, Parts, key_frame, layout
 from spc.disclosure.rule import DisclosureRule
 from spc.disclosure.suppression import SHOWN, suppress
 from spc.disclosure.text import names_unit, plain_frame, plain_text
-from spc.disclosure.waves import close_waves, hidden_elsewhere
+from spc.disclosure.waves import close_waves, hidden_elsewhere, over_waves
 from spc.errors import DataError, UsageError
 from spc.results import Note, Result
 
@@ -219,19 +219,13 @@ class Gate:
         earlier += [replace(each, keys=self._placed(each.keys)) for each in told]
         seen = with_known(today, earlier, minimum=minimum, digits=digits, limits=limits, wave=wave)
         cells = layout(seen.keys, seen.n, seen.sums, limits=limits, table=name, parts=seen.parts, listed=len(today.n))
-        close = np.zeros_like(seen.refused)
-        if wave is not None:
-            close[listed] = close_waves(
-                today.keys, today.n, wave=wave, minimum=minimum, digits=digits, limits=limits
-            )  # fmt: skip
-        kept = seen.kept.copy()
+        groups = [] if wave is None else over_waves(today.keys, wave)
+        close, kept = np.zeros_like(seen.refused), seen.kept.copy()
+        close[listed] = close_waves(groups, today.n, minimum=minimum, digits=digits, limits=limits)
         while True:
             status = suppress(cells, minimum=minimum, known=seen.known, refused=seen.refused | close, kept=kept)
             hidden: BoolArray = np.asarray(status[listed] != SHOWN)
-            if wave is None:
-                break
-            again = hidden_elsewhere(today.keys, today.n, hidden & ~close[listed], wave=wave, minimum=minimum)
-            again &= ~hidden & ~seen.known[listed]
+            again = hidden_elsewhere(groups, today.n, hidden & ~close[listed], minimum) & ~hidden & ~seen.known[listed]
             if not again.any():
                 break
             kept[listed] |= again

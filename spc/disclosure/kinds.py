@@ -39,6 +39,7 @@ CURVES: Mapping[str, str] = MappingProxyType(
         "comparison": "models",
         "evidence": "reasons",
         "invariance": "models",
+        "levers": "draws",
         "loyalty": "periods",
         "scenario": "periods",
         "study": "units",

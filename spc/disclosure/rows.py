@@ -50,6 +50,11 @@ class Cells:
         return np.asarray(self.member @ self.n)
 
     @cached_property
+    def first(self) -> CodeArray:
+        """First cell of each row, (m,)."""
+        return np.asarray(self.member.argmax(axis=1))
+
+    @cached_property
     def is_nested(self) -> bool:
         """Whether any two rows are nested or apart."""
         return nested(self.member)
@@ -63,10 +68,13 @@ def nested(member: BoolArray) -> bool:
     >>> nested(np.array([[1, 0, 0], [1, 1, 0]], bool)), nested(np.array([[1, 1, 0], [0, 1, 1]], bool))
     (True, False)
     """
-    counts = member.astype(np.float32)
-    shared = counts @ counts.T
-    size = counts.sum(axis=1)
-    return bool(np.all((shared == 0) | (shared == np.minimum.outer(size, size))))
+    owner = np.full(member.shape[1], -1)
+    for row in np.argsort(-member.sum(axis=1), kind="stable"):
+        cells = np.flatnonzero(member[row])
+        if len(cells) and (owner[cells] != owner[cells[0]]).any():
+            return False
+        owner[cells] = row
+    return True
 
 
 def inside(keys: pd.DataFrame, parts: Parts | None = None) -> BoolArray:

@@ -125,25 +125,25 @@ def _choice(cells: Cells, visible: BoolArray, known: BoolArray, group: BoolArray
     The smallest neighbour inside the smallest visible row around the set that has one, else such a row itself.
     """
     member, people = cells.member, cells.people
-    touching = np.flatnonzero(visible & (member & group).any(axis=1))
-    for row in touching[np.argsort(people[touching], kind="stable")]:
-        within = ~(member & ~member[row]).any(axis=1) & visible & ~known & ~(member & group).any(axis=1)
-        within &= people > 0
-        within[row] = False
-        if within.any():
-            beside = np.flatnonzero(_outermost(member, within))
-            return int(beside[np.argmin(people[beside])]), member[row]
+    touched = member[:, np.flatnonzero(group)].any(axis=1)
+    free = np.flatnonzero(visible & ~known & ~touched & (people > 0))
+    around = np.flatnonzero(visible & touched)
+    for row in around[np.argsort(people[around], kind="stable")]:
+        near = free[member[row, cells.first[free]]]
+        beside = _outermost(member, near[~(member[near] & ~member[row]).any(axis=1)])
+        if beside:
+            return min(beside, key=lambda each: float(people[each])), member[row]
         if not known[row]:
             return int(row), member[row]
     return None, group
 
 
-def _outermost(member: BoolArray, mask: BoolArray) -> BoolArray:
-    """Of the masked rows, those inside no other masked row: siblings before their own parts."""
-    picked = np.flatnonzero(mask)
-    counts = member[picked].astype(np.float32)
-    size = counts.sum(axis=1)
-    inner = ((counts @ counts.T == size[:, None]) & (size[:, None] < size[None, :])).any(axis=1)
-    kept = np.zeros_like(mask)
-    kept[picked[~inner]] = True
-    return kept
+def _outermost(member: BoolArray, rows: npt.NDArray[np.intp]) -> list[int]:
+    """Of some rows, those inside no other of them: siblings before their own parts."""
+    covered = np.zeros(member.shape[1], dtype=bool)
+    kept = []
+    for row in rows[np.argsort(-member[rows].sum(axis=1), kind="stable")]:
+        if not covered[member[row]].all():
+            kept.append(int(row))
+            covered |= member[row]
+    return sorted(kept)

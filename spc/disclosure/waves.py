@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +13,32 @@ from spc.disclosure.rows import BoolArray
 from spc.disclosure.rule import WIDTH
 from spc.linalg import FloatArray
 
-__all__ = ["close_waves", "drowned", "hidden_elsewhere"]
+__all__ = ["close_waves", "drowned", "hidden_elsewhere", "over_waves"]
+
+Places = npt.NDArray[np.intp]
+
+
+def over_waves(keys: pd.DataFrame, wave: str) -> list[Places]:
+    """Places of the rows of each group that has several waves, in their order.
+
+    Examples
+    --------
+    >>> over_waves(pd.DataFrame({"unit": ["a", "b", "a"], "wave": [2, 1, 1]}), "wave")
+    [array([2, 0])]
+    """
+    timed = keys[keys[wave].notna()]
+    ranks = timed[wave].infer_objects()
+    timed = timed.assign(**{wave: ranks if pd.api.types.is_numeric_dtype(ranks) else ranks.astype(str)})
+    ordered = timed.sort_values(wave, kind="stable")
+    others = [name for name in keys.columns if name != wave]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for place, row in zip(ordered.index, ordered[others].itertuples(index=False), strict=True):
+        groups.setdefault(tuple(row), []).append(int(place))
+    return [np.array(rows) for rows in groups.values() if len(rows) > 1]
 
 
 def close_waves(
-    keys: pd.DataFrame, n: FloatArray, *, wave: str, minimum: int, digits: int, limits: Sequence[tuple[float, float]]
+    groups: Sequence[Places], n: FloatArray, *, minimum: int, digits: int, limits: Sequence[tuple[float, float]]
 ) -> BoolArray:
     """Rows that differ from the same group in an earlier wave by so few people that the difference tells of them.
 
@@ -24,8 +46,8 @@ def close_waves(
 
     Parameters
     ----------
-    keys : (m, q) DataFrame
-        With the column ``wave``.
+    groups : sequence of int arrays
+        See :func:`over_waves`.
     n : (m,) array
     minimum, digits : int
     limits : pairs of float
@@ -34,11 +56,12 @@ def close_waves(
     Examples
     --------
     >>> keys = pd.DataFrame({"unit": ["a", "a", "b", "b"], "wave": [1, 2, 1, 2]})
-    >>> close_waves(keys, np.array([10.0, 11.0, 10.0, 20.0]), wave="wave", minimum=5, digits=2, limits=[(1, 7)])
+    >>> groups = over_waves(keys, "wave")
+    >>> close_waves(groups, np.array([10.0, 11.0, 10.0, 20.0]), minimum=5, digits=2, limits=[(1, 7)])
     array([False,  True, False, False])
     """
     flags = np.zeros(len(n), dtype=bool)
-    for rows in _over_waves(keys, wave):
+    for rows in groups:
         for place, row in enumerate(rows):
             told = [r for r in rows[:place] if not flags[r] and n[r] >= minimum]
             flags[row] = any(
@@ -59,21 +82,9 @@ def drowned(one: float, other: float, digits: int, limits: Sequence[tuple[float,
     return all(slack >= WIDTH * (high - low) for low, high in limits)
 
 
-def hidden_elsewhere(keys: pd.DataFrame, n: FloatArray, hidden: BoolArray, *, wave: str, minimum: int) -> BoolArray:
+def hidden_elsewhere(groups: Sequence[Places], n: FloatArray, hidden: BoolArray, minimum: int) -> BoolArray:
     """Rows of nearly the same people as a row of another wave that is hidden."""
     flags = np.zeros(len(n), dtype=bool)
-    for rows in _over_waves(keys, wave):
+    for rows in groups:
         flags[rows] = (hidden[rows] & (np.abs(n[rows][:, None] - n[rows]) < minimum)).any(axis=1)
     return flags & ~hidden
-
-
-def _over_waves(keys: pd.DataFrame, wave: str) -> Iterator[npt.NDArray[np.intp]]:
-    """Places of the rows of each group that has several waves, in their order."""
-    others = [name for name in keys.columns if name != wave]
-    timed = keys[keys[wave].notna()]
-    marks = [repr(tuple(row)) for row in timed[others].itertuples(index=False)]
-    for _, rows in timed.groupby(np.array(marks), sort=False):
-        if len(rows) > 1:
-            ranks = rows[wave].infer_objects()
-            ranks = ranks if pd.api.types.is_numeric_dtype(ranks) else ranks.astype(str)
-            yield rows.index.to_numpy()[np.argsort(ranks.to_numpy(), kind="stable")]
