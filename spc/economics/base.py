@@ -140,7 +140,7 @@ def _ahead(x: FloatArray, horizon: float) -> tuple[FloatArray, FloatArray]:
     return value, lasting
 
 
-_NODES = 24
+_NODES, _FAR = 24, 700.0
 
 
 def beta_mixture(
@@ -149,7 +149,8 @@ def beta_mixture(
     """Customers with beta distributed chances of leaving, given how often each has renewed.
 
     Who has renewed n times leaves with a chance of Beta(alpha, beta + n). The distribution over all customers is cut
-    into pieces at ``cuts`` and integrated on Gauss-Legendre nodes in the log odds, where it is smooth.
+    into pieces at ``cuts`` and integrated on Gauss-Legendre nodes in the log odds, where it is smooth. What lies beyond
+    the nodes stays, or leaves, for sure.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def beta_mixture(
     left, right = psi(a) - psi(b + far), psi(a) - psi(b + near)
     low = left - np.maximum(spread, 16.0 / a)
     high = right + np.maximum(spread, 16.0 / (b + near))
-    low, high = np.maximum(low, -700.0), np.minimum(high, 700.0)
+    low, high = np.maximum(low, -_FAR), np.minimum(high, _FAR)
     inner = [np.clip(np.log(c / (1.0 - c)), low, high) for c in sorted(cuts) if 0.0 < c < 1.0]
     points, lengths = np.polynomial.legendre.leggauss(_NODES)
     middle = [left - 0.25 * (left - low), (left + right) / 2.0, right + 0.25 * (high - right)]
@@ -191,10 +192,14 @@ def beta_mixture(
         x.append(start + half * (points + 1.0))
         logs.append(np.log(np.maximum(half, 1e-300)) + np.log(lengths))
     logit = np.concatenate(x, axis=-1)
-    log_stay, log_leave = log_expit(-logit), log_expit(logit)
-    density = np.zeros_like(logit)
+    log_stay, log_leave, width = log_expit(-logit), log_expit(logit), np.concatenate(logs, axis=-1)
+    weights = np.zeros((*logit.shape[:-1], logit.shape[-1] + 2))
     for age, share in zip(ages, shares, strict=True):
-        density += share * np.exp(a * log_leave + (b + age) * log_stay - betaln(a, b + age))
-    weights = density * np.exp(np.concatenate(logs, axis=-1))
+        total, later = betaln(a, b + age), b + age
+        inner_mass = a * log_leave + later * log_stay - total + width
+        below = np.where(low > -_FAR, -np.inf, a * low - np.log(a) - total)
+        above = np.where(high < _FAR, -np.inf, -later * high - np.log(later) - total)
+        weights += share * np.exp(np.minimum(np.concatenate([below, inner_mass, above], axis=-1), 0.0))
     weights /= weights.sum(axis=-1, keepdims=True)
-    return Mixture(np.exp(log_stay), weights)
+    edge = np.ones((*logit.shape[:-1], 1))
+    return Mixture(np.concatenate([edge, np.exp(log_stay), 0.0 * edge], axis=-1), weights)

@@ -28,7 +28,17 @@ from spc.errors import NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, tidy_frame
 
-__all__ = ["MOST_ALIKE", "BetaGeometric", "fit_beta_geometric", "residual_lifetime", "survival"]
+__all__ = [
+    "MOST_ALIKE",
+    "BetaGeometric",
+    "coordinates",
+    "fit_beta_geometric",
+    "loglik",
+    "logs",
+    "residual_lifetime",
+    "scores",
+    "survival",
+]
 
 MOST_ALIKE = 1e4
 """Largest alpha + beta: beyond it nobody can tell the customers' rates from one rate for all."""
@@ -247,13 +257,44 @@ def _derivatives(
     return float(value.sum()), gradient, np.block(block)
 
 
+def coordinates(log_alpha: npt.ArrayLike, log_beta: npt.ArrayLike) -> FloatArray:
+    """Log odds of leaving at the first renewal, and ``log(1 + 1 / (alpha + beta))``, (..., 2).
+
+    In them ``h(t) = p / (1 + s (t - 1))`` with ``s = 1 / (alpha + beta)``, so the likelihood is as regular at no
+    difference between customers, ``s = 0``, as anywhere else.
+
+    Examples
+    --------
+    >>> coordinates(np.log(1.0), np.log(3.0)).round(4).tolist()
+    [-1.0986, 0.2231]
+    """
+    a, b = np.asarray(log_alpha, dtype=float), np.asarray(log_beta, dtype=float)
+    return np.stack([a - b, np.log1p(np.exp(-np.logaddexp(a, b)))], axis=-1)
+
+
+def logs(x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Log alpha and log beta at :func:`coordinates` (..., 2)."""
+    from scipy.special import log_expit
+
+    spread = np.log(np.expm1(x[..., 1]))
+    return log_expit(x[..., 0]) - spread, log_expit(-x[..., 0]) - spread
+
+
 def scores(x: FloatArray, table: LifeTable) -> tuple[FloatArray, FloatArray]:
-    """Gradient (G, 2) and information (G, 2, 2) of each group's life table at common log alpha and log beta."""
-    found = [
-        _derivatives(x, n[None], e[None], np.ones((1, 1)), table.whole)
-        for n, e in zip(table.exposure, table.events, strict=True)
-    ]
-    return np.array([g for _, g, _ in found]), -np.array([h for *_, h in found])
+    """Gradient (..., 2) and expected information (..., 2, 2) of life tables (..., T) at common :func:`coordinates`."""
+    from scipy.special import expit
+
+    p, s = float(expit(x[0])), math.expm1(float(x[1]))
+    before = np.arange(table.periods)
+    leave = p / (1.0 + s * before)
+    slope = leave[:, None] * np.column_stack([np.full(before.size, 1.0 - p), -before * (1.0 + s) / (1.0 + s * before)])
+    mean, spread = leave, leave * (1.0 - leave)
+    if not table.whole:
+        slope, mean = slope / (1.0 - leave)[:, None], -np.log1p(-leave)
+        spread = mean
+    gradient = ((table.events - table.exposure * mean) / spread) @ slope
+    information = np.einsum("...t,ti,tj->...ij", table.exposure / spread, slope, slope)
+    return gradient, information
 
 
 def _square(z: FloatArray, weight: FloatArray) -> FloatArray:

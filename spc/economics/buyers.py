@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.economics.base import Base, Change, unchanged
-from spc.economics.lifetable import LifeTable
 from spc.economics.purchases import Buying, BuyingModel, Purchases, p_alive
-from spc.errors import UnsupportedError
 from spc.linalg import FloatArray
 
 __all__ = ["Buyers", "BuyersModel", "DrawnBuyers"]
@@ -145,10 +143,6 @@ class BuyersModel:
     def point(self) -> FloatArray:
         """Logarithms of r, alpha, a, b."""
         return self.fit.point
-
-    def refit(self, table: LifeTable) -> FloatArray:
-        """Life tables say nothing of customers without a contract."""
-        raise UnsupportedError("The BG/NBD model is fitted to purchases, not to life tables; use 'sbg' or 'constant'.")
 
     def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
         """From the normal approximation."""

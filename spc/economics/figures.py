@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spc.economics.base import Base, Mixture, percent_more, points_more
+from spc.economics.base import Base, percent_more, points_more
 from spc.economics.claim import CLAIM, claim_terms
 from spc.economics.lifetime import uplift
 from spc.economics.models import BetaGeometricModel
@@ -24,10 +25,25 @@ Row = dict[str, Any]
 Function = Callable[[Base, FloatArray], FloatArray]
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """Customers by the estimates, on every draw, and over all parameters the data do not reject."""
+
+    point: Base
+    drawn: Base
+    region: Base | None
+
+    @classmethod
+    def of(cls, value: LoyaltyValue, *, new: bool = False) -> View:
+        """Present customers, or ``new`` ones."""
+        return cls(value.base(new=new), value.base(drawn=True, new=new), value.region(new=new))
+
+
 def figure_rows(value: LoyaltyValue) -> Iterator[Row]:
     """Tidy rows of all figures."""
     t, m = value.terms, value.margin
-    yield from _retention(value)
+    view = View.of(value)
+    yield from _retention(value, view)
     if m is not None:
         low, high = _margin_interval(value)
         yield {
@@ -37,13 +53,12 @@ def figure_rows(value: LoyaltyValue) -> Iterator[Row]:
             "std_error": value.joint.margin_error,
             **_estimate(m.estimate, low, high),
         }
-    now, drawn = value.base(), value.base(drawn=True)
     for lhs, rhs, kind, function, money in _figures(t, value.present):
         if m is not None or not money:
-            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, now, drawn, function, money)}
+            yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_interval(value, view, function, money)}
     yield from _won(value)
-    yield from _differing(value, now, drawn)
-    yield from claim_terms(now, t, math.nan if m is None else m.estimate)
+    yield from _differing(value, view)
+    yield from claim_terms(view.point, t, math.nan if m is None else m.estimate)
     yield {
         "lhs": "uplift_percent",
         "rhs": "+5 points, as usually quoted",
@@ -53,21 +68,25 @@ def figure_rows(value: LoyaltyValue) -> Iterator[Row]:
     }
 
 
-def _retention(value: LoyaltyValue) -> Iterator[Row]:
+def _retention(value: LoyaltyValue, view: View) -> Iterator[Row]:
     r, per = value.retention, f"per {value.terms.period}"
     if value.model.name == "constant" and not value.joint.units:
-        error, (rate, low, high) = r.std_error, (r.estimate, r.conf_low, r.conf_high)
+        row = {"std_error": r.std_error, **_estimate(r.estimate, r.conf_low, r.conf_high)}
     else:
-        rate = float(value.base(cuts=()).next_rate())
-        drawn = value.draws.values[:, 0]
-        error, (low, high) = float(drawn.std(ddof=1)), _middle(drawn, value.terms.level, rate)
+        row = _interval(value, view, lambda b, _: b.next_rate(), False)
         per += "" if value.model.name == "constant" else ", present customers"
-    yield {"lhs": "retention", "rhs": per, "kind": "retention", "std_error": error, **_estimate(rate, low, high)}
-    yield {"lhs": "churn", "rhs": per, "kind": "churn", "std_error": error, **_estimate(1 - rate, 1 - high, 1 - low)}
-    if isinstance(value.model, BetaGeometricModel):
-        for name, point, drawn in zip(("alpha", "beta"), value.model.point, value.joint.parameters.T, strict=True):
-            low, high = _middle(np.exp(drawn), value.terms.level, math.exp(point))
-            yield {"lhs": name, "rhs": "", "kind": "parameter", **_estimate(math.exp(point), low, high)}
+    yield {"lhs": "retention", "rhs": per, "kind": "retention", **row}
+    churn = _estimate(1 - row["estimate"], 1 - row["conf_high"], 1 - row["conf_low"])
+    yield {"lhs": "churn", "rhs": per, "kind": "churn", "std_error": row["std_error"], **churn}
+    if isinstance(value.model, BetaGeometricModel) and value.joint.region is not None:
+        for name, point, found in zip(
+            ("alpha", "beta"),
+            value.model.alpha_beta(value.model.point),
+            value.model.alpha_beta(value.joint.region.parameters),
+            strict=True,
+        ):
+            row = _estimate(float(point), float(found.min()), float(found.max()))
+            yield {"lhs": name, "rhs": "", "kind": "parameter", **row}
 
 
 def _margin_interval(value: LoyaltyValue) -> tuple[float, float]:
@@ -134,7 +153,7 @@ def _won(value: LoyaltyValue) -> Iterator[Row]:
         change = base.multiple(d + step, h, first=True) - base.multiple(d - step, h, first=True)
         return np.asarray(margin * change * d / (2.0 * step) / (worth(base, margin) - cost))
 
-    now, drawn = value.base(new=True), value.base(new=True, drawn=True)
+    view = View.of(value, new=True)
     figures: list[tuple[str, Function]] = [
         ("clv_new", lambda b, m: worth(b, m) - cost),
         ("elasticity_retention", lambda b, m: m * b.multiple(d, h) * b.duration(d, h) / (worth(b, m) - cost)),
@@ -145,10 +164,10 @@ def _won(value: LoyaltyValue) -> Iterator[Row]:
         figures.append(("elasticity_discount", steeper))
     for kind, function in figures:
         lhs = "clv" if kind == "clv_new" else kind
-        yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_from_draws(value, now, drawn, function, True)}
+        yield {"lhs": lhs, "rhs": rhs, "kind": kind, **_interval(value, view, function, True)}
 
 
-def _differing(value: LoyaltyValue, now: Base, drawn: Base) -> Iterator[Row]:
+def _differing(value: LoyaltyValue, view: View) -> Iterator[Row]:
     """How far customers who differ are from customers who are all alike."""
     if value.model.name in {"constant", "bg-nbd"}:
         return
@@ -157,7 +176,7 @@ def _differing(value: LoyaltyValue, now: Base, drawn: Base) -> Iterator[Row]:
     alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon))
     yield {"lhs": "uplift_percent", "rhs": points, "kind": "uplift_constant", "estimate": alike}
     more = points_more(t.points)
-    row = _from_draws(value, now, drawn, lambda b, _: b.next_rate(more) - b.next_rate(), False)
+    row = _interval(value, view, lambda b, _: b.next_rate(more) - b.next_rate(), False)
     yield {"lhs": "retention", "rhs": f"gained on average by +{100 * t.points:g} points", "kind": "points_had", **row}
 
 
@@ -165,25 +184,19 @@ def _estimate(estimate: float, low: float, high: float) -> Row:
     return {"estimate": estimate, "conf_low": low, "conf_high": high}
 
 
-def _middle(drawn: FloatArray, level: float, point: float) -> tuple[float, float]:
-    tail = (1 - level) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return min(float(low), point), max(float(high), point)
-
-
-def _from_draws(value: LoyaltyValue, now: Base, drawn: Base, function: Function, money: bool) -> Row:
+def _interval(value: LoyaltyValue, view: View, function: Function, money: bool) -> Row:
+    """Estimate, error on the draws, and the range over what the data do not reject or the middle of the draws."""
     m = np.array(math.nan if value.margin is None else value.margin.estimate)
-    point = float(function(now, m)) + 0.0
+    point = float(function(view.point, m)) + 0.0
     if not math.isfinite(point):
         return _estimate(point, math.nan, math.nan)
-    margin = value.joint.margin
-    found = function(drawn, np.full(len(value.draws.values), math.nan) if margin is None else margin)
-    if money or not isinstance(drawn, Mixture) or drawn.rates.shape[-1] > 1:
-        low, high = _middle(found, value.terms.level, point)
-    else:
+    joint, none = value.joint, np.full(len(value.draws.values), math.nan)
+    drawn = function(view.drawn, none if joint.margin is None else joint.margin)
+    if view.region is None:
         tail = (1 - value.terms.level) / 2
-        rate = drawn.rates[:, 0]
-        least, most = np.quantile(rate, [tail, 1 - tail])
-        middle = found[(rate >= least) & (rate <= most)]
-        low, high = min(float(middle.min()), point), max(float(middle.max()), point)
-    return {"std_error": float(found.std(ddof=1)), **_estimate(point, low, high)}
+        low, high = np.quantile(drawn, [tail, 1 - tail])
+    else:
+        beside = joint.region_margin if money and joint.region_margin is not None else np.array(math.nan)
+        found = function(view.region, beside)
+        low, high = found.min(), found.max()
+    return {"std_error": float(drawn.std(ddof=1)), **_estimate(point, min(float(low), point), max(float(high), point))}

@@ -1,23 +1,24 @@
-"""Retention and margin drawn together: their errors are not independent, and customers of a unit share its fate.
+"""Retention and margin together: their errors are not independent, and customers of a unit share its fate.
 
-Without units the parameters of retention come from their own distribution and the mean margin from Student's; the two
-are put in an order that has the correlation of their influence functions (Iman & Conover 1982). With units each is the
-estimate plus deviations with the covariance of a leave-one-unit-out jackknife, in Student's distribution on units
-less one.
+Without units the parameters of retention have their own distribution and the mean margin Student's. With units their
+covariance is that of a leave-one-unit-out jackknife, and their distribution Student's on units less one. Draws of the
+two are put in an order that has the correlation of the estimates (Iman & Conover 1982); the region of both that the
+data do not reject is the ellipsoid with that correlation, bent as the likelihood of retention bends.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.economics.beta_geometric import MOST_ALIKE, scores
 from spc.economics.ledger import MarginMean, margin_rows
 from spc.economics.lifetable import LifeTable, life_tables
-from spc.economics.models import BetaGeometricModel, RetentionModel
+from spc.economics.models import LedgerModel
+from spc.economics.region import Region, Spread, student
 from spc.linalg import FloatArray
 
 __all__ = ["FEWEST_UNITS", "Joint", "joint_draws"]
@@ -28,13 +29,19 @@ FEWEST_UNITS = 5
 
 @dataclass(frozen=True, eq=False)
 class Joint:
-    """Draws of retention and margin.
+    """What is known of retention and margin together.
 
     Attributes
     ----------
     parameters : (n, k) array
-        Of the model of retention.
+        Draws of the parameters of the model of retention.
     margin : (n,) array or None
+        Draws of the mean margin.
+    region : Region or None
+        Parameters the data do not reject, of the model that says how sure the figures are; figures range over them.
+        None where the middle of the draws says it.
+    region_margin : (3, m) array or None
+        Least, middle and largest mean margin that go with each of them.
     units : int
         Units that were left out in turn; 0 when customers count as independent.
     correlation : float
@@ -45,47 +52,78 @@ class Joint:
 
     parameters: FloatArray
     margin: FloatArray | None
+    region: Region | None
+    region_margin: FloatArray | None
     units: int
     correlation: float
     margin_error: float
 
 
-def joint_draws(model: RetentionModel, ledger: pd.DataFrame, margin: MarginMean | None, n: int, seed: int) -> Joint:
-    """Draw parameters of retention and the mean margin together.
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """The mean margin: estimate, error, degrees of freedom, correlation with the share that stays."""
+
+    estimate: float
+    error: float
+    df: float
+    correlation: float
+
+
+def joint_draws(
+    model: LedgerModel,
+    sure: LedgerModel,
+    ledger: pd.DataFrame,
+    margin: MarginMean | None,
+    *,
+    draws: int,
+    seed: int,
+    level: float,
+) -> Joint:
+    """Draw parameters of retention and the mean margin together, and find the region that the data do not reject.
 
     Parameters
     ----------
-    model : RetentionModel
+    model, sure : LedgerModel
+        The model that gives the figures, whose parameters are drawn, and the one whose region says how sure they are.
     ledger : DataFrame
         As :func:`spc.economics.ledger.read_ledger` gives it.
     margin : MarginMean or None
-    n : int
-    seed : int
+    draws, seed : int
+    level : float
+        How much of what could be the region holds.
     """
     rng = np.random.default_rng(seed)
-    codes = _units(ledger)
-    if codes is not None:
-        return _clustered(model, ledger, codes, margin, n, rng)
-    parameters = model.draws(n, rng)
+    units = _Units.of(ledger)
+    spreads = [None if units is None else units.spread(each) for each in (model, sure)]
+    parameters, region = model.draws(draws, rng, spreads[0]), sure.region(level, spreads[1])
+    count = 0 if units is None else units.count
     if margin is None:
-        return Joint(parameters, None, 0, float("nan"), float("nan"))
-    correlation = _correlation(ledger)
-    drawn = _in_step(model.stay(parameters, 1)[:, 0], np.sort(margin.draws(n, rng)), correlation, rng)
-    return Joint(parameters, drawn, 0, correlation, margin.std_error)
+        return Joint(parameters, None, region, None, count, math.nan, math.nan)
+    amount = _amount(ledger, margin) if units is None else units.amount(ledger, model, margin)
+    ordered = np.sort(amount.estimate + amount.error * rng.standard_t(amount.df, size=draws))
+    drawn = _in_step(_share(model, parameters), ordered, amount.correlation, rng)
+    beside = None if region is None else _beside(sure, region, amount, level)
+    return Joint(parameters, drawn, region, beside, count, amount.correlation, amount.error)
 
 
-def _units(ledger: pd.DataFrame) -> npt.NDArray[np.intp] | None:
-    """Unit of each customer, or None where there are too few or every customer has one to herself."""
-    if "unit" not in ledger or not ledger["unit"].notna().any():
-        return None
-    names = ledger["unit"].astype(object).where(ledger["unit"].notna(), "\x00").astype(str)
-    codes = np.asarray(pd.factorize(names)[0], dtype=np.intp)
-    count = int(codes.max()) + 1
-    return None if count < FEWEST_UNITS or count == codes.size else codes
+def _share(model: LedgerModel, parameters: FloatArray) -> FloatArray:
+    """Share of all customers at risk that stays, (...)."""
+    exposure = model.table.exposure
+    return np.asarray(model.stay(parameters, exposure.size) @ (exposure / exposure.sum()))
 
 
-def _correlation(ledger: pd.DataFrame) -> float:
-    """Correlation of the share that stays and the mean margin as estimates, from each customer's influence on them."""
+def _beside(model: LedgerModel, region: Region, amount: _Amount, level: float) -> FloatArray:
+    """Least, middle and largest mean margin beside each of the parameters, (3, m)."""
+    away = _share(model, region.parameters) - _share(model, model.point)
+    most = np.where(away > 0, away.max(), -away.min())
+    turn = np.clip(away / np.where(most > 0, most, 1.0), -region.radius, region.radius)
+    room = math.sqrt(1.0 - amount.correlation**2) * np.sqrt(1.0 - region.radius**2)
+    steps = amount.correlation * turn + np.array([[-1.0], [0.0], [1.0]]) * room
+    return np.asarray(amount.estimate + student(amount.df, level) * amount.error * steps)
+
+
+def _amount(ledger: pd.DataFrame, margin: MarginMean) -> _Amount:
+    """Of independent customers; the correlation is that of each customer's influence on the two estimates."""
     entry = ledger["entry"].to_numpy(dtype=float) if "entry" in ledger else 0.0
     watched = ledger["tenure"].to_numpy(dtype=float) - entry
     left = ledger["churned"].to_numpy(dtype=float)
@@ -93,8 +131,52 @@ def _correlation(ledger: pd.DataFrame) -> float:
     rows = margin_rows(ledger).to_numpy()
     amount = np.where(rows, ledger["margin"].to_numpy(dtype=float), 0.0)
     gain = np.where(rows, amount - amount[rows].mean(), 0.0)
-    scale = float(np.sqrt((stay @ stay) * (gain @ gain)))
-    return float(stay @ gain) / scale if scale > 0 else 0.0
+    return _Amount(margin.estimate, margin.std_error, margin.customers - 1.0, _cosine(stay, gain))
+
+
+def _cosine(x: FloatArray, y: FloatArray) -> float:
+    scale = float(np.sqrt((x @ x) * (y @ y)))
+    return max(-1.0, min(1.0, float(x @ y) / scale)) if scale > 0 else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Units:
+    """Life tables of the units, and the unit of each customer."""
+
+    tables: LifeTable
+    codes: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, ledger: pd.DataFrame) -> _Units | None:
+        """None where there are too few units or every customer has one to herself."""
+        if "unit" not in ledger or not ledger["unit"].notna().any():
+            return None
+        names = ledger["unit"].astype(object).where(ledger["unit"].notna(), "\x00").astype(str)
+        codes = np.asarray(pd.factorize(names)[0], dtype=np.intp)
+        count = int(codes.max()) + 1
+        if count < FEWEST_UNITS or count == codes.size:
+            return None
+        return cls(life_tables(ledger["tenure"], ledger["churned"], codes, ledger.get("entry")), codes)
+
+    @property
+    def count(self) -> int:
+        return len(self.tables.exposure)
+
+    def spread(self, model: LedgerModel) -> Spread:
+        """Jackknife covariance of the model's parameters."""
+        shift = model.without_each(self.tables)
+        return Spread((self.count - 1) / self.count * shift.T @ shift, self.count - 1.0)
+
+    def amount(self, ledger: pd.DataFrame, model: LedgerModel, margin: MarginMean) -> _Amount:
+        """The mean margin, by the jackknife as well."""
+        rows = margin_rows(ledger).to_numpy()
+        values, codes = ledger["margin"].to_numpy(dtype=float)[rows], self.codes[rows]
+        count, total = (np.bincount(codes, weights, minlength=self.count) for weights in (None, values))
+        moved = (values.sum() - total) / np.maximum(count.sum() - count, 1) - values.mean()
+        stay = _share(model, model.point + model.without_each(self.tables))
+        error = math.sqrt((self.count - 1) / self.count * float(moved @ moved))
+        together = _cosine(stay - stay.mean(), moved - moved.mean())
+        return _Amount(margin.estimate, error, self.count - 1.0, together)
 
 
 def _in_step(guide: FloatArray, ordered: FloatArray, correlation: float, rng: np.random.Generator) -> FloatArray:
@@ -105,59 +187,3 @@ def _in_step(guide: FloatArray, ordered: FloatArray, correlation: float, rng: np
     normal = ndtri((np.argsort(np.argsort(guide)) + 0.5) / n)
     noise = correlation * normal + np.sqrt(1.0 - min(correlation**2, 1.0)) * rng.standard_normal(n)
     return np.asarray(ordered[np.argsort(np.argsort(noise))])
-
-
-def _clustered(
-    model: RetentionModel,
-    ledger: pd.DataFrame,
-    codes: npt.NDArray[np.intp],
-    margin: MarginMean | None,
-    n: int,
-    rng: np.random.Generator,
-) -> Joint:
-    entry = ledger.get("entry")
-    tables = life_tables(ledger["tenure"], ledger["churned"], codes, entry)
-    shift = _without_each(model, tables)
-    units = len(shift)
-    if margin is not None:
-        shift = np.column_stack([shift, _margins_without_each(ledger, codes, units)])
-    noise = rng.standard_normal((n, units)) * np.sqrt((units - 1) / rng.chisquare(units - 1, size=(n, 1)))
-    drawn = np.sqrt((units - 1) / units) * noise @ shift
-    k = len(model.point)
-    parameters = _inside(model, model.point + drawn[:, :k])
-    if margin is None:
-        return Joint(parameters, None, units, float("nan"), float("nan"))
-    error = float(np.sqrt((units - 1) / units * (shift[:, -1] ** 2).sum()))
-    stay = model.stay(parameters, 1)[:, 0]
-    together = float(np.corrcoef(stay, drawn[:, -1])[0, 1]) if stay.std() > 0 and error > 0 else 0.0
-    return Joint(parameters, margin.estimate + drawn[:, -1], units, together, error)
-
-
-def _without_each(model: RetentionModel, tables: LifeTable) -> FloatArray:
-    """How the parameters move when each unit is left out, (J, k); one Newton step for the beta-geometric model."""
-    if isinstance(model, BetaGeometricModel):
-        gradient, information = scores(model.point, tables)
-        rest = information.sum(axis=0) - information
-        lifted = rest + 1e-9 * np.trace(rest, axis1=1, axis2=2)[:, None, None] * np.eye(2)
-        return np.asarray(-np.linalg.solve(lifted, gradient[..., None])[..., 0])
-    total = tables.total()
-    rest = LifeTable(total.exposure - tables.exposure, np.maximum(total.events - tables.events, 0.0), tables.whole)
-    return np.asarray(model.refit(rest) - model.point)
-
-
-def _margins_without_each(ledger: pd.DataFrame, codes: npt.NDArray[np.intp], units: int) -> FloatArray:
-    rows = margin_rows(ledger).to_numpy()
-    amount = ledger["margin"].to_numpy(dtype=float)[rows]
-    count = np.bincount(codes[rows], minlength=units)
-    total = np.bincount(codes[rows], amount, minlength=units)
-    rest = np.maximum(count.sum() - count, 1)
-    return np.asarray((amount.sum() - total) / rest - amount.mean())
-
-
-def _inside(model: RetentionModel, drawn: FloatArray) -> FloatArray:
-    """Draws of log alpha and log beta held to where the model means something."""
-    if not isinstance(model, BetaGeometricModel):
-        return np.clip(drawn, -40.0, 40.0)
-    total = np.logaddexp(drawn[:, 0], drawn[:, 1])
-    held = np.clip(total, np.log(0.02), np.log(MOST_ALIKE))
-    return np.asarray(drawn + (held - total)[:, None])

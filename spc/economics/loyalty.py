@@ -57,6 +57,8 @@ class LoyaltyValue:
     dropped : int
         Customers left out because tenure or churn was missing.
     provenance : Provenance
+    sure : RetentionModel
+        The model that says how sure the figures are: ``model``, or with ``"auto"`` one that holds every choice.
     """
 
     terms: LoyaltyTerms
@@ -71,6 +73,7 @@ class LoyaltyValue:
     present: int
     dropped: int
     provenance: Provenance
+    sure: RetentionModel
 
     @property
     def kind(self) -> str:
@@ -160,10 +163,18 @@ class LoyaltyValue:
         """
         if self.model.name == "constant" and not drawn:
             return Mixture(np.array([self.retention.estimate]), np.ones(1))
+        return self._base(self.model, self.joint.parameters if drawn else self.model.point, new, cuts)
+
+    def region(self, *, new: bool = False) -> Base | None:
+        """Customers under all parameters that the data do not reject; None where the draws have to say it."""
+        return None if self.joint.region is None else self._base(self.sure, self.joint.region.parameters, new)
+
+    def _base(
+        self, model: RetentionModel, parameters: FloatArray, new: bool, cuts: tuple[float, ...] | None = None
+    ) -> Base:
         p = self.terms.points
         ages, shares = (np.zeros(1), np.ones(1)) if new else (self.ages, self.shares)
-        parameters = self.joint.parameters if drawn else self.model.point
-        return self.model.base(parameters, ages, shares, (p, p / (1 + p)) if cuts is None else cuts)
+        return model.base(parameters, ages, shares, (p, p / (1 + p)) if cuts is None else cuts)
 
 
 def loyalty_value(
@@ -225,13 +236,13 @@ def loyalty_value(
 
     Notes
     -----
-    Retention and the mean margin are drawn together, and every figure is computed on each draw. Where customers share
-    units (a column ``unit`` of at least five), both come from leaving out one unit at a time; else retention comes from
-    the beta distribution of its events and occasions (one rate for all) or its posterior, the mean margin from
-    Student's distribution, in an order that has their estimated correlation. Intervals of money are the middle
-    ``level`` of the results. With one rate for all, figures that depend on it alone take the range of results over the
-    middle ``level`` of retention: the relative uplift first falls and then rises with retention, and the middle of its
-    draws would leave out the truth near the turn.
+    Intervals are those of the profile likelihood: the range of a figure over all retention and margins that the data do
+    not reject together. It holds where a figure turns (the relative uplift first falls and then rises with retention)
+    and where one rate for all stands at the edge of customers who differ, which quantiles of draws do not. With
+    ``"auto"`` that is the likelihood of customers who may differ, whichever gives the figure. The mean margin has
+    Student's distribution and its estimated correlation with staying. Where customers share units (a column ``unit`` of
+    at least five), the covariance comes from leaving out one unit at a time, and the likelihood is scaled to it.
+    The Kaplan-Meier and BG/NBD models give the middle ``level`` of joint draws. Standard errors are those of the draws.
     Points are added to everybody's chance of staying. Who would pass one stays for sure, and a note says how many
     points that leaves on average.
     The margin is that of present customers where there are at least two, since it is their future that is valued.
@@ -267,15 +278,15 @@ def loyalty_value(
     retention = estimate_retention(ledger["tenure"], ledger["churned"], entry=entry, level=level)
     margin = margin_mean(ledger)
     table = life_table(ledger["tenure"], ledger["churned"], entry)
-    model = choose_model(chosen, table)
-    joint = joint_draws(model, ledger, margin, draws, seed)
+    model, sure = choose_model(chosen, table)
+    joint = joint_draws(model, sure, ledger, margin, draws=draws, seed=seed, level=level)
     options = {**asdict(terms), "draws": draws, "retention_model": model.name}
     provenance = Provenance.record(options, fingerprint(ledger), seed)
     ages, shares = ages_of(ledger)
     present = int(ledger["present"].sum())
     drawn = _replicates(model, joint, ages, shares, seed)
     return LoyaltyValue(
-        terms, retention, margin, model, table, ages, shares, joint, drawn, present, dropped, provenance
+        terms, retention, margin, model, table, ages, shares, joint, drawn, present, dropped, provenance, sure
     )
 
 
@@ -285,7 +296,19 @@ def _from_purchases(customers: pd.DataFrame, terms: LoyaltyTerms, until: object,
     provenance = Provenance.record(options, fingerprint(p.ledger), seed)
     drawn = _replicates(p.model, p.joint, p.ages, p.shares, seed)
     return LoyaltyValue(
-        terms, p.retention, p.margin, p.model, p.table, p.ages, p.shares, p.joint, drawn, p.present, 0, provenance
+        terms,
+        p.retention,
+        p.margin,
+        p.model,
+        p.table,
+        p.ages,
+        p.shares,
+        p.joint,
+        drawn,
+        p.present,
+        0,
+        provenance,
+        p.model,
     )
 
 

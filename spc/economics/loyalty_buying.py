@@ -58,7 +58,7 @@ def buying_parts(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, dr
     parameters = model.draws(draws, rng)
     margin, amounts = _margin(ledger, draws, rng)
     error = math.nan if margin is None else margin.std_error
-    joint = Joint(parameters, amounts, 0, math.nan if margin is None else 0.0, error)
+    joint = Joint(parameters, amounts, None, None, 0, math.nan if margin is None else 0.0, error)
     ages = np.ones(1)
     rate = float(model.base(model.point, ages, ages, ()).next_rate())
     active = model.active()

@@ -11,16 +11,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.base import Base, Mixture, Paths, beta_mixture
-from spc.economics.beta_geometric import MOST_ALIKE, fit_beta_geometric, loglik, survival
+from spc.economics.beta_geometric import (
+    MOST_ALIKE,
+    coordinates,
+    fit_beta_geometric,
+    loglik,
+    logs,
+    scores,
+    survival,
+)
 from spc.economics.lifetable import LifeTable
+from spc.economics.region import Region, Spread, likelihood_region, student, student_draws
 from spc.errors import NonConvergenceError, UsageError
-from spc.linalg import FloatArray
+from spc.linalg import FloatArray, frozen_array
 
 __all__ = [
     "MODELS",
     "BetaGeometricModel",
     "ConstantModel",
     "KaplanMeierModel",
+    "LedgerModel",
     "ModelName",
     "RetentionModel",
     "calibration",
@@ -53,17 +63,28 @@ class RetentionModel(Protocol):
     def point(self) -> FloatArray:
         """Estimates, (k,)."""
 
-    def refit(self, table: LifeTable) -> FloatArray:
-        """Estimates from other life tables (..., T), shape (..., k)."""
-
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draws of the parameters when customers are independent, (n, k)."""
-
     def base(self, parameters: FloatArray, ages: FloatArray, shares: FloatArray, cuts: tuple[float, ...]) -> Base:
         """Customers with so many periods behind them."""
 
     def stay(self, parameters: FloatArray, periods: int) -> FloatArray:
         """Chance of staying through period 1..T for those who got there, (..., T)."""
+
+
+class LedgerModel(RetentionModel, Protocol):
+    """A model of retention fitted to a life table."""
+
+    @property
+    def table(self) -> LifeTable:
+        """What it is fitted to, (T,)."""
+
+    def without_each(self, tables: LifeTable) -> FloatArray:
+        """How the estimates move when each table (J, T) is left out, (J, k)."""
+
+    def draws(self, n: int, rng: np.random.Generator, spread: Spread | None = None) -> FloatArray:
+        """Draws of the parameters, (n, k): of independent customers, or with the spread over their units."""
+
+    def region(self, level: float, spread: Spread | None = None) -> Region | None:
+        """Parameters the data do not reject; None where the middle of the draws has to say it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +104,7 @@ class ConstantModel:
         return self.refit(self.table)
 
     def refit(self, table: LifeTable) -> FloatArray:
-        """Log odds of staying; half an event is added where nobody or everybody left."""
+        """Log odds of staying in tables (..., T); half an event is added where nobody or everybody left."""
         n, e = table.exposure.sum(axis=-1), table.events.sum(axis=-1)
         edge = (e == 0) | (e >= n) if table.whole else e == 0
         n, e = np.where(edge, n + 1.0, n), np.where(edge, e + 0.5, e)
@@ -91,13 +112,34 @@ class ConstantModel:
             return np.asarray(np.log(n - e) - np.log(e))[..., None]
         return np.asarray(-np.log(np.expm1(e / n)))[..., None]
 
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def without_each(self, tables: LifeTable) -> FloatArray:
+        """How the log odds move when each table is left out."""
+        return self.refit(_others(tables)) - self.point
+
+    def draws(self, n: int, rng: np.random.Generator, spread: Spread | None = None) -> FloatArray:
         """From the beta distribution of events and occasions, or the gamma distribution of the hazard (Jeffreys)."""
+        if spread is not None:
+            return self.point + student_draws(spread, n, rng)
         exposure, events = float(self.table.exposure.sum()), float(self.table.events.sum())
         if self.table.whole:
             leave = rng.beta(events + 0.5, exposure - events + 0.5, size=(n, 1))
             return np.asarray(np.log1p(-leave) - np.log(leave))
         return np.asarray(-np.log(np.expm1(rng.gamma(events + 0.5, 1 / exposure, size=(n, 1)))))
+
+    def region(self, level: float, spread: Spread | None = None) -> Region:
+        """The middle of those distributions."""
+        from scipy.special import betaincinv, gammaincinv, ndtr
+
+        at = np.linspace(-1.0, 1.0, 81)
+        if spread is not None:
+            half = spread.width(level) * math.sqrt(float(spread.vcov[0, 0]))
+            return Region(self.point + half * at[:, None], np.abs(at))
+        exposure, events = float(self.table.exposure.sum()), float(self.table.events.sum())
+        chance = ndtr(student(np.inf, level) * at)
+        if self.table.whole:
+            leave = betaincinv(events + 0.5, exposure - events + 0.5, chance)
+            return Region((np.log1p(-leave) - np.log(leave))[:, None], np.abs(at))
+        return Region(-np.log(np.expm1(gammaincinv(events + 0.5, chance) / exposure))[:, None], np.abs(at))
 
     def base(self, parameters: FloatArray, ages: FloatArray, shares: FloatArray, cuts: tuple[float, ...]) -> Base:
         """All alike, whatever lies behind them."""
@@ -115,11 +157,10 @@ class ConstantModel:
 
 @dataclass(frozen=True, eq=False)
 class BetaGeometricModel:
-    """Customers who differ. Parameters: log alpha and log beta."""
+    """Customers who differ. Parameters: :func:`spc.economics.beta_geometric.coordinates`."""
 
     table: LifeTable
-    estimate: FloatArray
-    vcov: FloatArray
+    point: FloatArray
 
     @property
     def name(self) -> str:
@@ -127,57 +168,98 @@ class BetaGeometricModel:
         return "sbg"
 
     @property
-    def point(self) -> FloatArray:
-        """Log alpha, log beta."""
-        return self.estimate
+    def differ(self) -> bool:
+        """Whether customers differ at all: alpha + beta does not stand at its largest."""
+        return bool(self.point[1] > _BOX[0][1])
 
-    def refit(self, table: LifeTable) -> FloatArray:
-        """Estimates from other life tables; a table in which no difference shows gives the largest alpha + beta."""
-        n, e = (x.reshape(-1, table.periods) for x in (table.exposure, table.events))
-        found = [fit_beta_geometric(LifeTable(a, b, table.whole)).coefficients[:, 0] for a, b in zip(n, e, strict=True)]
-        return np.array(found).reshape(*table.exposure.shape[:-1], 2)
+    def alpha_beta(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Alpha and beta, (...)."""
+        alpha, beta = (np.exp(log) for log in logs(parameters))
+        return alpha, beta
 
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def without_each(self, tables: LifeTable) -> FloatArray:
+        """How the estimates move when each table is left out: one Newton step, gradients taken from their mean."""
+        gradient, information = scores(self.point, tables)
+        rest = _regular(information.sum(axis=0) - information)
+        return np.asarray(-np.linalg.solve(rest, (gradient - gradient.mean(axis=0))[..., None])[..., 0])
+
+    def draws(self, n: int, rng: np.random.Generator, spread: Spread | None = None) -> FloatArray:
         """From the posterior under even odds of every mean and every degree of difference between customers.
 
         Drawn by importance from Student's distribution around the estimate. The degree is 1 / (1 + alpha + beta).
         """
         from scipy.special import log_expit
 
-        scale = self.vcov if np.isfinite(self.vcov).all() else _wide(self.table, self.estimate)
-        root, df, pool = np.linalg.cholesky(scale), 5.0, 6 * n
+        vcov, df, pool = self._vcov(spread), 5.0, 6 * n
         noise = rng.standard_normal((pool, 2)) * np.sqrt(df / rng.chisquare(df, size=(pool, 1)))
-        x = self.estimate + 1.3 * noise @ root.T
-        total = np.logaddexp(x[:, 0], x[:, 1])
-        inside = (total < math.log(MOST_ALIKE)) & (np.abs(x).max(axis=1) < 40)
-        value = loglik(np.where(inside, x[:, 0], 0.0), np.where(inside, x[:, 1], 0.0), *_pair(self.table))
-        mean_prior = x[:, 0] + x[:, 1] - 2.0 * total
-        weight = value + mean_prior + log_expit(total) + log_expit(-total)
-        weight += (df + 2.0) / 2.0 * np.log1p((noise**2).sum(axis=1) / df)
-        weight = np.where(inside, weight, -np.inf)
+        x = self.point + 1.3 * noise @ np.linalg.cholesky(vcov).T
+        weight = (
+            log_expit(x[:, 0]) + log_expit(-x[:, 0]) - x[:, 1] + (df + 2.0) / 2.0 * np.log1p((noise**2).sum(1) / df)
+        )
+        lost = self._deviance(x, vcov)
+        weight -= lost / 2.0 if spread is None else (spread.df + 2.0) / 2.0 * np.log1p(lost / spread.df)
         chance = np.exp(weight - weight.max())
         return np.asarray(x[_systematic(chance / chance.sum(), n, rng)])
 
+    def region(self, level: float, spread: Spread | None = None) -> Region:
+        """Parameters the likelihood does not reject, see :func:`spc.economics.region.likelihood_region`."""
+        vcov = self._vcov(spread)
+        width = student(np.inf, level) if spread is None else spread.width(level)
+        return likelihood_region(lambda x: self._deviance(x, vcov), self.point, vcov, _BOX, width)
+
+    def _information(self) -> FloatArray:
+        return _regular(scores(self.point, self.table)[1])
+
+    def _vcov(self, spread: Spread | None) -> FloatArray:
+        """Covariance over units, nowhere below a quarter of that of independent customers; or the latter."""
+        root = np.linalg.cholesky(np.linalg.inv(self._information()))
+        if spread is None:
+            return np.asarray(root @ root.T)
+        back = np.linalg.inv(root)
+        values, vectors = np.linalg.eigh(back @ spread.vcov @ back.T)
+        lifted = root @ vectors * np.sqrt(np.maximum(values, 0.25))
+        return np.asarray(lifted @ lifted.T)
+
+    def _deviance(self, x: FloatArray, vcov: FloatArray) -> FloatArray:
+        """Twice the log likelihood lost at parameters (m, 2), infinite where they mean nothing.
+
+        Towards each side it is taken so many times as has the curvature of the covariance (Chandler & Bate 2007,
+        Biometrika 94, the vertical adjustment).
+        """
+        inside = np.all((x >= _BOX[0]) & (x <= _BOX[1]), axis=1)
+        kept = np.where(inside[:, None], x, self.point)
+        n, e, whole = self.table.exposure, self.table.events, self.table.whole
+        best, here = (loglik(*logs(at), n, e, whole) for at in (self.point[None], kept))
+        away = kept - self.point
+        own, wanted = (((away @ m) * away).sum(axis=1) for m in (self._information(), np.linalg.inv(vcov)))
+        ratio = np.where(own > 0, wanted / np.where(own > 0, own, 1.0), 1.0)
+        return np.where(inside, 2.0 * np.maximum(best - here, 0.0) * ratio, np.inf)
+
     def base(self, parameters: FloatArray, ages: FloatArray, shares: FloatArray, cuts: tuple[float, ...]) -> Base:
         """Customers who have renewed so often."""
-        alpha, beta = np.exp(parameters[..., 0]), np.exp(parameters[..., 1])
-        return beta_mixture(alpha, beta, ages, shares, cuts)
+        return beta_mixture(*self.alpha_beta(parameters), ages, shares, cuts)
 
     def stay(self, parameters: FloatArray, periods: int) -> FloatArray:
         """``(beta + t - 1) / (alpha + beta + t - 1)``."""
-        alpha, later = np.exp(parameters[..., :1]), np.exp(parameters[..., 1:]) + np.arange(periods)
-        return np.asarray(later / (alpha + later))
+        alpha, beta = self.alpha_beta(parameters)
+        later = beta[..., None] + np.arange(periods)
+        return np.asarray(later / (alpha[..., None] + later))
 
 
-def _pair(table: LifeTable) -> tuple[FloatArray, FloatArray, bool]:
-    return table.exposure, table.events, table.whole
+_BOX = np.array([-15.0, math.log1p(1.0 / MOST_ALIKE)]), np.array([15.0, math.log1p(50.0)])
+"""Parameters beyond which nobody can tell customers' rates from nought, from one, from each other or from a coin's."""
 
 
-def _wide(table: LifeTable, estimate: FloatArray) -> FloatArray:
-    """Proposal where the likelihood has no curvature: wide along alpha + beta, narrow across."""
-    e = float(table.events.sum())
-    along, across = np.array([1.0, 1.0]), np.array([1.0, -1.0])
-    return np.asarray(4.0 * np.outer(along, along) + (1.0 / max(e, 1.0)) * np.outer(across, across))
+def _regular(information: FloatArray) -> FloatArray:
+    """Information that no direction is without, worth less than a hundredth of a leaver."""
+    return np.asarray(information + np.diag([0.01, 0.05]))
+
+
+def _others(tables: LifeTable) -> LifeTable:
+    """The sum of all tables (J, T) but each."""
+    total = tables.total()
+    left = np.maximum(total.events - tables.events, 0.0)
+    return LifeTable(total.exposure - tables.exposure, left, tables.whole)
 
 
 def _systematic(chance: FloatArray, n: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
@@ -218,14 +300,23 @@ class KaplanMeierModel:
         n, e = (np.add.reduceat(x, start, axis=-1) for x in (table.exposure, table.events))
         return LifeTable(n, e, table.whole)
 
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
+    def without_each(self, tables: LifeTable) -> FloatArray:
+        """How the log odds move when each table is left out."""
+        return self.refit(_others(tables)) - self.point
+
+    def draws(self, n: int, rng: np.random.Generator, spread: Spread | None = None) -> FloatArray:
         """Every span's rate from its own beta (or gamma) distribution."""
+        if spread is not None:
+            return self.point + student_draws(spread, n, rng)
         joined = self._joined(self.table)
         columns = [
             ConstantModel(LifeTable(a[None], b[None], self.table.whole)).draws(n, rng)
             for a, b in zip(joined.exposure, joined.events, strict=True)
         ]
         return np.concatenate(columns, axis=1)
+
+    def region(self, level: float, spread: Spread | None = None) -> None:
+        """Too many parameters for one."""
 
     def base(self, parameters: FloatArray, ages: FloatArray, shares: FloatArray, cuts: tuple[float, ...]) -> Base:
         """Customers of so many periods."""
@@ -261,7 +352,7 @@ def spans_of(table: LifeTable, fewest: float = 5.0) -> npt.NDArray[np.intp]:
     return span
 
 
-def fit_model(name: str, table: LifeTable) -> RetentionModel:
+def fit_model(name: str, table: LifeTable) -> LedgerModel:
     """Fit one model to a life table (T,).
 
     Raises
@@ -272,36 +363,49 @@ def fit_model(name: str, table: LifeTable) -> RetentionModel:
     Examples
     --------
     >>> table = LifeTable(np.array([1000.0, 700.0, 560.0]), np.array([300.0, 140.0, 80.0]))
-    >>> float(np.exp(fit_model("sbg", table).point).round(1)[0])
-    0.6
+    >>> model = fit_model("sbg", table)
+    >>> [round(float(x), 1) for x in model.alpha_beta(model.point)]
+    [0.6, 1.3]
     """
     if name == "constant":
         return ConstantModel(table)
     if name == "kaplan-meier":
         return KaplanMeierModel(table, spans_of(table))
     if name == "sbg":
-        fit = fit_beta_geometric(table)
-        return BetaGeometricModel(table, fit.coefficients[:, 0], fit.vcov)
+        return fit_differing(table)
     raise UsageError(f"The retention model is {name!r}; expected one of {', '.join(MODELS)}.")
 
 
-def choose_model(name: str, table: LifeTable) -> RetentionModel:
-    """The model of that name; with ``"auto"`` one rate for all unless customers are seen to differ.
+def fit_differing(table: LifeTable) -> BetaGeometricModel:
+    """The shifted beta-geometric model of a life table (T,)."""
+    point = np.clip(coordinates(*fit_beta_geometric(table).coefficients[:, 0]), *_BOX)
+    return BetaGeometricModel(table, frozen_array(point))
 
-    They are when the shifted beta-geometric model is better by a likelihood-ratio test at 5 % (its reference is half a
-    chi-square with one degree of freedom, since one rate for all lies at its edge).
+
+def choose_model(name: str, table: LifeTable) -> tuple[LedgerModel, LedgerModel]:
+    """The model of that name, which gives the figures, and the one that says how sure they are.
+
+    With ``"auto"`` the figures are those of one rate for all unless customers are seen to differ: the shifted
+    beta-geometric model is better by a likelihood-ratio test at 5 % (its reference is half a chi-square with one degree
+    of freedom, since one rate for all lies at its edge). How sure they are always comes from the beta-geometric model,
+    which holds one rate for all as well: an interval that forgot the choice would cover the truth too rarely.
     """
     if name != "auto":
-        return fit_model(name, table)
+        model = fit_model(name, table)
+        return model, model
     plain = ConstantModel(table)
     if table.periods < 2 or not 0 < table.events.sum() < table.exposure.sum():
-        return plain
+        return plain, plain
     try:
-        differing = fit_model("sbg", table)
+        differing = fit_differing(table)
     except NonConvergenceError:
-        return plain
+        return plain, plain
     gain = 2.0 * (log_likelihood(differing, table) - log_likelihood(plain, table))
-    return differing if gain > 2.705543 and np.exp(differing.point).sum() < 0.99 * MOST_ALIKE else plain
+    return (differing if gain > _SEEN and differing.differ else plain), differing
+
+
+_SEEN = 2.705543
+"""Upper 10 % of a chi-square with one degree of freedom: 5 % of half of one."""
 
 
 def log_likelihood(model: RetentionModel, table: LifeTable) -> float:
@@ -363,5 +467,5 @@ def misfit(model: RetentionModel, table: LifeTable) -> tuple[float, int, float]:
 def curve_points(model: RetentionModel, periods: int) -> FloatArray:
     """Share still there after 1..T periods."""
     if isinstance(model, BetaGeometricModel):
-        return survival(np.arange(1, periods + 1), *np.exp(model.point))
+        return survival(np.arange(1, periods + 1), *model.alpha_beta(model.point))
     return np.asarray(np.cumprod(model.stay(model.point, periods)))

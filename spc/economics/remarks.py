@@ -66,6 +66,13 @@ def _model_notes(value: LoyaltyValue) -> Iterator[Note]:
         if value.misfit()[2] < 0.01 and gap is not None and gap[0] >= 0.03:
             text = f"The {WORDS[value.model.name]} model does not follow this ledger: {gap[1]}"
             yield Note("retention_model_misfit", "warning", "retention", text)
+    if value.sure.name != value.model.name:
+        text = (
+            "Customers are not seen to differ in how surely they stay, which a ledger of this size need not show. The "
+            "estimates rest on one rate for all; the intervals also hold what follows if customers differ as far as "
+            "the ledger allows."
+        )
+        yield Note("customers_may_differ", "info", "retention", text)
     if value.joint.units:
         text = (
             f"Customers of a unit share its fate: the intervals come from leaving out each of {value.joint.units} "
