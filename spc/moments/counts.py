@@ -15,7 +15,7 @@ from spc.errors import DataError, Finding
 from spc.linalg import FloatArray
 from spc.moments.columns import absent_columns, numeric_values
 
-__all__ = ["Counts", "categories"]
+__all__ = ["Counts", "categories", "category_codes"]
 
 MOST_CATEGORIES = 12
 Codes = npt.NDArray[np.int8]
@@ -94,12 +94,11 @@ class Counts:
             raise DataError(absent_columns("data", absent, list(frame.columns)))
         chosen = [name for name in names if name in set(ordered)]
         known = categories(frame, chosen) if levels is None else {name: tuple(levels[name]) for name in chosen}
-        codes = np.full((len(frame), len(names)), -1, dtype=np.int8)
+        codes = category_codes(frame, names, known)
         values = np.full((len(frame), len(names)), np.nan)
         rest = [name for name in names if name not in known]
         if rest:
             values[:, [names.index(name) for name in rest]] = numeric_values(frame, rest)
-        _fill(frame, names, known, codes)
         kept = (codes >= 0).any(axis=1) | ~np.isnan(values).all(axis=1)
         counts = cls(
             tuple(names), tuple(known.get(name, ()) for name in names), codes[kept], values[kept],
@@ -259,8 +258,23 @@ def _fault(name: str, rule: str, found: str, expected: str, hint: str) -> Findin
     return Finding("data", name, rule, found, expected, hint)
 
 
-def _fill(frame: pd.DataFrame, names: Sequence[str], known: Mapping[str, tuple[Any, ...]], codes: Codes) -> None:
-    """Write the code of each ordered answer."""
+def category_codes(frame: pd.DataFrame, names: Sequence[str], known: Mapping[str, tuple[Any, ...]]) -> Codes:
+    """Category of each answer (n, p), from 0; -1 where it is missing, no known category or not ordered.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    names : sequence of str
+        The columns of the result.
+    known : mapping
+        Categories of the ordered ones among them, in their order.
+
+    Examples
+    --------
+    >>> category_codes(pd.DataFrame({"a": [3, 1, None, 2]}), ["a"], {"a": (1, 3)}).ravel().tolist()
+    [1, 0, -1, -1]
+    """
+    codes = np.full((len(frame), len(names)), -1, dtype=np.int8)
     plain = [name for name in known if not isinstance(frame[name].dtype, pd.CategoricalDtype)]
     for name in known:
         if name not in plain:
@@ -269,12 +283,13 @@ def _fill(frame: pd.DataFrame, names: Sequence[str], known: Mapping[str, tuple[A
             recode = np.array([*(number.get(level, -1) for level in column.cat.categories), -1], dtype=np.int8)
             codes[:, names.index(name)] = recode[column.cat.codes]
     if not plain:
-        return
+        return codes
     answers = numeric_values(frame, plain)
     for at_column, name in enumerate(plain):
         answer, levels = answers[:, at_column], np.asarray(known[name], dtype=np.float64)
         at = np.minimum(np.searchsorted(levels, answer), levels.size - 1)
         codes[:, names.index(name)] = np.where(levels[at] == answer, at, -1)
+    return codes
 
 
 def _empty_categories(counts: Counts) -> list[Finding]:

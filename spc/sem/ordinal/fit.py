@@ -234,7 +234,8 @@ def _fitted(
 
 def sampled_moments(counts: Counts, model: Model) -> OrdinalMoments:
     """Thresholds, correlations and their covariances of a sample, given the covariates that the model holds."""
-    return conditional_moments(counts, model.exogenous) if model.exogenous else ordinal_moments(counts)
+    found = conditional_moments(counts, model.exogenous) if model.exogenous else ordinal_moments(counts)
+    return replace(found, levels=tuple(counts.levels[i] for i in counts.ordered))
 
 
 def _observed(problem: OrdinalProblem) -> Moments:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,8 @@ class OrdinalMoments:
         What everything is given, k of them; thresholds and means are those at covariates of zero.
     slope : (p, k) array
         On the covariates; their means ``covariate_mean`` and covariances ``covariate_cov`` have divisor n - 1.
+    levels : tuple of tuple
+        Categories of each ordered variable, in their order; empty where nobody said.
     """
 
     names: tuple[str, ...]
@@ -76,6 +79,7 @@ class OrdinalMoments:
     slope: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     covariate_mean: FloatArray = field(default_factory=lambda: np.empty(0))
     covariate_cov: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    levels: tuple[tuple[Any, ...], ...] = ()
 
     @cached_property
     def statistics(self) -> FloatArray:

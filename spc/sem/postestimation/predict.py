@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtr
 
-from spc.errors import UnsupportedError, UsageError
+from spc.errors import UsageError
+from spc.linalg import FloatArray
 from spc.moments import numeric_values
 from spc.sem.engine.ram import DIRECTED, IntArray, Structure
-from spc.sem.postestimation.scores import balanced_means, missing_patterns
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.postestimation.ordinal_scores import categories_of, expected_given, ordered_answers, thresholds_of
+from spc.sem.postestimation.patterns import missing_patterns
+from spc.sem.postestimation.scores import balanced_means
 from spc.sem.scope import by_group
 
 if TYPE_CHECKING:
@@ -47,7 +52,8 @@ def predict(
     Returns
     -------
     DataFrame
-        (rows, outcomes), with the index of ``newdata``. NaN in rows without any answer.
+        (rows, outcomes), with the index of ``newdata``. NaN in rows without any answer. An ordered outcome has a
+        column for each of its categories, such as ``"item=3"``, with the probability of that answer.
 
     Raises
     ------
@@ -57,12 +63,13 @@ def predict(
     DataError
         A column is absent, not numeric or infinite; or the model knows no means.
     UnsupportedError
-        The model has ordered items.
+        Models of two levels.
 
     Notes
     -----
     Equal to lavaan's ``lavPredictY`` for the same outcomes and given variables (de Rooij et al. 2023, Structural
-    Equation Modeling 30, 132-148).
+    Equation Modeling 30, 132-148), which has none for ordered items. What these say of the rest comes from
+    expectation propagation, as ``factor_scores(method="eap")``.
 
     Examples
     --------
@@ -74,15 +81,12 @@ def predict(
     0   10.0
     1   12.0
     """
-    if fit.model.ordinal:
-        raise UnsupportedError(
-            f"Ordered items ({', '.join(fit.model.ordinal)}) have no method for predictions: their categories are no "
-            "values to add up. Fit the items as continuous to predict them."
-        )
     if len(fit.groups) > 1:
         return by_group(fit, newdata, lambda view, rows: predict(view, rows, outcomes=outcomes, given=given))
     place, p = fit.problem.place, fit.problem.place.n_observed
     y, x = _chosen(place, outcomes, given)
+    if isinstance(fit.problem, OrdinalProblem):
+        return _with_ordered(fit, newdata, y, x)
     scale, mean = fit.problem.scale[:p], balanced_means(fit)
     sigma = fit.point.at.covariance
     answers = numeric_values(newdata, [place.variables[i] for i in x]) / scale[x] - mean[x]
@@ -93,6 +97,23 @@ def predict(
             slopes = np.linalg.solve(sigma[np.ix_(known, known)], sigma[np.ix_(known, y)])
             values[rows] = answers[np.ix_(rows, there)] @ slopes + mean[y]
     return pd.DataFrame(values * scale[y], index=newdata.index, columns=[place.variables[i] for i in y])
+
+
+def _with_ordered(fit: SemFit, newdata: pd.DataFrame, y: IntArray, x: IntArray) -> pd.DataFrame:
+    """Expected continuous outcomes, and probabilities of the categories of ordered ones."""
+    place, problem = fit.problem.place, fit.problem
+    assert isinstance(problem, OrdinalProblem)
+    means, variances = expected_given(fit, ordered_answers(fit, newdata, [place.observed[i] for i in x]), y)
+    levels, cuts = categories_of(problem), thresholds_of(fit)
+    columns: dict[str, FloatArray] = {}
+    for i, mean, variance in zip(y, means.T, variances.T, strict=True):
+        name = place.observed[i]
+        if name in levels:
+            share = np.diff(ndtr((cuts[name][:, None] - mean) / np.sqrt(variance)), axis=0)
+            columns |= {f"{name}={level}": one for level, one in zip(levels[name], share, strict=True)}
+        else:
+            columns[name] = mean * problem.scale[i]
+    return pd.DataFrame(columns, index=newdata.index)
 
 
 def _chosen(place: Structure, outcomes: Sequence[str] | None, given: Sequence[str] | None) -> tuple[IntArray, IntArray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -14,15 +13,16 @@ from spc.linalg import FloatArray, cholesky
 from spc.moments import numeric_values
 from spc.sem.engine.ram import DIRECTED, IntArray, Structure, matrices
 from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.postestimation.ordinal_scores import expected_given, ordered_answers, ordered_modes
+from spc.sem.postestimation.patterns import missing_patterns
 from spc.sem.scope import by_group
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
-__all__ = ["ScoreMethod", "balanced_means", "factor_scores", "missing_patterns"]
+__all__ = ["ScoreMethod", "balanced_means", "factor_scores"]
 
-ScoreMethod = Literal["regression", "bartlett"]
-Rows = npt.NDArray[np.intp]
+ScoreMethod = Literal["regression", "bartlett", "eap"]
 
 
 def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "regression") -> pd.DataFrame:
@@ -37,32 +37,38 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     data : DataFrame
         Rows with the observed variables of the model, and the group where the fit has groups; not necessarily those it
         was fitted to. Missing answers are allowed: a score rests on the answers that are there.
-    method : {"regression", "bartlett"}
+    method : {"regression", "bartlett", "eap"}
         ``"regression"``: the expected value given all answers, ``E(eta) + cov(eta, y) sigma^-1 (y - mu)``, shrunken
         towards the mean (Thurstone 1935). ``"bartlett"``: the value that makes the answers to the indicators most
-        likely, ``(L' T^-1 L)^-1 L' T^-1 (y - nu)``, unbiased for each person (Bartlett 1937).
+        likely, ``(L' T^-1 L)^-1 L' T^-1 (y - nu)``, unbiased for each person (Bartlett 1937). Where items are ordered
+        these are the most likely values, with the distribution of the latent variables and without it (lavaan's EBM
+        and ML), and ``"eap"`` the expected ones; else that is the same as ``"regression"``.
 
     Returns
     -------
     DataFrame
         (rows, latents), with the index of ``data``. NaN in rows without any answer. Bartlett scores are NaN too for
-        a latent variable none of whose indicators were answered, for factors of factors, which have none, and
-        where the answers given cannot tell two latent variables apart.
+        a latent variable none of whose indicators were answered, for factors of factors, which have none, where
+        the answers given cannot tell two latent variables apart, and where all are the lowest category, or the
+        highest, so that no value is the most likely one.
 
     Raises
     ------
     DataError
-        A column of the model is absent (the nearest name is given), not numeric or infinite; or the model was fitted
-        to moments without means and has no intercepts, so that there is nothing to measure answers from.
+        A column of the model is absent (the nearest name is given), not numeric or infinite; an answer to
+        an ordered item is none of the categories fitted; or the model was fitted to moments without means and has no
+        intercepts, so that there is nothing to measure answers from.
     UnsupportedError
-        A model without latent variables.
+        A model without latent variables; or ordered items that the latent variables do not make independent, as with
+        residual covariances, which only ``"eap"`` has a method for.
     UsageError
         Another method.
 
     Notes
     -----
-    Equal to lavaan's ``lavPredict``, but for one case: in a model without intercepts in which a latent variable
-    predicts an observed outcome, lavaan's scores are shifted by a constant. An indicator is any observed variable that
+    Equal to lavaan's ``lavPredict``, but for two cases: in a model without intercepts in which a latent variable
+    predicts an observed outcome, and for ordered items in groups whose latent means differ, lavaan's scores are
+    shifted. An indicator is any observed variable that
     a latent one points at, net of what observed variables predict of it.
 
     Examples
@@ -80,18 +86,19 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     if len(fit.groups) > 1:
         return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
     if method not in get_args(ScoreMethod):
-        raise UsageError(f"method={method!r}: expected 'regression' or 'bartlett'.")
+        raise UsageError(f"method={method!r}: expected 'regression', 'bartlett' or 'eap'.")
     if fit.levels is not None or any(name.endswith(".l2") for name in fit.model.parameters.joint):
         raise UnsupportedError(
             "Rows and clusters share the values of a two-level model, so neither level has scores from its own "
             "covariances alone. cluster_scores(fit) has those of the clusters."
         )
     place = fit.problem.place
-    if isinstance(fit.problem, OrdinalProblem):
-        raise UnsupportedError("Factor scores of ordered items have no method here: score the items' means instead.")
     if not place.latents:
         raise UnsupportedError("The model has no latent variables, so there are no scores. Write some with '=~'.")
     p, scale = place.n_observed, fit.problem.scale
+    if isinstance(fit.problem, OrdinalProblem):
+        scores = _of_ordered(fit, data, method)
+        return pd.DataFrame(scores * scale[p:], index=data.index, columns=list(place.latents))
     answers = numeric_values(data, place.observed) / scale[:p] - balanced_means(fit)
     weigh = _Weights(fit, method)
     scores = np.full((len(answers), len(place.latents)), np.nan)
@@ -100,6 +107,15 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
             scores[rows] = answers[np.ix_(rows, there)] @ weigh(there).T
     scores = (scores + weigh.mean) * scale[p:]
     return pd.DataFrame(scores, index=data.index, columns=list(place.latents))
+
+
+def _of_ordered(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> FloatArray:
+    """Scores in balanced units where some items are ordered."""
+    place = fit.problem.place
+    answers = ordered_answers(fit, data, place.observed)
+    if method == "eap":
+        return expected_given(fit, answers, np.arange(place.n_observed, len(place.variables)))[0]
+    return ordered_modes(fit, answers, prior=method == "regression")
 
 
 def balanced_means(fit: SemFit) -> FloatArray:
@@ -121,22 +137,6 @@ def balanced_means(fit: SemFit) -> FloatArray:
     return np.asarray(fit.observed.mean / fit.problem.scale[:p])
 
 
-def missing_patterns(values: FloatArray) -> Iterator[tuple[npt.NDArray[np.bool_], Rows]]:
-    """Each pattern of answered columns, with the rows that have it.
-
-    Examples
-    --------
-    >>> values = np.array([[1.0, 2.0], [np.nan, 1.0], [3.0, 4.0]])
-    >>> [(there.tolist(), rows.tolist()) for there, rows in missing_patterns(values)]
-    [([False, True], [1]), ([True, True], [0, 2])]
-    """
-    there = ~np.isnan(values)
-    patterns, number = np.unique(there, axis=0, return_inverse=True)
-    order = np.argsort(number.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(number.ravel(), minlength=len(patterns)))[:-1]
-    yield from zip(patterns, np.split(order, ends), strict=True)
-
-
 class _Weights:
     """Weights (m, answered) of the centred answers in the scores, for any pattern of answers."""
 
@@ -154,7 +154,7 @@ class _Weights:
         return np.asarray(np.linalg.solve(np.eye(len(among)) - among, by @ observed))
 
     def __call__(self, there: npt.NDArray[np.bool_]) -> FloatArray:
-        return self._regression(there) if self.method == "regression" else self._bartlett(there)
+        return self._bartlett(there) if self.method == "bartlett" else self._regression(there)
 
     def _regression(self, there: npt.NDArray[np.bool_]) -> FloatArray:
         at = np.flatnonzero(there)

@@ -10,7 +10,7 @@ import pytest
 import spc
 from spc.errors import DataError, DroppedRowsWarning, NotIdentifiedError, SpecError, UnsupportedError, UsageError
 from spc.moments import Counts, Moments
-from spc.sem import factor_scores, fit, predict, standardized
+from spc.sem import fit, standardized
 from spc.sem.ordinal.fit import refit_ordinal
 from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics, slopes
 from spc.sem.ordinal.search import ordinal_problems
@@ -210,12 +210,6 @@ def test_functions_after_the_fit() -> None:
     assert result.estimates().draws(10, np.random.default_rng(1)).shape == (10, result.system.size)
     found = spc.effects(result, draws=200, seed=1).tidy()
     assert found["estimate"].notna().all()
-
-
-@pytest.mark.parametrize("call", [predict, factor_scores])
-def test_categories_are_no_values(call: Any) -> None:
-    with pytest.raises(UnsupportedError, match="rdered items"):
-        call(fit(TWO, answers(), ordered=FIVE), answers())
 
 
 def test_refit_of_the_same_rows_is_the_same() -> None:

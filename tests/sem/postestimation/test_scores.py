@@ -128,7 +128,7 @@ def test_an_absent_column_is_named_with_its_neighbour() -> None:
 
 def test_refusals() -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
-    with pytest.raises(UsageError, match="'regression' or 'bartlett'"):
+    with pytest.raises(UsageError, match="'regression', 'bartlett' or 'eap'"):
         factor_scores(fitted("hs_cfa"), rows, method="EBM")  # type: ignore[arg-type]
     path = CASES["attitude_path"]
     with pytest.raises(UnsupportedError, match="no latent"):
