@@ -5,6 +5,7 @@ from __future__ import annotations
 from spc.disclosure.checks import names_staff
 from spc.disclosure.gate import Gate
 from spc.disclosure.kinds import OF_THE_BOOKS
+from spc.disclosure.ranges import thick_quantile
 from spc.disclosure.released import ReleasedModel, ReleasedTable, ReleasedText, require_released
 from spc.disclosure.rule import LOWEST_MINIMUM, WIDTH, DisclosureRule
 
@@ -19,4 +20,5 @@ __all__ = [
     "ReleasedText",
     "names_staff",
     "require_released",
+    "thick_quantile",
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spc.disclosure.checks import check_groups, refuse_personal, scale_ends
-from spc.disclosure.given import facts_of, hierarchy_of, labels_of, table_of, unit_sizes
+from spc.disclosure.given import facts_of, hierarchy_of, labels_of, scales_of, table_of, unit_sizes
 from spc.disclosure.kinds import CURVES, OF_THE_BOOKS, check_size, refuse_persons, refuse_staff
 from spc.disclosure.memory import (
     Release,
@@ -337,6 +337,16 @@ class Gate:
         if result.kind in OF_THE_BOOKS:
             return _whole(f"{result.kind}: table", frame)
         name = f"{result.kind}: {CURVES[result.kind]}"
+        if result.kind == "study":
+            limits = scales_of(result)
+            return self.groups(
+                frame,
+                keys=["unit"],
+                values=list(limits),
+                counts={v: f"n_{v}" for v in limits},
+                limits=limits,
+                name=name,
+            )
         refuse_personal(frame.columns, name)
         if result.kind == "evidence":
             told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]

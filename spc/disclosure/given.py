@@ -11,7 +11,7 @@ import pandas as pd
 from spc.disclosure.text import plain_text
 from spc.results import Result
 
-__all__ = ["facts_of", "hierarchy_of", "labels_of", "table_of", "unit_sizes"]
+__all__ = ["facts_of", "hierarchy_of", "labels_of", "scales_of", "table_of", "unit_sizes"]
 
 
 def table_of(result: Result) -> pd.DataFrame:
@@ -87,3 +87,9 @@ def labels_of(result: Result) -> dict[str, str]:
     if not isinstance(given, Mapping):
         given = {c.name: getattr(c, "label", "") for c in getattr(result, "codebook", ())}
     return {str(key): str(plain_text(str(value))) for key, value in given.items() if value}
+
+
+def scales_of(study: Any) -> dict[str, tuple[float, float] | None]:
+    """Ends of the scale of each construct of a study that people answered; None where it has none."""
+    answered = [c for c in study.codebook if c.table in ("employee_responses", "customer_responses")]
+    return {c.name: None if c.low is None or c.high is None else (c.low, c.high) for c in answered}

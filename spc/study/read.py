@@ -213,6 +213,7 @@ def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Fin
     lagged = document.chain is not None and any(lag.waves for lag in document.chain.lags)
     yield from check_waves(tables, lagged=lagged, line_offsets=lines)
     yield from _chain_waves(tables, document)
+    yield from _merging(tables, document)
 
 
 def _ledger(
@@ -232,6 +233,16 @@ def _ledger(
         digits=2 if spec is None else spec.digits,
         line_offsets=lines,
     )
+
+
+def _merging(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
+    into = document.disclosure.merge_into
+    units = tables.get("units", pd.DataFrame())
+    if into and not (into in units and units[into].notna().any()):
+        found = f"{into!r}, and no such column in the units table"
+        hint = "Name the column under [tables.units], or take merge_into out: small units are hidden then."
+        yield Finding(document.path.name, "disclosure.merge_into", "missing_column", found,
+                      f"a units table that says the {into} of each unit", hint)  # fmt: skip
 
 
 def _chain_waves(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:

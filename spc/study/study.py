@@ -137,6 +137,24 @@ class Study:
         """Warnings of the check, then verdicts on measurement that a reader must know."""
         return (*map(_note, self.findings), *self.quality.notes())
 
+    def augment(self) -> pd.DataFrame:
+        """One row a unit: the mean of every construct that people answered and, as ``n_<construct>``, how many did.
+
+        At the latest wave of each side; without rows where no side has units. Confidential: it leaves only through
+        the gate, which hides what rests on too few.
+        """
+        parts: list[pd.DataFrame] = []
+        for side, table in SIDES.items():
+            names = [c.name for c in self.codebook if c.table == table]
+            if names and _has_units(self, table):
+                scores = latest_wave(person_scores(self, side)).groupby("unit")[names]
+                parts += [scores.mean(), scores.count().add_prefix("n_")]
+        if not parts:
+            return pd.DataFrame()
+        joined = pd.concat(parts, axis=1).sort_index()
+        counts = [name for part in parts[1::2] for name in part.columns]
+        return joined.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, int)).reset_index(names="unit")
+
     @property
     def units(self) -> tuple[str, ...]:
         """Every unit that any table names, sorted."""
