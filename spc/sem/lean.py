@@ -7,7 +7,8 @@ moments.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -21,12 +22,13 @@ from spc.sem.missing.fiml import Answers, evaluate, observed_information
 from spc.sem.missing.incomplete import information_in_moments, lay_out
 from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics
 from spc.sem.ordinal.problem import slopes as ordinal_slopes
+from spc.sem.twolevel.lean import lean_levels
 from spc.sem.weighted import Weight, residual_moments
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
 
-__all__ = ["Fitted", "information_of", "lean", "rows_of_tests"]
+__all__ = ["Fitted", "Lean", "information_of", "lean", "leans", "rows_of_tests"]
 
 
 class Fitted(Protocol):
@@ -74,6 +76,55 @@ def lean(part: Fitted, x: FloatArray, place: Structure, rows: IntArray) -> tuple
     if part.weight is not None:
         return _of_weights(part.problem, part.point, part.weight, place, rows)
     return score_and_information(place, part.point, part.problem.sample, rows)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Lean:
+    """Score and information of rows of parts that have information on one another, for one row of their data.
+
+    Attributes
+    ----------
+    parts : tuple of int
+        Places of the parts among those of the fit: one, or both levels of a group.
+    starts : tuple of int
+        First row of each.
+    score : (r,) array
+    information : (r, r) array
+    share : float
+        Of all rows of data.
+    """
+
+    parts: tuple[int, ...]
+    starts: tuple[int, ...]
+    score: FloatArray
+    information: FloatArray
+    share: float
+
+
+def leans(fit: SemFit, x: FloatArray, places: Sequence[Structure], rows: Sequence[IntArray]) -> list[Lean]:
+    """How a fit leans on rows of the tables of all its parts: see :func:`lean`.
+
+    Parameters
+    ----------
+    fit : SemFit
+    x : (k,) array
+        Coordinates of the solution.
+    places : sequence of Structure
+        One a part.
+    rows : sequence of (r,) int arrays
+        Of each.
+    """
+    if fit.levels is None:
+        shares = shares_of(fit.system)
+        each = zip(range(len(places)), fit.parts, places, rows, shares, strict=True)
+        return [Lean((i,), (0,), *lean(part, x, place, own), float(share)) for i, part, place, own, share in each]
+    found = []
+    for i, group in enumerate(fit.levels.groups):
+        pair = slice(2 * i, 2 * i + 2)
+        score, information = lean_levels(group, x, places[pair], rows[pair])
+        share = group.sample.clusters.rows / fit.system.n
+        found.append(Lean((2 * i, 2 * i + 1), (0, rows[2 * i].size), score, information, share))
+    return found
 
 
 def _of_answers(

@@ -14,14 +14,19 @@ from spc.sem.feasible import best_within, original
 from spc.sem.missing.fiml import Answered, climb, unrestricted
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
 from spc.sem.result import Part, SemFit
-from spc.sem.scope import require_one_level
 from spc.sem.solve import not_converged, search_everywhere, solution_of, weights_of
+from spc.sem.twolevel.data import clusters_of
+from spc.sem.twolevel.likelihood import UnitMoments
+from spc.sem.twolevel.refit import Again, refit_levels
 from spc.sem.weighted import weighted_search, weighted_solve
 
 __all__ = ["refit"]
 
 
-def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequence[Patterns]) -> Solution:
+Given = Moments | Patterns | UnitMoments | Sequence[Moments] | Sequence[Patterns] | Sequence[UnitMoments]
+
+
+def refit(fitted: SemFit, moments: Given) -> Solution:
     """Fit the same model to other moments of the same variables, starting from the given fit.
 
     Nothing but the estimates is computed: made for bootstraps, inside one ``one_blas_thread()``.
@@ -29,8 +34,9 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     Parameters
     ----------
     fitted : SemFit
-    moments : Moments or Patterns, or a sequence of them in the order of ``fitted.parts``
-        Of at least the observed variables of the model; patterns for a fit under ``missing="fiml"``.
+    moments : Moments or Patterns or UnitMoments, or a sequence of them in the order of the groups
+        Of at least the observed variables of the model; patterns for a fit under ``missing="fiml"``; moments of
+        clusters for a fit of two levels.
 
     Returns
     -------
@@ -47,11 +53,16 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     NotPositiveDefiniteError
         The moments have no inverse.
     """
-    require_one_level(fitted, "Refits")
-    given: tuple[Moments | Patterns, ...]
-    given = (moments,) if isinstance(moments, Moments | Patterns) else tuple(moments)
-    if len(given) != len(fitted.parts):
-        raise UsageError(f"{len(given)} sets of moments for {len(fitted.parts)} groups; give one a group.")
+    every: tuple[Moments | Patterns | UnitMoments, ...]
+    every = (moments,) if isinstance(moments, Moments | Patterns | UnitMoments) else tuple(moments)
+    groups = len(fitted.parts) if fitted.levels is None else len(fitted.levels.groups)
+    if len(every) != groups:
+        raise UsageError(f"{len(every)} sets of moments for {groups} groups; give one a group.")
+    if fitted.levels is not None:
+        return _refit_clusters(fitted, every)
+    given = [one for one in every if not isinstance(one, UnitMoments)]
+    if len(given) != len(every):
+        raise UnsupportedError("Moments of clusters are for fits of two levels; this one has one.")
     if fitted.parts[0].answers is not None or any(isinstance(one, Patterns) for one in given):
         return _refit_answers(fitted, given)
     complete = [_restricted(one, part) for one, part in zip(given, fitted.parts, strict=True)]
@@ -66,6 +77,17 @@ def refit(fitted: SemFit, moments: Moments | Patterns | Sequence[Moments] | Sequ
     if not end.converged:
         raise not_converged(system, end)
     return solution_of(system, end)
+
+
+def _refit_clusters(fitted: SemFit, given: Sequence[Moments | Patterns | UnitMoments]) -> Solution:
+    assert fitted.levels is not None
+    found = []
+    for one, group in zip(given, fitted.levels.groups, strict=True):
+        if not isinstance(one, UnitMoments):
+            raise UnsupportedError("A fit of two levels is refitted to UnitMoments, which hold moments of clusters.")
+        within, between = group.sample.models
+        found.append(clusters_of(one, (within.observed, between.observed), None))
+    return refit_levels(fitted, Again.of(fitted, found))[0]
 
 
 def _restricted(moments: Moments | Patterns, part: Part) -> Moments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 
@@ -11,14 +12,12 @@ import pandas as pd
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.sem.engine.joint import shares_of
 from spc.sem.engine.problem import Balanced, Problem, balance, in_units
 from spc.sem.engine.ram import COVARIANCE, DIRECTED, INTERCEPT, IntArray, Structure, structure
 from spc.sem.fit import SemFit
-from spc.sem.lean import lean, rows_of_tests
+from spc.sem.lean import Lean, leans, rows_of_tests
 from spc.sem.ordinal.problem import OrdinalProblem, ordinal_structure
 from spc.sem.result import Part
-from spc.sem.scope import require_one_level
 from spc.spec.table import Model, Parameter
 
 __all__ = ["modification_indices"]
@@ -46,7 +45,8 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     DataFrame
         ``lhs, op, rhs``; ``mi``, chi-square with one degree of freedom; ``epc``, the expected change of the parameter;
         ``sepc_lv``, ``sepc_all``, ``sepc_nox``, that change standardised by the latent variables alone, by all
-        variables, by all but the covariates. With groups also ``group``, the label of the one whose parameter it is.
+        variables, by all but the covariates. With groups also ``group``, the label of the one whose parameter it is,
+        with two levels also ``level``.
 
     Raises
     ------
@@ -55,11 +55,11 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
 
     Notes
     -----
-    The indices are normal-theory score tests with expected information, also of fits whose own test is scaled; under
-    ULS they are an order, not chi-squares. As in lavaan, except that under least squares lavaan shrinks index and
-    change by (N - 1)/N, that covariates held at their sample moments are no outcomes here (lavaan tests regressions of
-    them on their own consequences), and that the change of a variance is divided by the variance (lavaan standardises
-    the fixed value in its place).
+    The indices are normal-theory score tests with expected information (observed for two levels with missing answers),
+    also of fits whose own test is scaled; under ULS they are an order, not chi-squares. As in lavaan, except that under
+    least squares lavaan shrinks index and change by (N - 1)/N, that covariates held at their sample moments are no
+    outcomes here (lavaan tests regressions of them on their own consequences), and that the change of a variance is
+    divided by the variance (lavaan standardises the fixed value in its place).
 
     References
     ----------
@@ -77,17 +77,18 @@ def modification_indices(fit: SemFit, *, minimum: float = 0.0, sort: bool = True
     """
     if not minimum >= 0.0:
         raise UsageError(f"minimum={minimum!r}: expected zero or more, such as 3.84.")
-    require_one_level(fit, "Modification indices")
     x = fit.system.coordinates(fit.solution.theta)
     wider = [_wider(part, fit.options.likelihood) for part in fit.parts]
-    leans = [_Lean.of(part, x, *one) for part, one in zip(fit.parts, wider, strict=True)]
-    shares = shares_of(fit.system)
-    within = sum(share * one.within for share, one in zip(shares, leans, strict=True))
+    own = [np.flatnonzero(_testable(part.problem, one.place)) for part, (_, one) in zip(fit.parts, wider, strict=True)]
+    places = [one.place for _, one in wider]
+    rows = [np.concatenate([part.problem.active, tested]) for part, tested in zip(fit.parts, own, strict=True)]
+    blocks = leans(fit, x, places, rows)
+    tests = [test for block in blocks for test in _tests(fit, block, own)]
+    within = np.sum([block.share * _of_coordinates(fit, block) for block in blocks], axis=0)
     n = rows_of_tests(fit)
-    parts = zip(fit.parts, wider, leans, shares, strict=True)
-    table = pd.concat([_table(part, *one, share * n, share, within, own) for part, one, own, share in parts])
-    if len(fit.parts) == 1:
-        table = table.drop(columns="group")
+    parts = zip(fit.parts, wider, tests, strict=True)
+    table: pd.DataFrame = pd.concat([_table(part, *one, n, within, test) for part, one, test in parts])
+    table = table.drop(columns=[*(() if fit.groups else ("group",)), *(() if fit.levels is not None else ("level",))])
     table = table[np.isfinite(table["mi"]) & (table["mi"] >= minimum)]
     if sort:
         table = table.sort_values("mi", ascending=False, kind="stable")
@@ -106,28 +107,42 @@ def _wider(part: Part, likelihood: str) -> tuple[Model, Balanced]:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class _Lean:
-    """Score and information of one part, for one row of its data.
+class _Tests:
+    """Rows of a part that may be freed.
 
-    ``score`` and ``own`` are those of the tested rows, ``between`` their information with the coordinates, ``within``
-    that of the coordinates among themselves.
+    ``score`` and ``own`` are their scores and information for one row of the block's data, ``between`` their
+    information with the coordinates, ``share`` the block's share of all rows.
     """
 
     tested: IntArray
     score: FloatArray
     own: FloatArray
     between: FloatArray
-    within: FloatArray
+    share: float
 
-    @classmethod
-    def of(cls, part: Part, x: FloatArray, model: Model, balanced: Balanced) -> _Lean:
-        place, problem = balanced.place, part.problem
-        tested = np.flatnonzero(_testable(problem, place))
-        active, free = problem.active, problem.active.size
-        score, information = lean(part, x, place, np.concatenate([active, tested]))
-        between = information[free:, :free] @ problem.map
-        within = problem.map.T @ information[:free, :free] @ problem.map
-        return cls(tested, score[free:], information.diagonal()[free:], between, within)
+
+def _tests(fit: SemFit, block: Lean, own: Sequence[IntArray]) -> Iterator[_Tests]:
+    """Tests of each part of a block, whose rows are the free ones of the part and then the tested ones."""
+    free, turn = _free_rows(fit, block)
+    for place, start in zip(block.parts, block.starts, strict=True):
+        tested = own[place]
+        at = start + fit.parts[place].problem.active.size + np.arange(tested.size)
+        between = block.information[np.ix_(at, free)] @ turn
+        yield _Tests(tested, block.score[at], block.information.diagonal()[at], between, block.share)
+
+
+def _of_coordinates(fit: SemFit, block: Lean) -> FloatArray:
+    """Information on the coordinates (k, k) of one row of a block's data."""
+    free, turn = _free_rows(fit, block)
+    return np.asarray(turn.T @ block.information[np.ix_(free, free)] @ turn)
+
+
+def _free_rows(fit: SemFit, block: Lean) -> tuple[IntArray, FloatArray]:
+    """Where the free rows of a block are among all of its rows, and their map from the coordinates."""
+    problems = [fit.parts[place].problem for place in block.parts]
+    each = zip(block.starts, problems, strict=True)
+    free = np.concatenate([start + np.arange(problem.active.size) for start, problem in each])
+    return free, np.concatenate([problem.map for problem in problems])
 
 
 def _testable(problem: Problem, place: Structure) -> npt.NDArray[np.bool_]:
@@ -140,22 +155,20 @@ def _testable(problem: Problem, place: Structure) -> npt.NDArray[np.bool_]:
     return held
 
 
-def _table(
-    part: Part, model: Model, balanced: Balanced, n: float, share: float, within: FloatArray, own: _Lean
-) -> pd.DataFrame:
+def _table(part: Part, model: Model, balanced: Balanced, n: int, within: FloatArray, own: _Tests) -> pd.DataFrame:
     """Tests of one part: scores, and their variances given that the free parameters of all parts adapt."""
-    taken = share * np.einsum("ij,ij->i", own.between, np.linalg.solve(within, own.between.T).T)
+    taken = own.share * np.einsum("ij,ij->i", own.between, np.linalg.solve(within, own.between.T).T)
     left = own.own - taken
     left[left < _UNTESTABLE * np.maximum(own.own, 1e-300)] = np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         change = own.score / left
-        index = n * own.score * change
+        index = own.share * n * own.score * change
         epc = change / balanced.multiplier[own.tested]
         standardised = _standardised(part, balanced.place, own.tested, epc)
     rows = [model.parameters.rows[i] for i in own.tested]
     return pd.DataFrame({
         "lhs": [row.lhs for row in rows], "op": [row.op for row in rows], "rhs": [row.rhs for row in rows],
-        "group": part.group, "mi": index, "epc": epc, **standardised,
+        "group": part.group, "level": str(part.level), "mi": index, "epc": epc, **standardised,
     })  # fmt: skip
 
 

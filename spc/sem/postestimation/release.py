@@ -14,13 +14,11 @@ from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.defined import is_linear, label_rows, linear_constraints, linear_equalities
-from spc.sem.engine.joint import shares_of
 from spc.sem.engine.problem import label_slopes
 from spc.sem.engine.restrictions import restrictions
 from spc.sem.fit import SemFit
 from spc.sem.inference.fitmeasures import chisq_pvalue
-from spc.sem.lean import lean, rows_of_tests
-from spc.sem.scope import require_one_level
+from spc.sem.lean import leans, rows_of_tests
 
 __all__ = ["ReleaseTest", "release_test"]
 
@@ -96,14 +94,14 @@ def release_test(fit: SemFit) -> ReleaseTest:
         lhs   rhs  statistic
     0  y~x1  y~x2      3.409
     """
-    require_one_level(fit, "Score tests of equal parameters")
     names, matrix = _equalities(fit)
     if not names:
         raise UsageError("The model holds no parameters equal, so there is nothing to release.")
-    x, shares = fit.system.coordinates(fit.solution.theta), shares_of(fit.system)
-    found = [lean(part, x, part.problem.place, part.problem.active) for part in fit.parts]
-    score = np.concatenate([share * own for share, (own, _) in zip(shares, found, strict=True)])
-    information = block_diag(*(share * own for share, (_, own) in zip(shares, found, strict=True)))
+    problems = [part.problem for part in fit.parts]
+    x = fit.system.coordinates(fit.solution.theta)
+    found = leans(fit, x, [problem.place for problem in problems], [problem.active for problem in problems])
+    score = np.concatenate([block.share * block.score for block in found])
+    information = block_diag(*(block.share * block.information for block in found))
     matrix = matrix / np.concatenate([part.problem.multiplier[part.problem.active] for part in fit.parts])
     matrix = matrix / np.abs(matrix).max(axis=1, keepdims=True)
     alone = [_gain(score, information, np.delete(matrix, i, axis=0)) for i in range(len(names))]

@@ -92,8 +92,8 @@ def numbered(data: pd.DataFrame | None, advice: str) -> pd.DataFrame:
 
 
 def in_groups(fit: SemFit, frame: pd.DataFrame) -> Iterator[tuple[Part, pd.DataFrame]]:
-    """Parts of a fit with their rows."""
-    if len(fit.parts) == 1:
+    """Parts of a fit with the rows of their group."""
+    if not fit.groups:
         yield fit.parts[0], frame
         return
     if fit.options.group is None:

@@ -27,12 +27,12 @@ from spc.sem.lean import information_of
 from spc.sem.resampling.answer_draws import AnswerDraws
 from spc.sem.resampling.boot_rows import Rows, rows_of
 from spc.sem.resampling.draws import Found, fit_draws, refit_draws
-from spc.sem.resampling.influence import accelerations
+from spc.sem.resampling.influence import accelerations, cluster_accelerations
 from spc.sem.resampling.intervals import bca_interval, percentile_interval, two_sided
+from spc.sem.resampling.level_draws import check_clusters, level_draws
 from spc.sem.resampling.moment_draws import HigherDraws, MomentDraws
 from spc.sem.resampling.ordinal_draws import ordinal_draws
 from spc.sem.resampling.redraw import Redraw, by_rows, from_normal, like_model
-from spc.sem.scope import require_one_level
 
 __all__ = ["Bootstrap", "bootstrap"]
 
@@ -188,16 +188,16 @@ def bootstrap(
     ----------
     fit : SemFit
     data : DataFrame, optional
-        The rows of the fit, with its column of groups; not needed for ``kind="parametric"``.
+        The rows of the fit, with its column of groups; not needed for ``kind="parametric"``, nor for two levels.
     draws : int
     seed : int
         Draw i depends on ``(seed, i)`` alone.
     cluster : str or (n,) array-like, optional
         Column of the data, or one value a row: clusters are then drawn whole. Rows and clusters are drawn within
-        their group.
+        their group. A fit of two levels has its clusters.
     kind : {"case", "bollen_stine", "parametric"}
         Rows as they are; rows turned so that the model holds exactly, for a test of it; or moments of normal samples
-        from the fitted model, covariates included.
+        from the fitted model, covariates included. Of two levels there are cases and parametric draws.
     interval : {"percentile", "bca"}
         What ``tidy()`` shows. BCa intervals take their acceleration from the influence of each row or cluster.
     level : float
@@ -213,7 +213,8 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        Draws of another kind than cases with missing answers or ordered items; BCa intervals of the latter.
+        Draws of another kind than cases with missing answers or ordered items; BCa intervals of the latter; draws
+        after Bollen and Stine of two levels.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -237,10 +238,16 @@ def bootstrap(
     [0.54, 0.42, 0.66]
     """
     _check_options(draws, kind, interval, level, cluster)
-    require_one_level(fit, "Bootstrap draws")
     _check_fit(fit, kind, interval)
     acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
-    if fit.options.ordered:
+    if fit.levels is not None:
+        check_clusters(fit, data)
+        made = level_draws(fit, seed, kind, cluster)
+        found = refit_draws(made, len(fit.model.parameters.names), draws, workers=workers)
+        units = made.units.count
+        if kind == "case":
+            acceleration = cluster_accelerations(fit)
+    elif fit.options.ordered:
         ordinal = ordinal_draws(fit, data, cluster, seed)
         found = refit_draws(ordinal, len(fit.model.parameters.names), draws, workers=workers)
         units = ordinal.units.count

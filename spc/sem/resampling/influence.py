@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spc.sem.fit import SemFit
     from spc.sem.result import Part
 
-__all__ = ["accelerations"]
+__all__ = ["accelerations", "cluster_accelerations"]
 
 _ROWS = 4096
 Scores = Iterator[tuple[IntArray, FloatArray]]
@@ -63,6 +63,20 @@ def accelerations(
             square, cube = square + (influence**2).sum(axis=0), cube + (influence**3).sum(axis=0)
     if total is not None:
         square, cube = (total**2).sum(axis=0), (total**3).sum(axis=0)
+    return _over_six(square, cube)
+
+
+def cluster_accelerations(fit: SemFit) -> FloatArray:
+    """:func:`accelerations` of a fit of two levels, whose clusters are what is drawn."""
+    assert fit.levels is not None
+    goal, x = fit.levels.goal, fit.system.coordinates(fit.solution.theta)
+    state = goal.at(x)
+    assert state is not None
+    influence = -goal.scores(state) @ _onto(fit, goal.information(x, state, expected=False))
+    return _over_six((influence**2).sum(axis=0), (influence**3).sum(axis=0))
+
+
+def _over_six(square: FloatArray, cube: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(cube / (6.0 * square**1.5), nan=0.0, posinf=0.0, neginf=0.0)
 

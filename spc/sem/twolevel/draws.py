@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +17,7 @@ from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sem.twolevel.membership import expected_values
 from spc.sem.twolevel.membership_moments import MemberMoments, simulated
 from spc.sem.twolevel.scores import given_means
+from spc.sem.twolevel.simulated import made_scatter, made_units
 
 __all__ = ["parametric_bootstrap", "predict_units", "simulate_units", "theta_draws"]
 
@@ -62,37 +62,14 @@ def theta_draws(fit: TwoLevelFit, n: int, seed: int, freedom: float = np.inf) ->
 def simulate_units(fit: TwoLevelFit, rng: np.random.Generator) -> UnitMoments:
     """Units of the same sizes, made as the fit says.
 
-    Their means are normal with the fitted covariances; cross-products within units are Wishart, drawn for a whole side
-    and put down in the first unit, as the likelihood sees only their sum.
+    Their means are normal with the fitted covariances; cross-products within units are Wishart.
     """
     units = fit.units
     if isinstance(units, AnswerMoments):
         return simulated_answers(units, (fit.mu, fit.sigma_b, fit.sigma_w), rng)
     if isinstance(units, MemberMoments):
-        again: UnitMoments = simulated(units, fit.mu, fit.sigma_b, fit.sigma_w, rng)
-    else:
-        count = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
-        share = np.where(units.present, 1.0 / np.maximum(count, 1.0), 0.0)
-        joint = fit.sigma_b + fit.sigma_w * share[:, :, None]
-        joint += np.where(np.eye(len(fit.mu)) > 0, 1e-12 * fit.sigma_b.diagonal(), 0.0)
-        noise = rng.standard_normal((len(share), len(fit.mu), 1))
-        means = fit.mu + (np.linalg.cholesky(joint) @ noise)[:, :, 0]
-        again = replace(units, means=np.where(units.present, means, np.nan))
-    scatter = np.zeros_like(units.scatter)
-    for s in range(len(units.sides)):
-        at = np.flatnonzero(units.side == s)
-        own = np.ix_(at, at)
-        scatter[0][own] = _wishart(fit.sigma_w[own], units.freedom[s], rng)
-    return replace(again, scatter=scatter)
-
-
-def _wishart(sigma: FloatArray, freedom: float, rng: np.random.Generator) -> FloatArray:
-    """A Wishart matrix by Bartlett's decomposition."""
-    p = len(sigma)
-    lower = np.tril(rng.standard_normal((p, p)), -1)
-    lower[np.diag_indices(p)] = np.sqrt(rng.chisquare(freedom - np.arange(p)))
-    half = np.linalg.cholesky(sigma) @ lower
-    return np.asarray(half @ half.T)
+        return made_scatter(simulated(units, fit.mu, fit.sigma_b, fit.sigma_w, rng), fit.sigma_w, rng)
+    return made_units(units, fit.mu, fit.sigma_b, fit.sigma_w, rng)
 
 
 def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:

@@ -1,0 +1,56 @@
+"""Clusters made from moments of both levels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from spc.linalg import FloatArray
+from spc.sem.twolevel.likelihood import UnitMoments
+
+__all__ = ["made_scatter", "made_units"]
+
+
+def made_units(
+    units: UnitMoments, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray, rng: np.random.Generator
+) -> UnitMoments:
+    """Units of the same sizes, whose means are normal and whose cross-products are Wishart.
+
+    Parameters
+    ----------
+    units : UnitMoments
+    mu : (p,) array
+    sigma_b, sigma_w : (p, p) arrays
+    rng : Generator
+    """
+    count = np.where(units.side >= 0, units.counts[:, units.side], np.inf)
+    share = np.where(units.present, 1.0 / np.maximum(count, 1.0), 0.0)
+    joint = sigma_b + sigma_w * share[:, :, None]
+    joint += np.where(np.eye(len(mu)) > 0, 1e-12 * np.abs(sigma_b.diagonal()), 0.0)
+    noise = rng.standard_normal((len(share), len(mu), 1))
+    means = mu + (np.linalg.cholesky(joint) @ noise)[:, :, 0]
+    again = replace(units, means=np.where(units.present, means, np.nan))
+    return made_scatter(again, sigma_w, rng)
+
+
+def made_scatter(units: UnitMoments, sigma_w: FloatArray, rng: np.random.Generator) -> UnitMoments:
+    """Cross-products within units, drawn for a whole side.
+
+    They are put down in the first unit, as the likelihood sees only their sum.
+    """
+    scatter = np.zeros_like(units.scatter)
+    for s in range(len(units.sides)):
+        at = np.flatnonzero(units.side == s)
+        own = np.ix_(at, at)
+        scatter[0][own] = _wishart(sigma_w[own], units.freedom[s], rng)
+    return replace(units, scatter=scatter)
+
+
+def _wishart(sigma: FloatArray, freedom: float, rng: np.random.Generator) -> FloatArray:
+    """A Wishart matrix by Bartlett's decomposition."""
+    p = len(sigma)
+    lower = np.tril(rng.standard_normal((p, p)), -1)
+    lower[np.diag_indices(p)] = np.sqrt(rng.chisquare(freedom - np.arange(p)))
+    half = np.linalg.cholesky(sigma) @ lower
+    return np.asarray(half @ half.T)

@@ -1,0 +1,163 @@
+"""Groups, constraints, score tests, bootstraps and refits of two-level models."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.errors import DataError, UnsupportedError, UsageError
+from spc.sem import (
+    bootstrap,
+    compare,
+    fit,
+    fit_measures,
+    icc,
+    modification_indices,
+    profile_likelihood,
+    r_square,
+    refit,
+    release_test,
+)
+from spc.sem.twolevel.scores import cluster_scores
+
+FIXTURE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_twolevel_after.json").read_text())
+MODELS = FIXTURE["models"]
+GROUPED = [name for name, case in MODELS.items() if case["group"]]
+SINGLE = [name for name in MODELS if name not in GROUPED]
+FACTOR = MODELS["factor"]["text"]
+
+
+@cache
+def data():
+    return pd.DataFrame(FIXTURE["data"])
+
+
+@cache
+def ours(name, estimator="ML"):
+    case = MODELS[name]
+    return fit(case["text"], data(), cluster="unit", group=case["group"] or None, estimator=estimator)
+
+
+@cache
+def of_land(land, estimator="ML"):
+    return fit(FACTOR, data()[data()["land"] == land], cluster="unit", estimator=estimator)
+
+
+def matched(name, estimator="ML"):
+    """Our rows in the order of lavaan's, and lavaan's."""
+    case = pd.DataFrame(MODELS[name]["rows"])
+    place = {}
+    for i, row in ours(name, estimator).tidy().iterrows():
+        place[row["lhs"], row["op"], row["rhs"], row["group"], row["level"]] = i
+    keys = zip(case["lhs"], case["op"], case["rhs"], case["group"], case["level"], strict=True)
+    order = [place[lhs, op, rhs, str(group), str(level)] for lhs, op, rhs, group, level in keys]
+    return ours(name, estimator).tidy().iloc[order].fillna({"std_error": 0.0}), case
+
+
+@pytest.mark.parametrize("name", GROUPED)
+def test_groups_reach_the_maximum_of_the_sum_of_lavaans_likelihoods(name):
+    """And have the errors of its Hessian. lavaan's joint fits of groups end below it, by its own log-likelihood."""
+    mine, theirs = matched(name)
+    np.testing.assert_allclose(mine["estimate"], theirs["est"], atol=1e-8)
+    np.testing.assert_allclose(mine["std_error"], theirs["se"], rtol=1e-7)
+    assert ours(name).chisq == pytest.approx(MODELS[name]["chisq"], abs=2e-3)  # free moments from EM that stops early
+    assert ours(name).baseline.chisq == pytest.approx(MODELS[name]["baseline"], abs=2e-3)
+
+
+@pytest.mark.parametrize("estimator", ["ML", "MLR"])
+def test_groups_that_share_nothing_are_fits_of_their_own(estimator):
+    both, each = ours("groups_free", estimator), [of_land(land, estimator) for land in ("north", "south")]
+    np.testing.assert_allclose(
+        both.tidy()["std_error"], pd.concat([one.tidy() for one in each])["std_error"], rtol=1e-6
+    )
+    glance, parts = both.glance().iloc[0], pd.concat([one.glance() for one in each])
+    for column in ("npar", "chisq", "df", "baseline_chisq", "baseline_df", "logl", "unrestricted_logl", "nobs"):
+        assert glance[column] == pytest.approx(parts[column].sum(), rel=1e-7), column
+    assert glance["ngroups"] == 2
+    if estimator == "MLR":
+        factors = parts["chisq_scaling_factor"] * parts["df"]
+        assert glance["chisq_scaling_factor"] == pytest.approx(factors.sum() / glance["df"], rel=1e-6)
+    indices = modification_indices(both)
+    for land, one in zip(("north", "south"), each, strict=True):
+        own = indices[indices["group"] == land].drop(columns="group").reset_index(drop=True)
+        pd.testing.assert_frame_equal(own, modification_indices(one), rtol=1e-6, atol=1e-8)
+
+
+def test_what_groups_share_is_shared_and_compared():
+    free, equal = ours("groups_free"), ours("groups_equal")
+    row = compare(free, equal).tidy().iloc[0]
+    assert (row["statistic"], row["label"]) == (pytest.approx(equal.chisq - free.chisq, abs=1e-6), "df 9")
+    again = fit(FACTOR, data(), cluster="unit", group="land", group_equal=["loadings"])
+    assert again.df == free.df + 6
+    score = release_test(again)
+    assert score.statistic == pytest.approx(again.chisq - free.chisq, rel=0.15)
+    scalar = fit(FACTOR, data(), cluster="unit", group="land", group_equal=["loadings", "intercepts"])
+    assert scalar.df == again.df + 3  # four intercepts held, the mean of g released, that of f not
+    free_means = scalar.tidy().query("op == '~1' and lhs in ['f', 'g'] and group == 'south'").set_index("lhs")
+    assert np.isnan(free_means.loc["f", "std_error"])
+    assert free_means.loc["g", "std_error"] > 0.0
+
+
+def test_what_follows_a_fit_of_groups_names_group_and_level():
+    both = ours("groups_free")
+    assert set(r_square(both).index.names) == {"group", "level", "variable"}
+    assert r_square(both)["south", "2", "g"] == pytest.approx(r_square(of_land("south"))["2", "g"])
+    assert icc(both)["north", "a"] == pytest.approx(icc(of_land("north"))["a"])
+    pd.testing.assert_frame_equal(cluster_scores(both).loc["south"], cluster_scores(of_land("south")))
+    with pytest.raises(UnsupportedError, match="north, level 1"):
+        _ = both.only
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_fits_under_constraints_equal_lavaans(name):
+    """lavaan's search ends some 1e-4 of an error short."""
+    mine, theirs = matched(name)
+    error = np.maximum(mine["std_error"].to_numpy(float), 1e-3)
+    assert (np.abs(mine["estimate"].to_numpy(float) - theirs["est"].to_numpy(float)) / error).max() < 2e-3
+    np.testing.assert_allclose(mine["std_error"], theirs["se"], rtol=2e-3, atol=2e-6)
+    robust, _ = matched(name, "MLR")
+    np.testing.assert_allclose(robust["std_error"], MODELS[name]["robust_se"], rtol=3e-3, atol=2e-6)
+    for estimator, measures in (("ML", MODELS[name]["measures"]), ("MLR", MODELS[name]["robust"])):
+        own = fit_measures(ours(name, estimator))
+        for key, value in measures.items():
+            ours_is = own.get(key.replace(".", "_"), own.get(key))
+            if value not in ("NA", None) and ours_is is not None and key != "scaling.factor.h0":
+                assert ours_is == pytest.approx(value, rel=3e-3, abs=3e-3), (estimator, key)
+
+
+def test_what_holds_with_equality_is_said():
+    assert [note.code for note in ours("inequality").notes()] == ["active_inequality"]
+    assert [note.code for note in ours("bound").notes()] == ["at_bound"]
+    values = dict(zip(ours("nonlinear").tidy()["label"], ours("nonlinear").tidy()["estimate"], strict=True))
+    assert values["p"] * values["q"] == pytest.approx(0.25, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["factor", "equal"])
+def test_modification_indices_equal_lavaans(name):
+    case = pd.DataFrame(MODELS[name]["indices"]).rename(columns=lambda one: one.replace(".", "_"))
+    mine = modification_indices(ours(name)).set_index(["lhs", "op", "rhs", "level"])
+    keys = [(row.lhs, row.op, row.rhs, str(row.level)) for row in case.itertuples()]
+    assert set(keys) == set(mine.index)
+    for column in ("mi", "epc", "sepc_lv", "sepc_all", "sepc_nox"):
+        np.testing.assert_allclose(mine.loc[keys, column], case[column], rtol=2e-3, atol=2e-3)
+
+
+def test_score_tests_of_equalities_equal_lavaans():
+    case, test = MODELS["equal"]["score"], release_test(ours("equal"))
+    assert (test.df, test.statistic) == (case["df"], pytest.approx(case["total"], rel=1e-3))
+    np.testing.assert_allclose(np.sort(test.tidy()["statistic"]), np.sort(case["each"]), rtol=2e-3)
+
+
+def holes():
+    frame = data().copy()
+    frame.loc[frame.index[::7], "b"] = np.nan
+    return frame
+
+
+def test_score_tests_with_holes_say_what_a_fit_would():
+    tight = fit(MODELS["equal"]["text"], holes(), cluster="unit", missing="fiml")
+    free = fit(FACTOR, holes(), cluster="unit", missing="fiml")
+    assert release_test(tight).statistic == pytest.approx(tight.chisq - free.chisq, rel=0.15)
