@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.ledger import read_ledger
-from spc.economics.lifetable import life_tables
+from spc.economics.lifetable import LifeTable, life_tables
 from spc.economics.models import spans_of
+from spc.economics.region import student
 from spc.economics.retention import estimate_retention
 from spc.errors import DataError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray
@@ -64,7 +65,7 @@ def retention_curves(
     >>> retention_curves(ledger, by="segment")[["group", "period", "survival"]].to_numpy().tolist()
     [['a', 1.0, 0.5], ['a', 2.0, 0.0]]
     """
-    rows, _ = _rows(customers, (by,), period, until)
+    rows, _ = read_ledger(customers, period, until, keep=(by,))
     found = []
     for name, part in rows.groupby(by, sort=True):
         if not (part["tenure"] - part.get("entry", 0)).sum() > 0:
@@ -200,7 +201,7 @@ def fit_hazard(
         raise UsageError(f"The baseline is {baseline!r}; expected 'spans', 'log' or 'constant'.")
     table = customers if isinstance(customers, pd.DataFrame) else _ledger_of(customers)
     wanted = (*covariates, *((cluster,) if cluster is not None and cluster in table else ()))
-    rows, _ = _rows(table, wanted, period, until)
+    rows, _ = read_ledger(table, period, until, keep=wanted)
     rows = rows[rows["tenure"] > rows.get("entry", 0)].dropna(subset=list(covariates)).reset_index(drop=True)
     keys = rows[list(dict.fromkeys(wanted))].astype(object)
     codes: npt.NDArray[np.intp] = np.zeros(len(rows), dtype=np.intp)
@@ -222,22 +223,20 @@ def fit_hazard(
     spans = _baseline_spans(life, baseline)
     design, names, levels = _design(first, list(covariates), spans, baseline)
     group = _clusters(first, cluster)
-    return _fit(life.exposure, life.events, design, names, levels, group, spans, baseline, level, rows)
-
-
-def _rows(
-    customers: pd.DataFrame, names: Sequence[str], period: str, until: object
-) -> tuple[pd.DataFrame, npt.NDArray[np.bool_]]:
-    for name in names:
-        if name not in customers:
-            have = ", ".join(map(str, customers.columns))
-            raise DataError.of("customers", name, "missing_column", "no such column", f"one of {have}", "Name it so.")
-    ledger, _ = read_ledger(customers, period, until)
-    has = {"tenure", "churned"} <= set(customers.columns)
-    complete = (customers["tenure"].notna() & customers["churned"].notna()) if has else customers["start"].notna()
-    for name in names:
-        ledger[name] = customers.loc[complete, name].to_numpy()
-    return ledger, complete.to_numpy()
+    estimates, value, tenths = _fit(life, design, names, group, level)
+    return HazardFit(
+        estimates,
+        spans,
+        baseline,
+        levels,
+        0 if group is None else int(group.max()) + 1,
+        len(rows),
+        int(life.events.sum()),
+        value,
+        tenths,
+        _notes(float(life.events.sum()), len(names)),
+        Provenance.record({"baseline": baseline, "level": level}, fingerprint(rows[["tenure", "churned"]])),
+    )
 
 
 def _ledger_of(study: Study) -> pd.DataFrame:
@@ -248,7 +247,7 @@ def _ledger_of(study: Study) -> pd.DataFrame:
     return study.tables["customers"]
 
 
-def _baseline_spans(life: Any, baseline: str) -> npt.NDArray[np.intp]:
+def _baseline_spans(life: LifeTable, baseline: str) -> npt.NDArray[np.intp]:
     if baseline != "spans":
         return np.zeros(life.periods, dtype=np.intp)
     return spans_of(life.total(), max(5.0, float(life.events.sum()) / 12.0))
@@ -295,24 +294,38 @@ def _clusters(first: pd.DataFrame, cluster: str | None) -> npt.NDArray[np.intp] 
 
 
 def _fit(
-    exposure: FloatArray,
-    events: FloatArray,
+    life: LifeTable,
     design: FloatArray,
     names: list[tuple[str, str, str]],
-    levels: dict[str, tuple[str, ...]],
     group: npt.NDArray[np.intp] | None,
-    spans: npt.NDArray[np.intp],
-    baseline: str,
     level: float,
-    rows: pd.DataFrame,
-) -> HazardFit:
-    from scipy.special import stdtrit, xlogy
+) -> tuple[Estimates, float, pd.DataFrame]:
+    """Coefficients, log likelihood and calibration of the logit."""
+    from scipy.special import xlogy
+
+    seen = life.exposure > 0
+    n, e, x = life.exposure[seen], life.events[seen], design[seen]
+    coefficient, p = _logit(n, e, x)
+    vcov, df = np.linalg.inv((x * (n * p * (1 - p))[:, None]).T @ x), math.inf
+    method = "logit of every customer and period"
+    if group is not None:
+        place = np.broadcast_to(group[:, None], life.exposure.shape)[seen]
+        scores = np.zeros((int(group.max()) + 1, x.shape[1]))
+        np.add.at(scores, place, x * (e - n * p)[:, None])
+        units = len(scores)
+        vcov, df = units / (units - 1) * vcov @ (scores.T @ scores) @ vcov, float(units - 1)
+        method += ", errors by cluster"
+    table = tidy_frame(_coefficient_rows(names, coefficient, np.sqrt(vcov.diagonal()), df, level))
+    value = float((xlogy(e, p) + xlogy(n - e, 1 - p)).sum())
+    return Estimates(table, np.asarray(vcov, dtype=float), level, method), value, _tenths(n, e, p)
+
+
+def _logit(n: FloatArray, e: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Coefficients and fitted chances of leaving."""
     from statsmodels.genmod.families import Binomial
     from statsmodels.genmod.generalized_linear_model import GLM
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    seen = exposure > 0
-    n, e, x = exposure[seen], events[seen], design[seen]
     with warnings.catch_warnings():
         warnings.simplefilter("error", PerfectSeparationWarning)
         try:
@@ -322,56 +335,39 @@ def _fit(
     coefficient = np.asarray(found.params, dtype=float)
     if not found.converged or float(np.abs(coefficient).max()) > 25 + 50 * float(np.abs(x).max() > 100):
         raise NonConvergenceError(_SEPARATED)
-    p = np.asarray(found.fittedvalues, dtype=float)
-    bread = np.linalg.inv((x * (n * p * (1 - p))[:, None]).T @ x)
-    vcov, df = bread, math.inf
-    if group is not None:
-        place = np.broadcast_to(group[:, None], exposure.shape)[seen]
-        scores = np.zeros((int(group.max()) + 1, x.shape[1]))
-        np.add.at(scores, place, x * (e - n * p)[:, None])
-        units = len(scores)
-        vcov, df = units / (units - 1) * bread @ (scores.T @ scores) @ bread, float(units - 1)
-    error = np.sqrt(vcov.diagonal())
-    from scipy.special import ndtri, stdtr
+    return coefficient, np.asarray(found.fittedvalues, dtype=float)
 
-    width = float(ndtri((1 + level) / 2) if math.isinf(df) else stdtrit(df, (1 + level) / 2)) * error
-    table = tidy_frame(
-        [
-            {
-                "lhs": lhs,
-                "op": "~",
-                "rhs": "leaving",
-                "label": label,
-                "kind": kind,
-                "estimate": b,
-                "std_error": s,
-                "statistic": b / s,
-                "p_value": 2 * float(stdtr(df if math.isfinite(df) else 1e9, -abs(b / s))),
-                "conf_low": b - w,
-                "conf_high": b + w,
-            }
-            for (lhs, label, kind), b, s, w in zip(names, coefficient, error, width, strict=True)
-        ]
-    )
-    value = float((xlogy(e, p) + xlogy(n - e, 1 - p)).sum())
-    method = "logit of every customer and period" + ("" if group is None else ", errors by cluster")
+
+def _coefficient_rows(
+    names: list[tuple[str, str, str]], coefficient: FloatArray, error: FloatArray, df: float, level: float
+) -> list[dict[str, Any]]:
+    from scipy.special import stdtr
+
+    width = student(df, level) * error
+    return [
+        {
+            "lhs": lhs,
+            "op": "~",
+            "rhs": "leaving",
+            "label": label,
+            "kind": kind,
+            "estimate": b,
+            "std_error": s,
+            "statistic": b / s,
+            "p_value": 2 * float(stdtr(df if math.isfinite(df) else 1e9, -abs(b / s))),
+            "conf_low": b - w,
+            "conf_high": b + w,
+        }
+        for (lhs, label, kind), b, s, w in zip(names, coefficient, error, width, strict=True)
+    ]
+
+
+def _notes(events: float, coefficients: int) -> tuple[Note, ...]:
     notes = [Note("association", "info", "leaving", "What goes with leaving need not be what makes customers leave.")]
-    if 0 < float(events.sum()) < 10 * len(names):
-        text = f"Only {events.sum():.0f} customers left, fewer than ten a coefficient; the coefficients are unstable."
+    if events < 10 * coefficients:
+        text = f"Only {events:.0f} customers left, fewer than ten a coefficient; the coefficients are unstable."
         notes.append(Note("few_churn_events", "warning", "leaving", text))
-    return HazardFit(
-        Estimates(table, vcov, level, method),
-        spans,
-        baseline,
-        levels,
-        0 if group is None else int(group.max()) + 1,
-        len(rows),
-        int(events.sum()),
-        value,
-        _tenths(n, e, p),
-        tuple(notes),
-        Provenance.record({"baseline": baseline, "level": level}, fingerprint(rows[["tenure", "churned"]])),
-    )
+    return tuple(notes)
 
 
 _SEPARATED = (

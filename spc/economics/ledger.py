@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,20 @@ class MarginMean:
         return np.asarray(self.estimate + self.std_error * rng.standard_t(self.customers - 1, size=n))
 
 
-def read_ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd.DataFrame, int]:
+def read_ledger(
+    customers: pd.DataFrame, period: str, until: object, keep: Sequence[str] = ()
+) -> tuple[pd.DataFrame, int]:
     """Rows of customers that are known: ``tenure, churned, present``, and ``margin, entry, unit`` where given.
+
+    Parameters
+    ----------
+    customers : DataFrame
+    period : str
+        Of tenures made from dates.
+    until : date, optional
+        How far a ledger with dates reaches.
+    keep : sequence of str
+        Further columns, carried along as they are.
 
     Returns
     -------
@@ -60,6 +73,10 @@ def read_ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd
         Columns that are missing, or hold values that cannot be.
     """
     have = set(customers.columns)
+    for name in keep:
+        if name not in have:
+            listed = ", ".join(map(str, customers.columns))
+            raise DataError.of("customers", name, "missing_column", "no such column", f"one of {listed}", "Name it so.")
     if not ({"tenure", "churned"} <= have or {"start", "end"} <= have):
         raise DataError.of(
             "customers",
@@ -82,8 +99,9 @@ def read_ledger(customers: pd.DataFrame, period: str, until: object) -> tuple[pd
     kept = customers.loc[complete]
     if "entry" in have:
         ledger = ledger.assign(entry=kept["entry"].fillna(0))
-    if "unit" in have:
-        ledger = ledger.assign(unit=kept["unit"])
+    for name in dict.fromkeys([*(["unit"] if "unit" in have else []), *keep]):
+        if name not in ledger:
+            ledger = ledger.assign(**{name: kept[name]})
     return ledger.reset_index(drop=True), int((~complete).sum())
 
 

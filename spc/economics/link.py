@@ -28,6 +28,7 @@ from spc.economics.tenure import numeric_column
 from spc.errors import DataError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.survey.intraclass import expected_values
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -286,19 +287,17 @@ class _Rows:
 
 
 def _rows(customers: pd.DataFrame, scores: pd.DataFrame, by: str, period: str, until: object) -> _Rows:
-    for table, name, column in ((customers, "customers", by), (scores, "scores", by), (scores, "scores", "score")):
-        if column not in table:
+    for column in (by, "score"):
+        if column not in scores:
             expected = f"a column {column}"
-            raise DataError.of(name, column, "missing_column", "no such column", expected, "Name it so.")
-    ledger, _ = read_ledger(customers, period, until)
-    complete = _complete(customers)
-    keys = customers.loc[complete, by].reset_index(drop=True)
-    ledger = ledger.assign(key=keys.astype(object))
-    if "referrals" in customers:
-        ledger["referral"] = numeric_column(customers.loc[complete, "referrals"], "referrals", "numbers")
+            raise DataError.of("scores", column, "missing_column", "no such column", expected, "Name it so.")
+    also = [name for name in ("referrals",) if name in customers]
+    ledger, _ = read_ledger(customers, period, until, keep=(by, *also))
+    if also:
+        ledger["referral"] = numeric_column(ledger["referrals"], "referrals", "numbers")
     table = scores.dropna(subset=["score"]).drop_duplicates(by)
     place = pd.Series(np.arange(len(table)), index=table[by].astype(object))
-    at = ledger["key"].map(place)
+    at = ledger[by].astype(object).map(place)
     matched = ledger[at.notna() & (ledger["tenure"] > 0)].reset_index(drop=True)
     cell = at[at.notna() & (ledger["tenure"] > 0)].to_numpy(dtype=np.intp)
     kept, codes = np.unique(cell, return_inverse=True)
@@ -319,12 +318,6 @@ def _rows(customers: pd.DataFrame, scores: pd.DataFrame, by: str, period: str, u
         len(ledger) - len(matched),
         _few_spans(life),
     )
-
-
-def _complete(customers: pd.DataFrame) -> pd.Series:
-    if {"tenure", "churned"} <= set(customers.columns):
-        return customers["tenure"].notna() & customers["churned"].notna()
-    return customers["start"].notna()
 
 
 def _sums(matched: pd.DataFrame, codes: Codes, cells: int) -> dict[str, tuple[FloatArray, FloatArray]]:
@@ -352,7 +345,6 @@ class _Found:
     rate: float
     reliability: float
     spread: float
-    mean: float
 
 
 def _slopes(rows: _Rows, names: tuple[str, ...], kept: npt.ArrayLike) -> _Found:
@@ -365,8 +357,7 @@ def _slopes(rows: _Rows, names: tuple[str, ...], kept: npt.ArrayLike) -> _Found:
             "The units' scores do not differ beyond their sampling error, so nothing can be said of what follows them."
         )
     between = max(between, 0.05 * float(w.var()))
-    share = between / (between + v)
-    believed = mean + share * (w - mean)
+    believed, unsure = expected_values(w, v, mean, between)
     slopes, naive, rate = [], [], math.nan
     for name in names:
         if name == "retention":
@@ -377,7 +368,8 @@ def _slopes(rows: _Rows, names: tuple[str, ...], kept: npt.ArrayLike) -> _Found:
             count, total = (x[cells] for x in rows.sums[name])
             slopes.append(_line(believed, count, total))
             naive.append(_line(w, count, total))
-    return _Found(np.array(slopes), np.array(naive), rate, float(share.mean()), math.sqrt(between), mean)
+    reliability = 1.0 - float(unsure.mean()) / between
+    return _Found(np.array(slopes), np.array(naive), rate, reliability, math.sqrt(between))
 
 
 def _spread(w: FloatArray, v: FloatArray) -> tuple[float, float]:

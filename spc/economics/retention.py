@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.curve import constant_hazard_test, survival_curve
+from spc.economics.lifetable import life_table
 from spc.economics.tenure import entered
 from spc.errors import UsageError
-from spc.linalg import FloatArray
 from spc.results import Note
 
 __all__ = ["Retention", "estimate_retention"]
@@ -61,16 +60,6 @@ class Retention:
         if self.whole:
             return math.sqrt(self.estimate * (1 - self.estimate) / self.periods_at_risk)
         return self.estimate * math.sqrt(self.events) / self.periods_at_risk
-
-    def draws(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Draw n retention rates, shape (n,).
-
-        From the beta distribution of events and occasions, or for broken tenures the gamma distribution of the hazard,
-        both with half an event added (Jeffreys).
-        """
-        if self.whole:
-            return np.asarray(rng.beta(self.periods_at_risk - self.events + 0.5, self.events + 0.5, size=n))
-        return np.asarray(np.exp(-rng.gamma(self.events + 0.5, 1 / self.periods_at_risk, size=n)))
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the rate."""
@@ -126,7 +115,8 @@ def estimate_retention(
         raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
     time, left, start = entered(tenure, churned, entry)
     events, at_risk = int(left.sum()), float((time - start).sum())
-    whole = bool(np.all(time == np.floor(time)) and np.all(start == np.floor(start)))
+    table = life_table(time, left, start)
+    whole = table.whole
     rate = 1 - events / at_risk if whole else math.exp(-events / at_risk)
     low, high = (_binomial_interval if whole else _poisson_interval)(events, at_risk, level)
     return Retention(
@@ -139,8 +129,8 @@ def estimate_retention(
         whole=whole,
         customers=len(time),
         active=int((~left).sum()),
-        curve=survival_curve(time, left, rate=rate, level=level, entry=start),
-        p_constant=constant_hazard_test(time, left, start),
+        curve=survival_curve(time, left, start, table=table, rate=rate, level=level),
+        p_constant=constant_hazard_test(table),
     )
 
 

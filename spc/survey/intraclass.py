@@ -13,7 +13,16 @@ import numpy.typing as npt
 
 from spc.linalg import FloatArray, frozen_array
 
-__all__ = ["OneWay", "RandomIntercept", "UnitSums", "mean_reliability", "one_way", "random_intercept", "unit_sums"]
+__all__ = [
+    "OneWay",
+    "RandomIntercept",
+    "UnitSums",
+    "expected_values",
+    "mean_reliability",
+    "one_way",
+    "random_intercept",
+    "unit_sums",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +129,32 @@ class RandomIntercept:
         """
         if not self.between > 0.0:
             return np.full(len(means), np.nan), np.full(len(means), np.nan)
-        share = self.between / (self.between + self.within / np.maximum(sizes, 1.0))
-        return np.asarray(self.mean + share * (means - self.mean)), np.asarray(self.between * (1.0 - share))
+        return expected_values(means, self.within / np.maximum(sizes, 1.0), self.mean, self.between)
+
+
+def expected_values(
+    measured: FloatArray, variance: FloatArray, mean: float, between: float
+) -> tuple[FloatArray, FloatArray]:
+    """What true values are expected to be given their measurement, and how surely: regression calibration.
+
+    Parameters
+    ----------
+    measured, variance : (n,) arrays
+        Measurements and the variances of their errors.
+    mean, between : float
+        Of the true values over units.
+
+    Returns
+    -------
+    expectation, variance : (n,) arrays
+
+    Examples
+    --------
+    >>> [part.tolist() for part in expected_values(np.array([2.0, 4.0]), np.array([1.0, 0.0]), 3.0, 1.0)]
+    [[2.5, 4.0], [0.5, 0.0]]
+    """
+    share = between / (between + variance)
+    return np.asarray(mean + share * (measured - mean)), np.asarray(between * (1.0 - share))
 
 
 def unit_sums(values: FloatArray, codes: npt.NDArray[np.intp]) -> UnitSums:

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spc.economics import estimate_retention
+from spc.economics.lifetable import life_table
+from spc.economics.models import fit_model
 from spc.errors import DataError, UsageError
 
 REFERENCE = json.loads((Path(__file__).resolve().parents[1] / "reference" / "retention.json").read_text())
@@ -146,8 +148,9 @@ def test_unequal_columns_and_strange_levels():
 
 def test_draws_agree_with_the_exact_interval():
     for scale in (1.0, 0.999):
-        got = estimate_retention(*(x * s for x, s in zip(ledger([0.2] * 6, 800, 2), (scale, 1), strict=True)))
-        drawn = got.draws(200_000, np.random.default_rng(1))
+        rows = [x * s for x, s in zip(ledger([0.2] * 6, 800, 2), (scale, 1), strict=True)]
+        got, model = estimate_retention(*rows), fit_model("constant", life_table(*rows))
+        drawn = model.stay(model.draws(200_000, np.random.default_rng(1)), 1)[:, 0]
         assert drawn.mean() == pytest.approx(got.estimate, abs=1e-3)
         assert drawn.std() == pytest.approx(got.std_error, rel=0.02)
         low, high = np.quantile(drawn, [0.025, 0.975])
