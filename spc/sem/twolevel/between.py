@@ -17,7 +17,7 @@ from spc.sem.twolevel.maps import Guard, Level, Slope, Spot, symmetric_basis
 
 __all__ = [
     "FLOOR", "GUARD", "Free", "FreeWithin", "Penalty", "Structured", "begin", "log_determinant", "mean_shares",
-    "moment_start", "positive_definite", "structured",
+    "moment_start", "positive_definite", "row_slopes", "structured",
 ]  # fmt: skip
 
 BoolArray = npt.NDArray[np.bool_]
@@ -162,6 +162,16 @@ def log_determinant(problem: Problem, inverse: FloatArray) -> tuple[FloatArray, 
     return linear.T @ slope, linear.T @ bend @ linear
 
 
+def row_slopes(problem: Problem, rows: IntArray) -> FloatArray:
+    """Derivatives (m, k) of rows of the table on the coordinates of the problem."""
+    at = {int(row): k for k, row in enumerate(problem.active)}
+    out = np.zeros((rows.size, problem.size))
+    for i, row in enumerate(rows.tolist()):
+        if row in at:
+            out[i] = problem.map[at[row]]
+    return out
+
+
 def _root(t: FloatArray, block: IntArray) -> FloatArray:
     return np.tril(unvech(np.where(block >= 0, t[block], 0.0)))
 
@@ -235,8 +245,12 @@ class FreeWithin:
     @property
     def lower(self) -> FloatArray:
         """Lower bounds of all coordinates."""
-        means, rest = np.full(len(self.own), -np.inf), np.full(self.inside.shape[1], -np.inf)
-        return np.concatenate([means, self.between.lower, rest])
+        return np.concatenate([np.full(len(self.own), -np.inf), self.between.lower, self.least])
+
+    @property
+    def least(self) -> FloatArray:
+        """No bounds on what varies within units (kw,)."""
+        return np.full(self.inside.shape[1], -np.inf)
 
     def split(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Means, coordinates of the structure, covariances within units."""
@@ -262,10 +276,15 @@ class FreeWithin:
         sigma, d_b = np.zeros((p, p)), np.zeros((p, p, x.size))
         sigma[pairs] = part
         d_b[:, :, table][pairs] = slopes.reshape(n, n, k)
+        inner, on_t, on_w = self.within(t, w)
         d_w = np.zeros((p * p, x.size))
-        d_w[:, table.stop :] = self.inside
-        inner = (self.inside @ w).reshape(p, p)
+        d_w[:, table], d_w[:, table.stop :] = on_t, on_w
         return Spot(mu, sigma, inner, np.eye(p, x.size), d_b.reshape(p * p, -1), d_w, self._joined(guards))
+
+    def within(self, t: FloatArray, w: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Covariances within units (p, p), and their derivatives (p*p, k) and (p*p, kw)."""
+        p = len(self.own)
+        return (self.inside @ w).reshape(p, p), np.zeros((p * p, t.size)), self.inside
 
     def _guards(self, t: FloatArray) -> list[Guard] | None:
         """Guard of loose residuals and penalties; None where one is not defined."""
@@ -280,7 +299,7 @@ class FreeWithin:
         """Sum of guards, over all coordinates."""
         if not guards:
             return None
-        before, after = len(self.own), self.inside.shape[1]
+        before, after = len(self.own), self.least.size
         return Guard(
             sum(guard.value for guard in guards),
             np.pad(np.sum([guard.slope for guard in guards], axis=0), (before, after)),
@@ -302,7 +321,7 @@ class FreeWithin:
 
     def _padded(self, part: FloatArray) -> FloatArray:
         """Over all coordinates, from those of the structure."""
-        return np.pad(part, (len(self.own), self.inside.shape[1]))
+        return np.pad(part, (len(self.own), self.least.size))
 
 
 def structured(problem: Problem, units: UnitMoments) -> Structured:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +29,40 @@ from spc.sem.twolevel.answers import AnswerMoments
 from spc.sem.twolevel.between import FreeWithin, Structured, begin, mean_shares, moment_start, structured
 from spc.sem.twolevel.inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies
-from spc.sem.twolevel.maps import Spot
+from spc.sem.twolevel.maps import Level, Spot
 from spc.sem.twolevel.membership import evidence
 from spc.sem.twolevel.prior import Boundary, Known, causes_of, known_links
 from spc.sem.twolevel.search import MAX_ITERATIONS, Objective, Search, State, search
+from spc.sem.twolevel.tied import Tied, tied
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
-__all__ = ["Errors", "TwoLevelFit", "fit_two_level", "independence_chisq"]
+__all__ = ["Errors", "Latent", "TwoLevelFit", "Within", "fit_two_level", "independence_chisq"]
 
 BoolArray = npt.NDArray[np.bool_]
+Within = Literal["free", "tied", "alone"]
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """Constructs whose loadings hold on both levels.
+
+    Attributes
+    ----------
+    names : tuple of str
+    between, within : (m,) arrays
+        Their variances, of units and within them.
+    vcov : (2m, 2m) array
+        Sampling covariances of these, one after the other.
+    cross : (m, p) array
+        Their covariances with what units differ in.
+    """
+
+    names: tuple[str, ...]
+    between: FloatArray
+    within: FloatArray
+    vcov: FloatArray
+    cross: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +111,10 @@ class TwoLevelFit:
         Variances of units in causes are kept off zero.
     known : tuple of Known
         Priors of links.
+    within : {"free", "tied", "alone"}
+        What covariances within units are: free, by the loadings of the constructs of units, or zero beside variances.
+    latent : Latent or None
+        The constructs, where their loadings hold within units.
     """
 
     model: Model
@@ -112,6 +140,8 @@ class TwoLevelFit:
     problem: Problem
     boundary: bool = False
     known: tuple[Known, ...] = ()
+    within: Within = "free"
+    latent: Latent | None = None
 
     def __post_init__(self) -> None:
         for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b",
@@ -148,11 +178,16 @@ class TwoLevelFit:
 
 
 def independence_chisq(fit: TwoLevelFit) -> tuple[float, int]:
-    """Chi-square and degrees of freedom of the model in which nothing covaries among units: the baseline of CFI."""
+    """Chi-square and degrees of freedom of the model in which nothing covaries among units: the baseline of CFI.
+
+    Nor within them, where the model has something to say of that.
+    """
     names, p = fit.units.names, len(fit.units.names)
     text = "\n".join(f"`{name}` ~~ `{name}`" for name in names)
-    alone = fit_two_level(read_model(text, fixed_x=False), fit.units, test=False)
-    return likelihood_ratio(fit.unrestricted_logl, alone.peak), p * (p - 1) // 2
+    within: Within = "alone" if fit.within == "tied" else "free"
+    alone = fit_two_level(read_model(text, fixed_x=False), fit.units, test=False, within=within)
+    inside = int(np.tril(fit.units.own, -1).sum()) if within == "alone" else 0
+    return likelihood_ratio(fit.unrestricted_logl, alone.peak), p * (p - 1) // 2 + inside
 
 
 def fit_two_level(
@@ -163,8 +198,9 @@ def fit_two_level(
     test: bool = True,
     boundary: bool = False,
     known: Sequence[Known] = (),
+    within: Within = "free",
 ) -> TwoLevelFit:
-    """Fit a model of units by maximum likelihood, means and covariances within units free.
+    """Fit a model of units by maximum likelihood, means and, unless told otherwise, covariances within units free.
 
     Parameters
     ----------
@@ -179,6 +215,8 @@ def fit_two_level(
         Keep the variances of units in causes off zero by a weak prior.
     known : sequence of Known
         Normal priors of standardised links.
+    within : {"free", "tied", "alone"}
+        Covariances within units: free, by the loadings of the constructs of units, or zero beside variances.
 
     Returns
     -------
@@ -187,7 +225,7 @@ def fit_two_level(
     Raises
     ------
     UnsupportedError
-        Intercepts in the model, or an unknown kind of errors.
+        Intercepts in the model, an unknown kind of errors, or no items whose loadings could hold within units.
     DataError
         Too few units, or a side whose units have one respondent each.
     NonConvergenceError, SingularInformationError
@@ -197,12 +235,12 @@ def fit_two_level(
         raise UnsupportedError(f"errors={errors!r}; use one of {', '.join(map(repr, get_args(Errors)))}.")
     require_replies(units)
     with one_blas_thread():
-        ready = _ready(model, units, boundary=boundary, known=known)
+        ready = _ready(model, units, boundary=boundary, known=known, within=within)
         found = _converged(ready)
         alone = _alone(ready, found) if test and ready.map.penalties else found
         saturated = _saturated(ready, found, (alone or found).value) if test else None
         fit = _result(model, units, ready, found, alone, saturated, errors)
-        return replace(fit, boundary=boundary, known=tuple(known))
+        return replace(fit, boundary=boundary, known=tuple(known), within=within)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +256,9 @@ class _Ready:
     start: FloatArray
 
 
-def _ready(model: Model, units: UnitMoments, *, boundary: bool, known: Sequence[Known]) -> _Ready:
+def _ready(
+    model: Model, units: UnitMoments, *, boundary: bool, known: Sequence[Known], within: Within = "free"
+) -> _Ready:
     if model.meanstructure:
         raise UnsupportedError("Means of units are always free in a two-level fit: leave intercepts out of the model.")
     order = _order(units, model.observed)
@@ -231,8 +271,15 @@ def _ready(model: Model, units: UnitMoments, *, boundary: bool, known: Sequence[
     between = structured(problem, balanced)
     causes = causes_of(problem.place, np.flatnonzero(balanced.side >= 0))
     penalties = ((Boundary(causes),) if boundary and causes.size else ()) + known_links(problem.place, known)
-    free = FreeWithin(between, balanced.own, np.arange(order.size), penalties)
-    start = free.join(np.zeros(order.size), begin(between, start_values(problem)), balanced.within)
+    t = begin(between, start_values(problem))
+    free: FreeWithin
+    if within == "tied":
+        free = tied(between, balanced, penalties)
+        t = free.begin(t, balanced.within)
+    else:
+        own = balanced.own if within == "free" else balanced.own & np.eye(order.size, dtype=bool)
+        free = FreeWithin(between, own, np.arange(order.size), penalties)
+    start = free.join(np.zeros(order.size), t, balanced.within)
     objective = Objective(evidence(balanced), free)
     return _Ready(balanced, problem, centre, scale, free, objective, start)
 
@@ -249,8 +296,9 @@ def _converged(ready: _Ready) -> Search:
     found = search(ready.objective, ready.start)
     if found is None or not found.converged:
         p, lower = ready.scale.size, ready.map.between.lower
-        again = ready.start.copy()
-        again[p : p + lower.size] = np.where(np.isfinite(lower), 1.0, 0.0)
+        again, table = ready.start.copy(), slice(p, p + lower.size)
+        loadings = (ready.problem.map[ready.problem.place.loading[ready.problem.active]] != 0.0).any(axis=0)
+        again[table] = np.where(loadings, again[table], np.where(np.isfinite(lower), 1.0, 0.0))
         found = search(ready.objective, again) or found
     if found is None or not found.converged:
         size = float("nan") if found is None else found.decrement
@@ -272,7 +320,7 @@ def _saturated(ready: _Ready, structured: Search, least: float) -> tuple[Objecti
 
     ``least`` is the model's own minimum.
     """
-    data, own, members = ready.objective.data, ready.map.own, ready.map.members
+    data, own, members = ready.objective.data, ready.units.own, ready.map.members
     spot, units = _state(ready.objective, structured.x).spot, ready.units
     near = (spot.mu, spot.sigma_b, spot.sigma_w)
     for start in (near, (np.zeros(spot.mu.size), moment_start(units), units.within)):
@@ -308,8 +356,8 @@ def _result(
     )  # fmt: skip
     cov = bread if meat is None else bread @ meat @ bread
     held, best = found.held[table], found if alone is None else alone
-    constant, df = _constant(ready.units, scale), p * (p + 1) // 2 - t.size
-    logl, inner, turn = constant - found.value, ready.map.inside, between.turn(t)
+    constant, free = _constant(ready.units, scale), p + p * (p + 1) // 2 + int(np.tril(ready.units.own).sum())
+    df, logl, turn = free - found.x.size, constant - found.value, between.turn(t)
     to_variances = _to_variances(spot, scale)
     size = float(np.sqrt(found.decrement))
     return TwoLevelFit(
@@ -324,7 +372,7 @@ def _result(
         sigma_b=spot.sigma_b * spread,
         sigma_w=spot.sigma_w * spread,
         variances_vcov=to_variances @ cov @ to_variances.T,
-        within_error=(inner @ np.sqrt(cov[table.stop :, table.stop :].diagonal())).reshape(p, p) * spread,
+        within_error=np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", spot.d_w, cov, spot.d_w), 0.0)).reshape(p, p) * spread,
         bounded=_bounded(problem, held | best.held[table]),
         logl=logl,
         peak=constant - best.value,
@@ -336,7 +384,30 @@ def _result(
         scaling=1.0 if meat is None or saturated is None else _scaling(saturated, float(np.sum(bread * meat)), df),
         errors=errors,
         problem=problem,
+        latent=_latent(ready, found.x, cov) if isinstance(ready.map, Tied) else None,
     )
+
+
+def _latent(ready: _Ready, x: FloatArray, cov: FloatArray) -> Latent:
+    """Variances of the constructs of a tied map on both levels."""
+    free, place = ready.map, ready.problem.place
+    assert isinstance(free, Tied)
+    _, t, w = free.split(x)
+    whole = Level(ready.problem, np.arange(len(place.variables)), np.ones(len(place.variables)))
+    _, sigma, _, slopes = whole.moments(free.structure.table(t))
+    n, v = place.n_observed, len(place.variables)
+    at = n + free.measured
+    scale = ready.problem.scale
+    square = scale[at] ** 2
+    jacobian = np.zeros((2 * at.size, x.size))
+    jacobian[: at.size, n : n + t.size] = (slopes @ free.structure.turn(t))[at * (v + 1)] * square[:, None]
+    inside = free.basis[np.arange(at.size), np.arange(at.size)] * square[:, None]
+    jacobian[at.size :, n + t.size : n + t.size + inside.shape[1]] = inside
+    cross = sigma[np.ix_(at, np.arange(n))] * np.outer(scale[at], scale[:n])
+    return Latent(
+        tuple(place.variables[i] for i in at), sigma[at, at] * square, inside @ w[: inside.shape[1]],
+        jacobian @ cov @ jacobian.T, cross,
+    )  # fmt: skip
 
 
 def _constant(units: UnitMoments, scale: FloatArray) -> float:

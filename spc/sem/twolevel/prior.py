@@ -17,9 +17,8 @@ import numpy as np
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.sem.engine.problem import Problem
 from spc.sem.engine.ram import IntArray, Structure, implied
-from spc.sem.twolevel.between import Structured, log_determinant
+from spc.sem.twolevel.between import Structured, log_determinant, row_slopes
 from spc.sem.twolevel.maps import Guard
 
 __all__ = ["WEIGHT", "Boundary", "Known", "KnownLinks", "causes_of", "known_links"]
@@ -106,18 +105,8 @@ class KnownLinks:
         variance, moved = sigma.diagonal(), slopes[np.arange(p) * (p + 1)]
         ratio = np.sqrt(variance[cause] / variance[effect])
         relative = 0.5 * (moved[cause] / variance[cause][:, None] - moved[effect] / variance[effect][:, None])
-        direct = _row_slopes(problem, self.rows) @ between.turn(t)
+        direct = row_slopes(problem, self.rows) @ between.turn(t)
         return values * ratio, ratio[:, None] * direct + (values * ratio)[:, None] * relative
-
-
-def _row_slopes(problem: Problem, rows: IntArray) -> FloatArray:
-    """Derivatives of rows of the table on the coordinates of the problem."""
-    at = {int(row): k for k, row in enumerate(problem.active)}
-    out = np.zeros((rows.size, problem.size))
-    for i, row in enumerate(rows.tolist()):
-        if row in at:
-            out[i] = problem.map[at[row]]
-    return out
 
 
 def causes_of(place: Structure, sampled: IntArray) -> IntArray:
