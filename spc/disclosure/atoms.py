@@ -11,7 +11,7 @@ from spc.disclosure.rows import BoolArray, Cells
 from spc.disclosure.rule import WIDTH
 from spc.linalg import FloatArray
 
-__all__ = ["atom_exposures", "owners"]
+__all__ = ["at_one_end", "atom_exposures", "owners"]
 
 OwnerArray = npt.NDArray[np.intp]
 
@@ -42,7 +42,7 @@ def atom_exposures(cells: Cells, visible: BoolArray, guarded: BoolArray, minimum
     people, *sums_by = (_added(owner, each, len(visible)) for each in (cells.n, *cells.sums.T))
     sums = np.column_stack([np.zeros((len(people), 0)), *sums_by])
     few = (people > 0) & (people < minimum)
-    at_end = (people > 0) & _at_one_end(cells, people, sums).any(axis=1)
+    at_end = (people > 0) & at_one_end(cells, people[:, None], sums, minimum).any(axis=1)
     for atom in np.flatnonzero((few | at_end)[1:]):
         yield owner == atom
     for row in np.flatnonzero(guarded):
@@ -55,12 +55,22 @@ def _added(owner: OwnerArray, values: FloatArray, rows: int) -> FloatArray:
     return np.asarray(np.bincount(owner + 1, values, minlength=rows + 1), dtype=float)
 
 
-def _at_one_end(cells: Cells, people: FloatArray, sums: FloatArray) -> BoolArray:
-    """Groups whose answers are all so near an end of the scale that each single one is known, (a, v)."""
-    least = WIDTH * (cells.high - cells.low)
-    n = people[:, None]
+def at_one_end(cells: Cells, people: FloatArray, sums: FloatArray, minimum: int) -> BoolArray:
+    """Whether the answers of groups are so near an end of the scale that those of any few among them are known.
+
+    The answers of ``minimum - 1`` people can lie no further from the end than all answers together do.
+
+    Parameters
+    ----------
+    cells : Cells
+        With the scales.
+    people : (a, 1) array
+    sums : (a, v) array
+    minimum : int
+    """
+    least = WIDTH * (cells.high - cells.low) * (minimum - 1)
     with np.errstate(invalid="ignore"):
-        near = (sums - n * cells.low < least) | (n * cells.high - sums < least)
+        near = (sums - people * cells.low < least) | (people * cells.high - sums < least)
     return np.asarray(near & np.isfinite(least))
 
 

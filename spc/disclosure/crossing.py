@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from spc.disclosure.atoms import at_one_end
 from spc.disclosure.rows import BoolArray, Cells
 from spc.disclosure.rule import WIDTH
 from spc.linalg import FloatArray
@@ -22,8 +23,8 @@ def crossing_exposures(cells: Cells, visible: BoolArray, guarded: BoolArray, min
     """
     seen = cells.member[visible] & (cells.n > 0)
     for group in _combinations(seen):
-        people = float(cells.n @ group)
-        if 0 < people < minimum or (people > 0 and _at_one_end(cells, group, people)):
+        people = cells.n[None] @ group
+        if 0 < people < minimum or (people > 0 and at_one_end(cells, people, group @ cells.sums, minimum).any()):
             yield group
     small = np.eye(len(cells.n), dtype=bool)[(cells.n > 0) & (cells.n < minimum)]
     wanted = np.unique(np.vstack([small, cells.member[guarded] & (cells.n > 0)]), axis=0)
@@ -64,14 +65,6 @@ def _open(cells: Cells, visible: BoolArray, row: BoolArray, minimum: int) -> boo
         if most - least < WIDTH * (cells.high[value] - cells.low[value]) * min(people, minimum) - _ZERO:
             return False
     return True
-
-
-def _at_one_end(cells: Cells, group: BoolArray, people: float) -> bool:
-    total = group @ cells.sums
-    least = WIDTH * (cells.high - cells.low)
-    with np.errstate(invalid="ignore"):
-        near = (total - people * cells.low < least) | (people * cells.high - total < least)
-    return bool((near & np.isfinite(least)).any())
 
 
 def _spanned(seen: FloatArray, wanted: FloatArray) -> BoolArray:

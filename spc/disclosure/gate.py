@@ -31,6 +31,7 @@ from spc.disclosure.suppression import SHOWN, suppress
 from spc.disclosure.text import names_unit, plain_frame, plain_text
 from spc.disclosure.waves import close_waves, hidden_elsewhere, over_waves
 from spc.errors import DataError, UsageError
+from spc.linalg import FloatArray
 from spc.results import Note, Result
 
 __all__ = ["Gate"]
@@ -177,7 +178,7 @@ class Gate:
                 side, self._placed(names), table[side].to_numpy(float), table[own].astype(float), parts=parts
             )
             told = [] if totals is None else [release_of(totals, list(keys), side, own, name)]
-            hidden = self._hidden(today, told, [ends[value] for value in own], axis, places, name)
+            hidden = self._hidden(today, told, np.array([ends[value] for value in own]), axis, places, name)
             released[side] = table[side].astype("Int64").mask(hidden)
             released.loc[hidden, own] = np.nan
             withheld = withheld.assign(**dict.fromkeys([side, *own], hidden))
@@ -207,7 +208,7 @@ class Gate:
         self,
         today: Release,
         told: Sequence[Release],
-        limits: Sequence[tuple[float, float]],
+        limits: FloatArray,
         wave: str | None,
         digits: int,
         name: str,
@@ -217,11 +218,13 @@ class Gate:
         earlier = [of_waves(each, today.keys, wave or "wave") for each in self._releases]
         earlier = [each for each in earlier if same_people(each, today)]
         earlier += [replace(each, keys=self._placed(each.keys)) for each in told]
-        seen = with_known(today, earlier, minimum=minimum, digits=digits, limits=limits, wave=wave)
+        seen = with_known(today, earlier, minimum=minimum, limits=limits, wave=wave)
         cells = layout(seen.keys, seen.n, seen.sums, limits=limits, table=name, parts=seen.parts, listed=len(today.n))
         groups = [] if wave is None else over_waves(today.keys, wave)
         close, kept = np.zeros_like(seen.refused), seen.kept.copy()
-        close[listed] = close_waves(groups, today.n, minimum=minimum, digits=digits, limits=limits)
+        close[listed] = close_waves(
+            groups, today.n, today.values.to_numpy(float), minimum=minimum, digits=digits, limits=limits
+        )  # fmt: skip
         while True:
             status = suppress(cells, minimum=minimum, known=seen.known, refused=seen.refused | close, kept=kept)
             hidden: BoolArray = np.asarray(status[listed] != SHOWN)

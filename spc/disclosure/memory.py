@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spc.disclosure.rows import BoolArray, Parts, key_frame, with_totals
-from spc.disclosure.waves import drowned
+from spc.disclosure.waves import tells
 from spc.errors import DataError, UsageError
 from spc.files import write_all
 from spc.linalg import FloatArray
@@ -192,8 +192,7 @@ def with_known(
     earlier: Sequence[Release],
     *,
     minimum: int,
-    digits: int,
-    limits: Sequence[tuple[float, float]],
+    limits: FloatArray,
     wave: str | None,
 ) -> Known:
     """Put what is known beside the rows of a new table, whose values are all given."""
@@ -218,7 +217,10 @@ def with_known(
                 apart = abs(size - sizes[at])
                 known[at] |= bool(shown and apart < minimum)
                 kept[at] |= bool(not shown and apart < minimum)
-                refused[at] |= bool(shown and 0 < apart < minimum and not drowned(size, sizes[at], digits, limits))
+                refused[at] |= bool(shown) and tells(
+                    size, told / max(size, 1.0), sizes[at], sums[at] / max(sizes[at], 1.0),
+                    minimum=minimum, digits=None, limits=limits,
+                )  # fmt: skip
     keys = pd.DataFrame(list(rows), columns=columns, dtype=object)
     told = np.array(sums, dtype=float).reshape(len(sizes), len(names))
     every, n, all_sums = with_totals(keys, np.array(sizes, float), told, wave, parts)

@@ -140,7 +140,7 @@ def layout(
     n: FloatArray,
     sums: FloatArray,
     *,
-    limits: Sequence[tuple[float, float]],
+    limits: FloatArray,
     table: str,
     parts: Parts | None = None,
     listed: int | None = None,
@@ -155,7 +155,7 @@ def layout(
         People in each row.
     sums : (m, v) array
         Sum of each value over the people of a row.
-    limits : v pairs of float
+    limits : (v, 2) array
         Ends of the scale of each value.
     table : str
         Name for messages.
@@ -189,7 +189,7 @@ def layout(
             left = sums[row] - member[row] @ added
             cells, added = np.append(cells, rest), np.vstack([added, left])
             member = np.column_stack([member, contains[:, row]])
-    low, high = np.array(limits, dtype=float).reshape(-1, 2).T
+    low, high = limits.reshape(-1, 2).T
     return Cells(cells, member, added, low, high)
 
 

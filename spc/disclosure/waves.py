@@ -13,7 +13,7 @@ from spc.disclosure.rows import BoolArray
 from spc.disclosure.rule import WIDTH
 from spc.linalg import FloatArray
 
-__all__ = ["close_waves", "drowned", "hidden_elsewhere", "over_waves"]
+__all__ = ["close_waves", "hidden_elsewhere", "over_waves", "tells"]
 
 Places = npt.NDArray[np.intp]
 
@@ -38,26 +38,25 @@ def over_waves(keys: pd.DataFrame, wave: str) -> list[Places]:
 
 
 def close_waves(
-    groups: Sequence[Places], n: FloatArray, *, minimum: int, digits: int, limits: Sequence[tuple[float, float]]
+    groups: Sequence[Places], n: FloatArray, values: FloatArray, *, minimum: int, digits: int, limits: FloatArray
 ) -> BoolArray:
-    """Rows that differ from the same group in an earlier wave by so few people that the difference tells of them.
-
-    A change of d people, 0 < d < ``minimum``, hides the later row unless the difference drowns in rounding.
+    """Rows whose difference from the same group in an earlier wave tells of too few people.
 
     Parameters
     ----------
     groups : sequence of int arrays
         See :func:`over_waves`.
     n : (m,) array
-    minimum, digits : int
-    limits : pairs of float
-        Ends of the scale of each value.
+    values : (m, v) array
+        Means.
+    minimum, digits, limits
+        See :func:`tells`.
 
     Examples
     --------
     >>> keys = pd.DataFrame({"unit": ["a", "a", "b", "b"], "wave": [1, 2, 1, 2]})
-    >>> groups = over_waves(keys, "wave")
-    >>> close_waves(groups, np.array([10.0, 11.0, 10.0, 20.0]), minimum=5, digits=2, limits=[(1, 7)])
+    >>> n, mean = np.array([10.0, 11.0, 10.0, 20.0]), np.array([[4.0], [4.2], [3.0], [3.3]])
+    >>> close_waves(over_waves(keys, "wave"), n, mean, minimum=5, digits=2, limits=np.array([[1.0, 7.0]]))
     array([False,  True, False, False])
     """
     flags = np.zeros(len(n), dtype=bool)
@@ -65,21 +64,65 @@ def close_waves(
         for place, row in enumerate(rows):
             told = [r for r in rows[:place] if not flags[r] and n[r] >= minimum]
             flags[row] = any(
-                0 < abs(n[row] - n[r]) < minimum and not drowned(n[row], n[r], digits, limits) for r in told
-            )
+                tells(n[r], values[r], n[row], values[row], minimum=minimum, digits=digits, limits=limits)
+                for r in told
+            )  # fmt: skip
     return flags
 
 
-def drowned(one: float, other: float, digits: int, limits: Sequence[tuple[float, float]]) -> bool:
-    """Whether rounding of two means leaves the mean of the people between them open by the stated width.
+def tells(
+    before: float,
+    mean: FloatArray,
+    now: float,
+    mean_now: FloatArray,
+    *,
+    minimum: int,
+    digits: int | None,
+    limits: FloatArray,
+) -> bool:
+    """Whether two means of nearly the same people tell of those who are in one of them only.
+
+    Those people's mean follows from the two up to rounding, and lies on the scale. It must stay open by the stated
+    width where they are fewer than the minimum, and must not put all of them at one end of the scale. Where no answer
+    on the scale fits, the others have changed their answers and nothing follows.
+
+    Parameters
+    ----------
+    before, now : float
+        People.
+    mean, mean_now : (v,) array
+    minimum : int
+    digits : int or None
+        Decimals the means are rounded to; None to count on no rounding.
+    limits : (v, 2) array
+        Ends of the scales; infinite where there is none, and then any difference of too few people tells.
 
     Examples
     --------
-    >>> drowned(500, 502, 2, [(1, 7)]), drowned(40, 42, 2, [(1, 7)]), drowned(500, 502, 2, [(-np.inf, np.inf)])
-    (True, False, False)
+    >>> scale = {"minimum": 5, "digits": 1, "limits": np.array([[1.0, 7.0]])}
+    >>> tells(10, np.array([4.0]), 11, np.array([4.1]), **scale)
+    False
+    >>> tells(10, np.array([4.0]), 11, np.array([4.1]), **scale | {"digits": 2})
+    True
     """
-    slack = (one + other) * 10.0**-digits / abs(one - other)
-    return all(slack >= WIDTH * (high - low) for low, high in limits)
+    d = abs(now - before)
+    if d == 0:
+        return False
+    free = ~np.isfinite(limits).all(axis=1)
+    if free.any() and d < minimum:
+        return True
+    low, high = limits[~free].T
+    if digits is not None:
+        mean, mean_now = mean.round(digits), mean_now.round(digits)
+    told = (now * mean_now - before * mean)[~free] / (now - before)
+    slack = 0.0 if digits is None else (now + before) * 10.0**-digits / 2.0 / d
+    if d < minimum and np.isnan(told).any():
+        return True
+    least, most = np.maximum(told - slack, low), np.minimum(told + slack, high)
+    width = WIDTH * (high - low)
+    narrow = (most - least < width) if d < minimum else np.zeros(len(width), dtype=bool)
+    at_end = np.minimum(high - least, most - low) * d < width * (minimum - 1)
+    return bool(((least <= most) & (narrow | at_end)).any())
 
 
 def hidden_elsewhere(groups: Sequence[Places], n: FloatArray, hidden: BoolArray, minimum: int) -> BoolArray:
