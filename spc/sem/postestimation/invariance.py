@@ -2,18 +2,19 @@
 
 Do the items measure the same thing, on the same scale, in every group? Each step holds more equal than the last:
 
-==========  ==============================================  ====================================================
-step        held equal                                      what may be compared when it holds
-==========  ==============================================  ====================================================
-configural  nothing but the pattern of the loadings         nothing in numbers
-thresholds  thresholds (ordered items)                      nothing yet
-metric      and loadings                                    regressions and (co)variances of latent variables
-scalar      and intercepts (continuous items)               means of latent variables
-strict      and residual variances                          means of scale scores
-==========  ==============================================  ====================================================
+================  ==============================================  ==================================================
+step              held equal                                      what may be compared when it holds
+================  ==============================================  ==================================================
+configural        nothing but the pattern of the loadings         nothing in numbers
+thresholds        thresholds (ordered items)                      nothing yet
+metric            and loadings of the items                       regressions and (co)variances of latent variables
+metric, higher    and loadings of factors on factors              the same of factors of factors
+scalar            and intercepts of the items                     means of the factors that items measure
+scalar, higher    and intercepts of the factors on factors        means of factors of factors
+strict            and residual variances (continuous items)       means of scale scores
+================  ==============================================  ==================================================
 
-Ordered items begin with their thresholds (Wu & Estabrook 2016, Psychometrika 81, 1014-1045); as in lavaan, the
-intercepts of ordered items are zero in all groups, so their metric step is their scalar step as well.
+What a step frees in turn, so that it is identified, stands in :mod:`spc.sem.postestimation.invariance_steps`.
 
 A chi-square difference finds fault with everything in large samples, so the verdict goes by the change of the fit
 measures: CFI must not fall by more than .010 (Cheung & Rensvold 2002, Structural Equation Modeling 9, 233-255), nor
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from textwrap import wrap
 from types import MappingProxyType
@@ -40,21 +41,14 @@ from spc.sem.fit import SemFit
 from spc.sem.fit import fit as fit_model
 from spc.sem.options import Estimator, Likelihood, Missing
 from spc.sem.postestimation.compare import difference_of
+from spc.sem.postestimation.invariance_releases import released
+from spc.sem.postestimation.invariance_steps import Step, default_steps, step_model
 from spc.sem.postestimation.latent_means import latent_means
-from spc.sem.postestimation.release import release_test
 from spc.spec.table import Model
 
 __all__ = ["Invariance", "invariance"]
 
 CFI_DROP, RMSEA_RISE = 0.010, 0.015
-STEPS = MappingProxyType({
-    "configural": (), "metric": ("loadings",), "scalar": ("loadings", "intercepts"),
-    "strict": ("loadings", "intercepts", "residuals"),
-})  # fmt: skip
-ORDERED = MappingProxyType({
-    "configural": (), "thresholds": ("thresholds",), "metric": ("thresholds", "loadings"),
-})  # fmt: skip
-MIXED = MappingProxyType({**ORDERED, "scalar": ("thresholds", "loadings", "intercepts")})
 _MEASURES = ("chisq", "chisq_scaled", "df", "pvalue", "cfi", "rmsea", "srmr", "aic", "bic")
 _SHOWN = {
     "step": "step", "chisq": "chisq", "df": "df", "chisq_diff": "diff", "df_diff": "ddf", "pvalue_diff": "p",
@@ -194,7 +188,9 @@ def invariance(
     partial : sequence of str
         Parameters left free in each group at every step, as ``"visual=~x2"`` or ``"x3~1"``.
     steps : mapping of str to sequence of str, optional
-        Steps of your own: what each holds equal, in the words of ``group_equal`` (:func:`spc.fit`).
+        Steps of your own: what each holds equal, in the words of ``group_equal`` (:func:`spc.fit`), of which
+        ``"loadings"`` has those of factors on factors as well; ``"first_order_loadings"`` has not, and
+        ``"latent_intercepts"`` holds those of factors on factors.
     estimator, missing, ordered, likelihood, cluster, level
         See :func:`spc.fit`; ``estimator`` is ML, and WLSMV for ordered items. Robust estimators bring scaled difference
         tests.
@@ -247,49 +243,43 @@ def invariance(
         options["estimator"] = estimator
     if steps is not None and len(steps) < 2:
         raise UsageError("steps= needs two or more, such as {'configural': [], 'metric': ['loadings']}.")
-    fits: dict[str, SemFit] = {}
-    if steps is None:
-        fits["configural"] = _fitted(model, data, (), (), options)
-        steps = _steps(fits["configural"])
-    for name, equal in steps.items():
-        if name not in fits:
-            fits[name] = _fitted(model, data, equal, tuple(partial), options)
-    return _result(fits, tuple(partial))
+    first = _fitted(model, data, options)
+    _require_groups(first)
+    chosen = default_steps(first.model) if steps is None else [Step.of(*one) for one in steps.items()]
+    fits = {
+        step.name: _equal_in(step_model(first.model, step, partial), data, step, options) if step.equal else first
+        for step in chosen
+    }
+    return _result(fits, {step.name: step.equal for step in chosen}, tuple(partial))
 
 
-def _fitted(
-    model: Model | str, data: Given, equal: Sequence[str], partial: Sequence[str], options: Mapping[str, Any]
-) -> SemFit:
+def _fitted(model: Model | str, data: Given, options: Mapping[str, Any]) -> SemFit:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpcWarning)
-        return fit_model(
-            model, data, group_equal=tuple(equal), group_partial=tuple(partial) if equal else (), **options
-        )
+        return fit_model(model, data, **options)
 
 
-def _steps(configural: SemFit) -> Mapping[str, Sequence[str]]:
-    """What each step holds equal, for the kinds of items that the model has."""
-    if not configural.model.ordinal:
-        return STEPS
-    return ORDERED if _only_ordered(configural) else MIXED
+def _equal_in(model: Model, data: Given, step: Step, options: Mapping[str, Any]) -> SemFit:
+    """The fit of a step, whose options say what it holds equal."""
+    found = _fitted(model, data, options)
+    return replace(found, options=replace(found.options, group_equal=step.words))
 
 
-def _only_ordered(fit: SemFit) -> bool:
-    return set(fit.model.ordinal).issuperset(fit.parts[0].model.observed)
-
-
-def _result(fits: Mapping[str, SemFit], partial: tuple[str, ...]) -> Invariance:
-    first = next(iter(fits.values()))
+def _require_groups(first: SemFit) -> None:
     if not first.parts[0].model.latents:
         raise UsageError("The model has no latent variables, so nothing is measured. Write some with '=~'.")
     if len(first.parts) < 2:
         raise UsageError("There is one group. Name the column of groups with group=, or give the moments of each.")
-    releases = _releases(fits)
-    table = _table(fits, releases)
+
+
+def _result(fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], partial: tuple[str, ...]) -> Invariance:
+    first = next(iter(fits.values()))
+    releases = released(fits)
+    table = _table(fits, equal, releases)
     verdicts = table["verdict"].tolist()
     broken = next((i for i, verdict in enumerate(verdicts) if verdict != "holds" and (i or verdict == "fails")), None)
     held = "" if broken == 0 else str(table["step"].iloc[-1 if broken is None else broken - 1])
-    source = _means_step(fits, held)
+    source = _means_step(fits, equal, held)
     means = latent_means(fits[source]) if source else latent_means(None)
     provenance = Provenance.record(
         {"steps": tuple(fits), "partial": partial, "estimator": first.options.estimator},
@@ -304,10 +294,10 @@ def _result(fits: Mapping[str, SemFit], partial: tuple[str, ...]) -> Invariance:
 # -- the table
 
 
-def _table(fits: Mapping[str, SemFit], releases: pd.DataFrame) -> pd.DataFrame:
+def _table(fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], releases: pd.DataFrame) -> pd.DataFrame:
     glances = {name: fit.glance().iloc[0] for name, fit in fits.items()}
     rows = [
-        {"step": name, "held": ", ".join(fits[name].options.group_equal), "npar": int(row["npar"]),
+        {"step": name, "held": ", ".join(equal[name]), "npar": int(row["npar"]),
          **{key: float(row[key]) for key in _MEASURES}, "df": int(row["df"])}
         for name, row in glances.items()
     ]  # fmt: skip
@@ -355,41 +345,7 @@ def _verdict(row: pd.Series) -> str:
     return "fails" if (drop > CFI_DROP and rise >= RMSEA_RISE) or drop > 2.0 * CFI_DROP else "unclear"
 
 
-# -- what to release
-
-
-def _releases(fits: Mapping[str, SemFit]) -> pd.DataFrame:
-    """Score tests of the equalities that each step adds to the one before."""
-    columns = ["step", "parameter", "group", "chisq", "pvalue"]
-    rows, before = [], frozenset[tuple[str, str]]()
-    for name, fit in fits.items():
-        pairs = frozenset[tuple[str, str]]()
-        if fit.options.group_equal and _shares(fit):
-            found = release_test(fit).tidy()
-            pairs = frozenset(zip(found["lhs"], found["rhs"], strict=True))
-            new = found[[pair not in before for pair in zip(found["lhs"], found["rhs"], strict=True)]]
-            rows += [
-                {"step": name, "parameter": one["lhs"], "group": _group_of(one["rhs"], fit.groups),
-                 "chisq": one["statistic"], "pvalue": one["p_value"]}
-                for one in new.to_dict("records")
-            ]  # fmt: skip
-        before = pairs
-    table = pd.DataFrame(rows, columns=columns)
-    order = {name: at for at, name in enumerate(fits)}
-    place = table["step"].map(order)
-    return table.assign(place=place).sort_values(
-        ["place", "chisq"], ascending=[True, False], kind="stable"
-    ).drop(columns="place").reset_index(drop=True)  # fmt: skip
-
-
-def _shares(fit: SemFit) -> bool:
-    free = [row.free for row in fit.model.parameters if row.free]
-    return len(free) > len(set(free))
-
-
-def _group_of(name: str, groups: tuple[str, ...]) -> str:
-    number = name.rpartition(".g")[2]
-    return groups[int(number) - 1] if number.isdigit() and 0 < int(number) <= len(groups) else ""
+# -- means and notes
 
 
 def _released(row: pd.Series, releases: pd.DataFrame) -> str:
@@ -397,22 +353,17 @@ def _released(row: pd.Series, releases: pd.DataFrame) -> str:
     return "" if row["verdict"] == "holds" or own.empty else str(own["parameter"].iloc[0])
 
 
-# -- means and notes
-
-
-def _means_step(fits: Mapping[str, SemFit], held: str) -> str:
+def _means_step(fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], held: str) -> str:
     """The last step that holds and allows means to be compared; else the first that would."""
-    able = [name for name, fit in fits.items() if _compares_means(fit)]
+    able = [name for name, words in equal.items() if _compares_means(words, ordered=bool(fits[name].model.ordinal))]
     lasting = _until(fits, held)
     good = [name for name in able if name in lasting]
     return good[-1] if good else (able[0] if able else "")
 
 
-def _compares_means(fit: SemFit) -> bool:
-    equal = set(fit.options.group_equal)
-    some = bool(fit.model.ordinal)
-    wanted = {"loadings", *(("thresholds",) if some else ()), *(() if _only_ordered(fit) else ("intercepts",))}
-    return equal >= wanted and "means" not in equal
+def _compares_means(equal: Sequence[str], *, ordered: bool) -> bool:
+    wanted = {"loadings", "intercepts", *(("thresholds",) if ordered else ())}
+    return wanted <= set(equal) and "means" not in equal
 
 
 def _notes(fits: Mapping[str, SemFit], table: pd.DataFrame, held: str, source: str) -> list[Note]:

@@ -32,7 +32,8 @@ def latent_means(fit: SemFit | None) -> pd.DataFrame:
     -------
     DataFrame
         ``latent, group, estimate, std_error, statistic, p_value, conf_low, conf_high, d, d_error``. Implied means and
-        variances are compared, so that a latent variable with causes counts with all that these bring.
+        variances are compared, so that a latent variable with causes counts with all that these bring. Latent variables
+        whose means are zero in both groups by the model have no row.
     """
     if fit is None:
         return pd.DataFrame([], columns=list(_COLUMNS))
@@ -45,6 +46,8 @@ def latent_means(fit: SemFit | None) -> pd.DataFrame:
     half = float(ndtri(0.5 + fit.options.level / 2.0))
     rows = []
     for at, (group, latent) in enumerate(keys):
+        if plain[at] == 0.0 and not error[at] > 0.0:
+            continue
         own, d = (float(one[at]) if one[at] > 0.0 else np.nan for one in (error, d_error))
         z, spread = plain[at] / own, half * own
         p_value = 2.0 * float(ndtr(-abs(z)))
