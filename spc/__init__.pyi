@@ -32,7 +32,6 @@ from .chain import equivalence as equivalence
 from .chain import evidence as evidence
 from .chain import fit_chain as fit_chain
 from .chain import fit_encounters as fit_encounters
-from .chain import fit_study as fit_study
 from .chain import fit_two_sided as fit_two_sided
 from .chain import lag_search as lag_search
 from .chain import link_methods as link_methods
@@ -101,11 +100,14 @@ from .results import Provenance as Provenance
 from .results import Replicates as Replicates
 from .results import Result as Result
 from .scenario import Change as Change
+from .scenario import Levers as Levers
 from .scenario import ResultRoute as ResultRoute
 from .scenario import RetentionSlope as RetentionSlope
 from .scenario import allocate as allocate
+from .scenario import fit_study as fit_study
 from .scenario import simulate as simulate
 from .scenario import simulate_study as simulate_study
+from .scenario import study_levers as study_levers
 from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
 from .sem import cluster_scores as cluster_scores

@@ -15,7 +15,6 @@ from spc.chain.published import PublishedLinks, published_links, published_stand
 from spc.chain.recovery import recovery
 from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals, rivals
-from spc.chain.run import fit_study
 from spc.chain.shape import LinkShapes, link_shapes
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
@@ -41,7 +40,6 @@ __all__ = [
     "evidence",
     "fit_chain",
     "fit_encounters",
-    "fit_study",
     "fit_two_sided",
     "lag_search",
     "link_methods",

@@ -23,9 +23,10 @@ def demo(
     json: Json = False,
 ) -> None:
     """Make a synthetic firm with known truth, check it, fit it, write its report, and say how far off the fit is."""
-    from spc.chain import ChainFit, fit_chain, fit_study, recovery
+    from spc.chain import ChainFit, fit_chain, recovery
     from spc.cli import show
     from spc.report import write_study
+    from spc.scenario import fit_study
     from spc.study import read_study
     from spc.synthetic import make_firm
 

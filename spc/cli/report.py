@@ -21,7 +21,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Fit everything a study allows and write the report that leadership reads."""
-    from spc.chain import fit_study
+    from spc.scenario import fit_study
     from spc.cli import show
     from spc.report import compose_report, refuse_to_overwrite
     from spc.study import read_study

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from textwrap import wrap
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
-from spc.plot.figure import Figure, finish, paint
+from spc.plot.figure import Chart, Figure, Series, finish, floats, paint
 from spc.plot.layers import Placement, place
 from spc.plot.lines import (
     BOXINK,
@@ -30,31 +30,43 @@ from spc.plot.lines import (
     ways,
 )
 from spc.plot.numbers import bracket, estimate, wording
+from spc.words import say
 
-__all__ = ["VERDICTS", "chain_diagram"]
+__all__ = ["VERDICTS", "chain_diagram", "verdict_words"]
 
-VERDICTS: Mapping[str, tuple[str, str, str]] = {
-    "holds": ("holds", "", "holds"),
-    "unclear": ("unclear", "8 5", "unclear"),
-    "opposite": ("opposite", "14 4 3 4", "runs the other way"),
-    "practically nil": ("void", "3 4", "practically nil"),
-    "too small to matter": ("holds", "18 5", "too small to matter"),
-    "not interpretable": ("void", "2 6", "cannot be told apart"),
+VERDICTS: Mapping[str, tuple[str, str]] = {
+    "holds": ("holds", ""),
+    "unclear": ("unclear", "8 5"),
+    "opposite": ("opposite", "14 4 3 4"),
+    "practically nil": ("void", "3 4"),
+    "too small to matter": ("holds", "18 5"),
+    "not interpretable": ("void", "2 6"),
 }
-"""Verdict of a link to its colour, its dashes and its words."""
+"""Verdict of a link to its colour and its dashes."""
 
 GRADES = ("A", "B", "C", "D")
 VOID = "not interpretable"
 
-_WIDE = Style(across=False, box=(112, 62), gap=90, pitch=116, lane=80, letters=13)
-_NARROW = Style(across=True, box=(136, 52), gap=78, pitch=168, lane=104, letters=16)
+_WIDE = Style(across=False, box=(112, 62), gap=100, pitch=124, lane=80, letters=13)
+_NARROW = Style(across=True, box=(136, 52), gap=86, pitch=180, lane=104, letters=16)
+
+
+def verdict_words(verdict: str) -> str:
+    """A verdict for readers.
+
+    Examples
+    --------
+    >>> verdict_words("opposite"), verdict_words("anything else")
+    ('runs the other way', 'cannot be told apart')
+    """
+    return say(f"verdict.{(verdict if verdict in VERDICTS else VOID).replace(' ', '_')}")
 
 
 def chain_diagram(
     links: ReleasedTable,
     labels: Mapping[str, str] | None = None,
     *,
-    title: str = "The chain",
+    title: str | None = None,
     evidence: ReleasedTable | None = None,
 ) -> Figure:
     """Draw the links of a chain, from causes on the left (above, on narrow pages) to effects.
@@ -70,7 +82,7 @@ def chain_diagram(
         Tidy rows; those of kind ``link`` are drawn.
     labels : mapping of str to str, optional
         Names of constructs in words.
-    title : str
+    title : str, optional
     evidence : ReleasedTable, optional
         Tidy rows with those of kind ``grade``, see :func:`spc.evidence`.
 
@@ -92,7 +104,7 @@ def chain_diagram(
     placement = place(list(zip(rows["rhs"], rows["lhs"], strict=True)))
     wide = _draw(rows, words, placement, _WIDE)
     narrow = _draw(rows, words, placement, _NARROW)
-    return finish(title, _alt(rows, words), wide, narrow)
+    return finish(title or say("plot.chain"), _alt(rows, words), wide, narrow, chart=_chart(rows, words))
 
 
 def _grades(frame: pd.DataFrame) -> dict[tuple[str, str], str]:
@@ -102,25 +114,36 @@ def _grades(frame: pd.DataFrame) -> dict[tuple[str, str], str]:
 
 def _look(row: Any) -> tuple[str, str]:
     """Colour and dashes of a link."""
-    colour, dashes, _ = VERDICTS.get(str(row.label), VERDICTS[VOID])
+    colour, dashes = VERDICTS.get(str(row.label), VERDICTS[VOID])
     return (f"grade-{row.grade.lower()}" if getattr(row, "grade", "") else colour), dashes
 
 
 def _alt(rows: pd.DataFrame, words: Mapping[str, str]) -> str:
     if rows.empty:
-        return "No link was fitted."
+        return say("plot.chain_none")
     said = []
     row: Any
     for row in rows.itertuples(index=False):
-        verdict = VERDICTS.get(str(row.label), VERDICTS[VOID])
         size = (
             ""
             if not _readable(row.label)
             else f" ({estimate(row.estimate, row.conf_low, row.conf_high)}, {bracket(row.conf_low, row.conf_high)})"
         )
-        grade = f", evidence grade {row.grade}" if row.grade else ""
-        said.append(f"{words[row.rhs]} to {words[row.lhs]}: {verdict[2]}{size}{grade}")
-    return "Links from cause to effect. " + "; ".join(said) + "."
+        grade = say("plot.chain_grade", grade=row.grade) if row.grade else ""
+        said.append(
+            say("plot.chain_item", cause=words[row.rhs], effect=words[row.lhs], verdict=verdict_words(str(row.label)),
+                size=size, grade=grade)
+        )  # fmt: skip
+    return say("plot.chain_alt", said=say("list.semicolon").join(said))
+
+
+def _chart(rows: pd.DataFrame, words: Mapping[str, str]) -> Chart:
+    names = tuple(
+        say("table.from_to", cause=words[x], effect=words[y]) for x, y in zip(rows["rhs"], rows["lhs"], strict=True)
+    )
+    readable = rows["label"].map(_readable).astype(bool)
+    ends = [floats(rows[name].astype(float).where(readable)) for name in ("estimate", "conf_low", "conf_high")]
+    return Chart("links", names, (Series("", ends[0], ends[1], ends[2]),))
 
 
 def _draw(rows: pd.DataFrame, words: Mapping[str, str], placement: Placement, style: Style) -> str:
@@ -130,7 +153,7 @@ def _draw(rows: pd.DataFrame, words: Mapping[str, str], placement: Placement, st
     links: list[Any] = list(rows.itertuples(index=False))
     lines = [_line(curves[link.rhs, link.lhs], link, style) for link in links]
     boxes = [_box(spots[slot], words[slot[1]], style) for slot in spots if isinstance(slot[1], str)]
-    taken = [(*_box_area(spots[slot], style), 3.0) for slot in spots if isinstance(slot[1], str)]
+    taken = [(*_box_area(spots[slot], style), 9.0) for slot in spots if isinstance(slot[1], str)]
     taken += outside(width, height)
     taken += [area for way in curves.values() for area in line_areas(way)]
     numbers = [_number(curves[link.rhs, link.lhs], link, taken, style) for link in links if _readable(link.label)]
@@ -165,21 +188,33 @@ def _line(way: Sequence[Piece], row: Any, style: Style) -> str:
 
 
 def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: Style) -> str:
-    """Estimate and interval beside the line, where they hide least."""
+    """Estimate and interval beside the line: the nearest place that covers no line, box or other number."""
     first, second = estimate(row.estimate, row.conf_low, row.conf_high), bracket(row.conf_low, row.conf_high)
     first += f" · {row.grade}" if row.grade else ""
-    wide, high = max(len(first) * 8.4, len(second) * 6.2) + 4, 31.0
-    aside = (wide if style.across else high) / 2 + 5
-    spots = [(*bezier(piece, t), abs(t - 0.45)) for t in (0.45, 0.3, 0.6, 0.2, 0.75) for piece in way]
-    tries = [(*style.shifted((x, y), side * aside), worth) for x, y, worth in spots for side in (-1, 1, -1.5, 1.5, 0)]
-    areas = [((x - wide / 2, y - high / 2, x + wide / 2, y + high / 2), worth) for x, y, worth in tries]
-    best = min(areas, key=lambda area: sum(overlap(area[0], other) for other in taken) + 60 * area[1])[0]
-    taken.append((*best, 4.0))
+    wide, high = max(len(first) * 8.0, len(second) * 6.0) + 4, 30.0
+    best = min(_places(way, wide, high, style), key=lambda tried: _hidden(tried[0], taken) + tried[1])[0]
+    taken.append((*best, 9.0))
     x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2
     return (
         f'<text x="{x:.1f}" y="{y - 2:.1f}" style="{HALO};font-size:14px;font-weight:650;fill:{INK}">{first}</text>'
         f'<text x="{x:.1f}" y="{y + 12:.1f}" style="{HALO};font-size:11.5px;fill:{paint("muted")}">{second}</text>'
     )
+
+
+def _places(way: Sequence[Piece], wide: float, high: float, style: Style) -> Iterator[tuple[Area, float]]:
+    """Places for a number on either side of its line, nearer ones and those at its middle cheaper."""
+    aside = (wide if style.across else high) / 2 + 6
+    for piece in way:
+        for t in (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8):
+            for step in range(12):
+                for side in (-1, 1):
+                    x, y = style.shifted(bezier(piece, t), side * (aside + 5.0 * step))
+                    area = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
+                    yield area, 30.0 * abs(t - 0.5) + 14.0 * step
+
+
+def _hidden(area: Area, taken: Sequence[Area]) -> float:
+    return sum(overlap(area, other) for other in taken)
 
 
 def _box_area(middle: Point, style: Style) -> Area:
@@ -208,8 +243,8 @@ def _box(middle: Point, label: str, style: Style) -> str:
 def _legend(rows: pd.DataFrame, width: float, top: float) -> tuple[str, float]:
     """Samples of the grades and verdicts in use, below the drawing."""
     graded = [letter for letter in GRADES if letter in set(rows["grade"])]
-    there = [(f"grade-{letter.lower()}", "", f"evidence {letter}") for letter in graded]
-    used = [VERDICTS[verdict] for verdict in VERDICTS if verdict in set(rows["label"])]
+    there = [(f"grade-{letter.lower()}", "", say("plot.chain_legend", grade=letter)) for letter in graded]
+    used = [(*VERDICTS[verdict], verdict_words(verdict)) for verdict in VERDICTS if verdict in set(rows["label"])]
     there += [("muted", dashes, words) for _, dashes, words in used] if graded else used
     x, y, parts = 6.0, top + 22, []
     for colour, dashes, words in there:

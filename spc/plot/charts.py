@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
-from spc.plot.figure import Figure, drawing, finish, standin
-from spc.plot.numbers import bracket, estimate, number, percent, shares, wording
+from spc.plot.figure import Chart, Figure, Series, drawing, finish, floats, standin
+from spc.plot.numbers import bracket, count, estimate, number, percent, shares, wording
+from spc.words import say
 
-__all__ = ["effects_plot", "five_points", "importance_performance", "retention_curve", "unit_quality"]
+__all__ = ["effects_plot", "five_points", "importance_performance", "in_time", "retention_curve", "unit_quality"]
 
 Labels = Mapping[str, str] | None
 _WIDTH = 420
 
 
 def effects_plot(
-    table: ReleasedTable, labels: Labels = None, *, end: str | None = None, title: str = "Effects"
+    table: ReleasedTable, labels: Labels = None, *, end: str | None = None, title: str | None = None
 ) -> Figure:
     """Total effects on one construct as points with intervals.
 
@@ -29,25 +31,24 @@ def effects_plot(
     labels : mapping of str to str, optional
     end : str, optional
         Construct the effects are on; by default the one most effects are on.
-    title : str
+    title : str, optional
     """
     rows = _rows(table, "effects_plot", ["total"])
     if end is None and not rows.empty:
         end = str(rows["lhs"].mode().iloc[-1])
     rows = rows[rows["lhs"] == end].sort_values("estimate", key=lambda v: v.abs(), ascending=False)
     names = [_word(name, labels) for name in rows["rhs"]]
-    said = "; ".join(
-        f"{name} {estimate(e, lo, hi)}, {bracket(lo, hi)}"
+    said = [
+        say("plot.item_interval", name=name, value=estimate(e, lo, hi), interval=bracket(lo, hi))
         for name, e, lo, hi in zip(names, rows["estimate"], rows["conf_low"], rows["conf_high"], strict=True)
-    )
+    ]
     reached = _word(end or "", labels)
-    svg = _forest(names, rows, f"Change in {_short(reached.lower(), 36)} per one point")
-    return finish(title, f"Total effects on {reached.lower()}, largest first: {said}.", svg)
+    axis = say("plot.effects_axis", end=_short(reached.lower(), 36))
+    alt = say("plot.effects_alt", end=reached.lower(), said=say("list.semicolon").join(said))
+    return finish(title or say("plot.effects"), alt, _forest(names, rows, axis), chart=_intervals(names, rows, axis))
 
 
-def importance_performance(
-    table: ReleasedTable, labels: Labels = None, *, title: str = "Importance and performance"
-) -> Figure:
+def importance_performance(table: ReleasedTable, labels: Labels = None, *, title: str | None = None) -> Figure:
     """Drivers by what they explain and how the firm does on them; the lower right-hand side is well in hand.
 
     Parameters
@@ -63,25 +64,28 @@ def importance_performance(
         columns=["importance", "performance"]
     )
     wide = wide.dropna()
-    import seaborn as sns
-
+    names = [_word(str(name), labels) for name in wide.index]
+    data = pd.DataFrame({"x": wide["performance"].to_numpy(), "y": 100 * wide["importance"].to_numpy()})
+    x_label, y_label = say("plot.drivers_x"), say("plot.drivers_y")
     with drawing(_WIDTH, 320) as (_, axes, out):
-        data = pd.DataFrame({"x": wide["performance"].to_numpy(), "y": 100 * wide["importance"].to_numpy()})
-        sns.scatterplot(data=data, x="x", y="y", s=70, color=standin("holds"), linewidth=0, ax=axes, legend=False)
+        axes.scatter(data["x"], data["y"], s=70, color=standin("holds"), linewidth=0)
         axes.axvline(float(data["x"].mean()) if len(data) else 50, color=standin("line"), linewidth=0.8, linestyle=":")
         axes.axhline(float(data["y"].mean()) if len(data) else 0, color=standin("line"), linewidth=0.8, linestyle=":")
         top = 1.2 * float(data["y"].max() if len(data) else 10)
         axes.set(xlim=(0, 100), ylim=(0, min(max(10.0, top), 104.0)))
-        axes.set(xlabel="Performance (0–100)", ylabel="Importance (share of what is explained, %)")
-        _name_points(axes, data, [_word(str(name), labels) for name in wide.index])
-    said = "; ".join(
-        f"{_word(str(name), labels)}: importance {percent(share, 1)}, performance {number(level)}"
-        for name, share, level in zip(wide.index, wide["importance"], wide["performance"], strict=True)
-    )
-    return finish(title, f"Drivers by importance and performance. {said}.", out[0])
+        axes.set(xlabel=x_label, ylabel=y_label)
+        _name_points(axes, data, names)
+    said = [
+        say("plot.drivers_item", name=name, share=percent(share, 1), level=number(level))
+        for name, share, level in zip(names, wide["importance"], wide["performance"], strict=True)
+    ]
+    chart = Chart("scatter", tuple(names), (Series("", floats(data["y"]), x=tuple(map(float, data["x"]))),),
+                  x_label, y_label)  # fmt: skip
+    alt = say("plot.drivers_alt", said=say("list.semicolon").join(said))
+    return finish(title or say("plot.drivers"), alt, out[0], chart=chart)
 
 
-def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = "How long customers stay") -> Figure:
+def retention_curve(table: ReleasedTable, *, period: str = "year", title: str | None = None) -> Figure:
     """Share of customers still there, by period, with its interval and what a constant rate would give.
 
     Parameters
@@ -91,44 +95,39 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str = 
         model the figures rest on); hidden periods are left out.
     """
     frame = require_released(table, ReleasedTable, "retention_curve").frame.dropna(subset=["survival"])
-    import seaborn as sns
-
     shares_of = [name for name in ("survival", "conf_low", "conf_high", "geometric", "fitted") if name in frame]
     start = pd.DataFrame({"period": [0.0], **{name: [1.0] for name in shares_of}})
     drawn = pd.concat([start, frame[["period", *shares_of]].astype(float)], ignore_index=True)
     x = drawn["period"]
+    lines = [Series(say("plot.observed"), floats(100 * drawn["survival"]), floats(100 * drawn["conf_low"]),
+                    floats(100 * drawn["conf_high"]), tuple(x))]  # fmt: skip
+    x_label, y_label = say(f"plot.curve_x.{period}"), say("plot.curve_y")
     with drawing(_WIDTH, 270) as (_, axes, out):
         axes.fill_between(
             x, 100 * drawn["conf_low"], 100 * drawn["conf_high"],
             step="post", color=standin("band"), linewidth=0,
         )  # fmt: skip
-        sns.lineplot(
-            x=x, y=100 * drawn["survival"], drawstyle="steps-post", color=standin("holds"),
-            linewidth=2, ax=axes, label="Observed", errorbar=None,
-        )  # fmt: skip
+        axes.step(x, 100 * drawn["survival"], where="post", color=standin("holds"), linewidth=2, label=lines[0].name)
         if "geometric" in drawn:
-            sns.lineplot(
-                x=x, y=100 * drawn["geometric"], color=standin("muted"), linewidth=1.4, linestyle="--",
-                ax=axes, label="At a constant rate", errorbar=None,
-            )  # fmt: skip
+            lines.append(Series(say("plot.constant"), floats(100 * drawn["geometric"]), x=tuple(x)))
+            axes.plot(
+                x, 100 * drawn["geometric"], color=standin("muted"), linewidth=1.4, linestyle="--", label=lines[-1].name
+            )
         if "fitted" in drawn and not (drawn["fitted"] - drawn["geometric"]).abs().max() < 1e-9:
-            sns.lineplot(
-                x=x, y=100 * drawn["fitted"], color=standin("unclear"), linewidth=1.4,
-                ax=axes, label="By the model", errorbar=None,
-            )  # fmt: skip
-        axes.set(ylim=(0, 103), xlabel=f"{wording(period)}s since joining", ylabel="Still customers, %")
+            lines.append(Series(say("plot.fitted"), floats(100 * drawn["fitted"]), x=tuple(x)))
+            axes.plot(x, 100 * drawn["fitted"], color=standin("unclear"), linewidth=1.4, label=lines[-1].name)
+        axes.set(ylim=(0, 103), xlabel=x_label, ylabel=y_label)
         axes.legend(frameon=False, fontsize=10)
+    title = title or say("plot.curve")
     if frame.empty:
-        return finish(title, "Too few customers to show a curve.", out[0])
+        return finish(title, say("plot.curve_few"), out[0])
     last = frame.iloc[-1]
-    low, high = percent(last["conf_low"]), percent(last["conf_high"])
-    alt = (
-        f"After {number_of(last['period'], period)} {percent(last['survival'])} are still customers ({low} to {high})."
-    )
-    return finish(title, alt, out[0])
+    alt = say("plot.curve_alt", time=in_time(float(last["period"]), period), share=percent(last["survival"]),
+              low=percent(last["conf_low"]), high=percent(last["conf_high"]))  # fmt: skip
+    return finish(title, alt, out[0], chart=Chart("line", (), tuple(lines), x_label, y_label))
 
 
-def five_points(table: ReleasedTable, *, title: str = "What more retention is worth") -> Figure:
+def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
     """The firm's own figure beside the closed form and the range usually quoted, as per cent of customer value.
 
     Parameters
@@ -139,12 +138,12 @@ def five_points(table: ReleasedTable, *, title: str = "What more retention is wo
     rows = _rows(table, "five_points", ["uplift_percent", "uplift_constant", "closed_form", "claim"])
     rows = rows[rows["lhs"] == "uplift_percent"]
     bars = [
-        (words, rows[rows["kind"] == kind].iloc[0], colour)
+        (say(f"plot.five.{words}"), rows[rows["kind"] == kind].iloc[0], colour)
         for kind, words, colour in (
-            ("uplift_percent", "This firm", "holds"),
-            ("uplift_constant", "If customers\nwere alike", "muted"),
-            ("closed_form", "This firm,\nno horizon", "muted"),
-            ("claim", "Usually\nquoted", "void"),
+            ("uplift_percent", "firm", "holds"),
+            ("uplift_constant", "alike", "muted"),
+            ("closed_form", "endless", "muted"),
+            ("claim", "claim", "void"),
         )
         if (rows["kind"] == kind).any()
     ]
@@ -157,21 +156,18 @@ def five_points(table: ReleasedTable, *, title: str = "What more retention is wo
                 linewidth=2.4 if thin else 11, solid_capstyle="round" if thin else "butt",
             )  # fmt: skip
             axes.plot([100 * row["estimate"]], [at], "o", color=standin(colour), markersize=8)
-        axes.set_yticks(range(len(bars)), [words for words, *_ in bars])
-        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel="More customer value, %")
-        axes.set_xlim(
-            left=min(0.0, *(100 * float(row["conf_low"]) for _, row, _ in bars if pd.notna(row["conf_low"])))
-            if bars
-            else 0.0
-        )
+        axes.set_yticks(range(len(bars)), [fill(words, 14) for words, *_ in bars])
+        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=say("plot.five_x"))
+        lows = [100 * float(row["conf_low"]) for _, row, _ in bars if pd.notna(row["conf_low"])]
+        axes.set_xlim(left=min(0.0, *lows) if lows else 0.0)
         axes.tick_params(axis="y", length=0)
-    said = "; ".join(_said_share(words.replace("\n", " "), row) for words, row, _ in bars)
-    return finish(title, f"Rise in customer value. {said}.", out[0])
+    said = say("list.semicolon").join(_said_share(words, row) for words, row, _ in bars)
+    names = [words for words, *_ in bars]
+    chart = _intervals(names, pd.DataFrame([row for _, row, _ in bars]), say("plot.five_x"), 100.0) if bars else None
+    return finish(title or say("plot.five_title"), say("plot.five_alt", said=said), out[0], chart=chart)
 
 
-def unit_quality(
-    table: ReleasedTable, labels: Labels = None, *, title: str = "How well each construct is measured"
-) -> Figure:
+def unit_quality(table: ReleasedTable, labels: Labels = None, *, title: str | None = None) -> Figure:
     """Reliability of each construct with its interval.
 
     Parameters
@@ -182,25 +178,35 @@ def unit_quality(
     rows = _rows(table, "unit_quality", ["omega", "alpha"]).dropna(subset=["estimate"])
     rows = rows.sort_values("kind", ascending=False, kind="stable").drop_duplicates("lhs")
     names = [_word(name, labels) for name in rows["lhs"]]
-    svg = _forest(names, rows, "Reliability (omega)", zero=False, mark=0.7)
-    said = "; ".join(f"{name} {number(value)}" for name, value in zip(names, rows["estimate"], strict=True))
-    return finish(title, f"Reliability by construct: {said}.", svg)
+    axis = say("plot.quality_axis")
+    svg = _forest(names, rows, axis, zero=False, mark=0.7)
+    said = [
+        say("plot.item", name=name, value=number(value)) for name, value in zip(names, rows["estimate"], strict=True)
+    ]
+    alt = say("plot.quality_alt", said=say("list.semicolon").join(said))
+    return finish(title or say("plot.quality"), alt, svg, chart=_intervals(names, rows, axis))
 
 
-def number_of(value: Any, unit: str) -> str:
-    """A whole number of periods in words.
+def in_time(value: float, unit: str) -> str:
+    """A number of periods in words.
 
     Examples
     --------
-    >>> number_of(1.0, "year"), number_of(6, "year")
+    >>> in_time(1.0, "year"), in_time(6, "year")
     ('1 year', '6 years')
     """
-    return f"{float(value):g} {unit}{'' if float(value) == 1 else 's'}"
+    text = count(value) if float(value).is_integer() else number(value)
+    return say(f"time.{unit}s", n=value, text=text)
 
 
 def _rows(table: ReleasedTable, taker: str, kinds: Sequence[str]) -> pd.DataFrame:
     frame = require_released(table, ReleasedTable, taker).frame
     return frame[frame["kind"].isin(kinds)].reset_index(drop=True)
+
+
+def _intervals(names: Sequence[str], rows: pd.DataFrame, axis: str, times: float = 1.0) -> Chart:
+    ends = [floats(times * rows[name].astype(float)) for name in ("estimate", "conf_low", "conf_high")]
+    return Chart("interval", tuple(names), (Series("", ends[0], ends[1], ends[2]),), axis)
 
 
 def _word(name: str, labels: Labels) -> str:
@@ -214,23 +220,21 @@ def _short(text: str, most: int) -> str:
 
 def _said_share(words: str, row: pd.Series) -> str:
     value, low, high = shares(row["estimate"], row["conf_low"], row["conf_high"])
-    return f"{words}: {low} to {high}" if pd.isna(row["estimate"]) else f"{words}: {value} ({low} to {high})"
+    if pd.isna(row["estimate"]):
+        return say("plot.five.item_range", name=words, low=low, high=high)
+    return say("plot.five.item", name=words, value=value, low=low, high=high)
 
 
 def _forest(
     names: Sequence[str], rows: pd.DataFrame, axis: str, *, zero: bool = True, mark: float | None = None
 ) -> str:
-    from textwrap import fill
-
-    import seaborn as sns
-
     with drawing(_WIDTH, 66 + 34 * max(len(names), 1)) as (_, axes, out):
         colours = [
             standin(_colour(low, high, zero)) for low, high in zip(rows["conf_low"], rows["conf_high"], strict=True)
         ]
         for at, (low, high, colour) in enumerate(zip(rows["conf_low"], rows["conf_high"], colours, strict=True)):
             axes.plot([low, high], [at, at], color=colour, linewidth=2.2, solid_capstyle="round")
-        sns.scatterplot(x=rows["estimate"].to_numpy(), y=list(range(len(names))), c=colours, s=60, linewidth=0, ax=axes)
+        axes.scatter(rows["estimate"].to_numpy(), list(range(len(names))), c=colours, s=60, linewidth=0, zorder=3)
         if zero:
             axes.axvline(0, color=standin("line"), linewidth=1)
         if mark is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from html import escape
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from spc.errors import UsageError
 
-__all__ = ["PALETTE", "Figure", "drawing", "finish", "paint"]
+__all__ = ["PALETTE", "Chart", "Figure", "Series", "drawing", "finish", "floats", "paint", "standin"]
 
 _SEAL: Final = object()
 
@@ -39,6 +40,46 @@ _STANDIN: Final = {"ink": "#010203", "muted": "#010204", "line": "#010205", "hol
 """What the drawing library is told, exchanged for :func:`paint` afterwards."""
 
 
+@dataclass(frozen=True)
+class Series:
+    """Numbers of a chart, one a category or point; None where there is none.
+
+    Attributes
+    ----------
+    name : str
+    values : tuple of float or None
+    low, high : tuple of float or None
+        Ends of intervals; empty without.
+    x : tuple of float
+        Places of points on the axis across; empty where categories say it.
+    """
+
+    name: str
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...] = ()
+    high: tuple[float | None, ...] = ()
+    x: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a figure shows, as plain numbers, for programs that draw it themselves.
+
+    Attributes
+    ----------
+    sort : {"interval", "line", "scatter", "bridge", "links"}
+    categories : tuple of str
+    series : tuple of Series
+    x_label, y_label : str
+    """
+
+    sort: str
+    categories: tuple[str, ...]
+    series: tuple[Series, ...]
+    x_label: str = ""
+    y_label: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A figure made from released tables.
@@ -52,12 +93,15 @@ class Figure:
         The drawing, with ``role="img"``, title and description inside.
     narrow : str
         The same for narrow pages; empty when ``svg`` fits those too.
+    chart : Chart or None
+        The numbers drawn.
     """
 
     title: str
     alt: str
     svg: str = field(repr=False)
     narrow: str = field(default="", repr=False)
+    chart: Chart | None = field(default=None, repr=False)
     seal: InitVar[object] = None
 
     def __post_init__(self, seal: object) -> None:
@@ -78,9 +122,21 @@ def paint(name: str) -> str:
     return f"var(--spc-{name}, {PALETTE[name]})"
 
 
-def finish(title: str, alt: str, svg: str, narrow: str = "") -> Figure:
+def finish(title: str, alt: str, svg: str, narrow: str = "", *, chart: Chart | None = None) -> Figure:
     """Make a figure of raw drawings: name it for screen readers and make its ids its own."""
-    return Figure(title, alt, _named(svg, title, alt), _named(narrow, title, alt), seal=_SEAL)
+    return Figure(title, alt, _named(svg, title, alt), _named(narrow, title, alt), chart, seal=_SEAL)
+
+
+def floats(values: Iterable[Any]) -> tuple[float | None, ...]:
+    """Numbers of a series; missing ones are None.
+
+    Examples
+    --------
+    >>> floats([1, float("nan")])
+    (1.0, None)
+    """
+    numbers = (float(value) for value in values)
+    return tuple(None if math.isnan(value) else value for value in numbers)
 
 
 def _named(svg: str, title: str, alt: str) -> str:

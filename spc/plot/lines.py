@@ -138,11 +138,11 @@ def outside(width: float, height: float) -> list[Area]:
 
 def line_areas(way: Sequence[Piece]) -> list[Area]:
     """Small squares along a line, to keep numbers off it."""
-    dots = [bezier(piece, t / 10) for piece in way for t in range(11)]
+    dots = [bezier(piece, t / 16) for piece in way for t in range(17)]
     tip = way[-1][3]
     return [
-        (tip[0] - 14, tip[1] - 12, tip[0] + 14, tip[1] + 12, 1.5),
-        *((x - 6, y - 6, x + 6, y + 6, 1.5) for x, y in dots),
+        (tip[0] - 14, tip[1] - 12, tip[0] + 14, tip[1] + 12, 3.0),
+        *((x - 6, y - 6, x + 6, y + 6, 3.0) for x, y in dots),
     ]
 
 

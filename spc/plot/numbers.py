@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["between", "bracket", "ends", "estimate", "money", "number", "percent", "points", "shares", "wording"]
+from spc.words import say
+
+__all__ = [
+    "between", "bracket", "count", "ends", "estimate", "money", "number", "percent", "plain", "points", "shares",
+    "wording",
+]  # fmt: skip
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
 MISSING = "–"
@@ -40,7 +45,7 @@ def percent(value: float, digits: int = 0) -> str:
     >>> percent(0.284).split(), percent(0.8123, 1).split()
     (['28', '%'], ['81.2', '%'])
     """
-    return MISSING if not math.isfinite(value) else _signed(f"{100 * value:,.{digits}f}") + "\u00a0%"
+    return MISSING if not math.isfinite(value) else say("number.percent", value=_signed(f"{100 * value:,.{digits}f}"))
 
 
 def shares(value: float, low: float, high: float) -> tuple[str, str, str]:
@@ -64,7 +69,7 @@ def points(value: float) -> str:
     ['5', 'points']
     """
     text = f"{100 * value:g}"
-    return f"{_signed(text)}\u00a0point{'' if text == '1' else 's'}"
+    return say("number.points", n=1 if text == "1" else 2, value=_signed(text))
 
 
 def money(value: float, currency: str = "") -> str:
@@ -78,13 +83,12 @@ def money(value: float, currency: str = "") -> str:
     if not math.isfinite(value):
         return MISSING
     size = float(f"{abs(value):.3g}")
-    size, unit = (
-        (size / 1e9, "\u00a0billion") if size >= 1e9 else (size / 1e6, "\u00a0million") if size >= 1e6 else (size, "")
-    )
+    size, unit = (size / 1e9, "billion") if size >= 1e9 else (size / 1e6, "million") if size >= 1e6 else (size, "")
     digits = 2 if 0 < size < 100 else 0
     code = currency.strip()
     sign = _SYMBOLS.get(code.upper(), f"{code}\u00a0" if code else "")
-    return f"{'−' if value < 0 else ''}{sign}{size:,.{digits}f}{unit}"
+    text = _marked(f"{size:,.{digits}f}")
+    return f"{'−' if value < 0 else ''}{sign}{say(f'number.{unit}', value=text) if unit else text}"
 
 
 def estimate(value: float, low: float, high: float) -> str:
@@ -133,7 +137,7 @@ def between(low: str, high: str) -> str:
     >>> between("€2.10 million", "€3.40 million")
     'between €2.10 million and €3.40 million'
     """
-    return f"between {low} and {high}"
+    return say("number.between", low=low, high=high)
 
 
 def wording(name: str) -> str:
@@ -148,8 +152,34 @@ def wording(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def count(value: float) -> str:
+    """A whole number of things.
+
+    Examples
+    --------
+    >>> count(2447)
+    '2,447'
+    """
+    return _marked(f"{value:,.0f}")
+
+
+def plain(value: float) -> str:
+    """A number as short as it can be written.
+
+    Examples
+    --------
+    >>> plain(5.0), plain(0.25)
+    ('5', '0.25')
+    """
+    return _signed(f"{value:g}")
+
+
 def _signed(text: str) -> str:
-    """A real minus sign, and none before zero."""
+    """A real minus sign, and none before zero, with the marks of the language in force."""
     if text.startswith("-"):
-        return text[1:] if not text.strip("-0.,") else "−" + text[1:]
-    return text
+        return _marked(text[1:] if not text.strip("-0.,") else "−" + text[1:])
+    return _marked(text)
+
+
+def _marked(text: str) -> str:
+    return text.translate({ord("."): say("number.decimal"), ord(","): say("number.thousands")})

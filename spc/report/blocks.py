@@ -1,9 +1,10 @@
-"""What a report is made of: a tree of frozen blocks, each of them fed by released values."""
+"""What a report is made of: a tree of frozen blocks of plain text and numbers, fed by released values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,23 +14,30 @@ from spc.files import write_all
 from spc.plot import Figure
 from spc.report.words import notes_in_words
 from spc.results import Note
+from spc.words import say
 
 __all__ = [
     "Block",
     "Column",
+    "EquationsBlock",
     "FactsBlock",
     "FigureBlock",
+    "FindingBlock",
+    "Head",
     "ListBlock",
+    "Look",
     "NotesBlock",
     "Prose",
     "Report",
+    "ScenarioBlock",
     "Section",
     "StatsBlock",
     "TableBlock",
+    "table",
 ]
 
-HIDDEN = "hidden"
 _WEIGHT = {"serious": 0, "warning": 1, "info": 2}
+Values = tuple[tuple[float | None, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Prose:
     """A paragraph of plain text; ``tone`` is how it is set."""
 
     text: str
-    tone: Literal["plain", "lead", "caution", "small", "heading"] = "plain"
+    tone: Literal["plain", "lead", "caution", "small", "heading", "code"] = "plain"
     kind: str = "prose"
 
 
@@ -63,12 +71,48 @@ class FactsBlock:
 
     caption: str
     pairs: tuple[tuple[str, str], ...]
+    folded: bool = False
     kind: str = "facts"
 
 
 @dataclass(frozen=True)
+class FindingBlock:
+    """One finding: what it is about, a word on how far it may be leant on, one sentence, and its caveats.
+
+    Attributes
+    ----------
+    title, text : str
+    mark : str
+        The word; empty when the sentence says it.
+    strength : {"strong", "fair", "weak", "none"}
+        How it is set.
+    caveats : tuple of str
+        What a reader must know beside it; every weak finding has some.
+    method : str
+        How it was found, for speakers.
+    """
+
+    title: str
+    text: str
+    mark: str = ""
+    strength: Literal["strong", "fair", "weak", "none"] = "fair"
+    caveats: tuple[str, ...] = ()
+    method: str = ""
+    kind: str = "finding"
+
+
+@dataclass(frozen=True)
+class EquationsBlock:
+    """Equations as rows: a MathML element, what it is for readers, and the same in plain letters."""
+
+    caption: str
+    rows: tuple[tuple[str, str, str], ...]
+    kind: str = "equations"
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """How a column of a table is written.
 
     Attributes
     ----------
@@ -78,7 +122,8 @@ class Column:
     numeric : bool
         Set flush right.
     source : str
-        Column of the released table the text comes from; where it was hidden the cell says so.
+        Column of the released table the text comes from; where it was hidden the cell says so, and where it holds
+        numbers the cell keeps its number for exports.
     """
 
     header: str
@@ -87,18 +132,29 @@ class Column:
     source: str = ""
 
 
+@dataclass(frozen=True)
+class Head:
+    """Heading of a column as printed."""
+
+    header: str
+    numeric: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class TableBlock:
-    """A released table with a caption.
+    """A table with a caption, as it is printed.
 
     Attributes
     ----------
     released : ReleasedTable
+        Where it comes from.
     caption : str
-    columns : tuple of Column
+    columns : tuple of Head
         The first one heads the rows.
-    rows : sequence of int, optional
-        Which rows, in which order; all when None.
+    cells : tuple of tuples of str
+        What is printed, row by row.
+    values : tuple of tuples
+        The number behind each cell that has one.
     note : str
         Printed below.
     folded : bool
@@ -110,10 +166,11 @@ class TableBlock:
         ``released`` has not passed the gate.
     """
 
-    released: ReleasedTable
+    released: ReleasedTable = field(repr=False)
     caption: str
-    columns: tuple[Column, ...]
-    rows: Sequence[int] | None = None
+    columns: tuple[Head, ...]
+    cells: tuple[tuple[str, ...], ...]
+    values: Values = field(default=(), repr=False)
     note: str = ""
     folded: bool = False
     kind: str = "table"
@@ -121,15 +178,42 @@ class TableBlock:
     def __post_init__(self) -> None:
         require_released(self.released, ReleasedTable, "a table of the report")
 
-    def cells(self) -> list[list[str]]:
-        """What is printed, row by row."""
-        frame, withheld = self.released.frame, self.released.withheld
-        order = range(len(frame)) if self.rows is None else self.rows
-        rows = list(frame.itertuples(index=False))
-        return [
-            [HIDDEN if c.source and bool(withheld[c.source].iloc[i]) else c.text(rows[i]) for c in self.columns]
-            for i in order
-        ]
+
+def table(
+    released: ReleasedTable,
+    caption: str,
+    columns: Sequence[Column],
+    rows: Sequence[int] | None = None,
+    *,
+    note: str = "",
+    folded: bool = False,
+) -> TableBlock:
+    """Print a released table.
+
+    Parameters
+    ----------
+    rows : sequence of int, optional
+        Which rows, in which order; all when None.
+    """
+    frame = require_released(released, ReleasedTable, "a table of the report").frame
+    withheld = released.withheld
+    order = range(len(frame)) if rows is None else rows
+    records = list(frame.itertuples(index=False))
+    cells = tuple(
+        tuple(
+            say("table.hidden") if c.source and bool(withheld[c.source].iloc[i]) else c.text(records[i])
+            for c in columns
+        )
+        for i in order
+    )
+    values = tuple(tuple(_value(records[i], c) for c in columns) for i in order)
+    heads = tuple(Head(c.header, c.numeric) for c in columns)
+    return TableBlock(released, caption, heads, cells, values, note, folded)
+
+
+def _value(record: Any, column: Column) -> float | None:
+    found = getattr(record, column.source, None) if column.source else None
+    return float(found) if isinstance(found, int | float) and not math.isnan(found) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,23 +237,58 @@ class FigureBlock:
 
 
 @dataclass(frozen=True, eq=False)
+class ScenarioBlock:
+    """Levers that a reader moves, computed in the page from released draws; a table beside it serves paper.
+
+    Attributes
+    ----------
+    released : ReleasedTable
+        The draws.
+    data : mapping
+        What the script needs, as JSON knows it; draws are packed.
+    words : mapping of str to str
+        Everything the script says.
+
+    Raises
+    ------
+    UsageError
+        The draws have not passed the gate.
+    """
+
+    released: ReleasedTable = field(repr=False)
+    data: dict[str, Any] = field(repr=False)
+    words: dict[str, str] = field(repr=False)
+    kind: str = "scenario"
+
+    def __post_init__(self) -> None:
+        require_released(self.released, ReleasedTable, "the scenarios of the report")
+
+
+@dataclass(frozen=True, eq=False)
 class NotesBlock:
     """The notes of results, serious ones first."""
 
-    models: tuple[ReleasedModel, ...]
+    models: tuple[ReleasedModel, ...] = field(repr=False)
+    notes: tuple[Note, ...] = ()
     kind: str = "notes"
 
     def __post_init__(self) -> None:
         for model in self.models:
             require_released(model, ReleasedModel, "the notes of the report")
 
-    def notes(self) -> list[Note]:
+    @classmethod
+    def of(cls, models: tuple[ReleasedModel, ...]) -> NotesBlock:
         """Each note once, constructs by their names in words, serious first, else in the order of the results."""
-        every = dict.fromkeys(note for model in self.models for note in notes_in_words(model))
-        return sorted(every, key=lambda note: _WEIGHT[note.severity])
+        for model in models:
+            require_released(model, ReleasedModel, "the notes of the report")
+        every = dict.fromkeys(note for model in models for note in notes_in_words(model))
+        return cls(models, tuple(sorted(every, key=lambda note: _WEIGHT[note.severity])))
 
 
-Block = Prose | ListBlock | StatsBlock | FactsBlock | TableBlock | FigureBlock | NotesBlock
+Block = (
+    Prose | ListBlock | StatsBlock | FactsBlock | FindingBlock | EquationsBlock | TableBlock | FigureBlock
+    | ScenarioBlock | NotesBlock
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +300,23 @@ class Section:
     blocks: tuple[Block, ...]
 
 
+@dataclass(frozen=True)
+class Look:
+    """How the pages are dressed.
+
+    Attributes
+    ----------
+    accent, accent_dark : str
+        Colour of links and marks on light and on dark pages, ``#rrggbb``; the house's own when empty.
+    logo : str
+        A picture as a ``data:`` address; none when empty.
+    """
+
+    accent: str = ""
+    accent_dark: str = ""
+    logo: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """A report as a tree of blocks.
@@ -189,11 +325,16 @@ class Report:
     ----------
     title, subtitle : str
     sections : tuple of Section
+    language : str
+        Of every text in it.
+    look : Look
     """
 
     title: str
     subtitle: str
     sections: tuple[Section, ...]
+    language: str = "en"
+    look: Look = field(default_factory=Look)
 
     @property
     def headline(self) -> str:

@@ -2,35 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from spc.disclosure import DisclosureRule, ReleasedModel
-from spc.report.blocks import Block, ListBlock, Prose, Report, Section
-from spc.report.chain import chain_figure, check_section, driver_sections, effects_section, levers, outcome_of
-from spc.report.evidence import evidence_section
-from spc.report.health import fit_words, health_line, health_section, hidden_section, method_section, notes_section
-from spc.report.material import Material, gather, glance_row, kind_rows, listed
-from spc.report.money import headline, money_section, stats
-from spc.report.words import ends_of, links_sentence, settle, strongest_sentence, total_sentence
+from spc.disclosure import DisclosureRule
+from spc.errors import UsageError
+from spc.report.blocks import Block, Look, Report, Section, TableBlock
+from spc.report.chain import chain_section
+from spc.report.colours import readable_accent
+from spc.report.confidentiality import confidentiality_section
+from spc.report.drivers import drivers_section
+from spc.report.findings import findings_section
+from spc.report.glance import glance_section
+from spc.report.health import health_section
+from spc.report.material import Material, gather
+from spc.report.method import method_section
+from spc.report.money import money_section
+from spc.report.notes import notes_section
+from spc.report.replication import replication_section
+from spc.report.whatif import scenarios_section
+from spc.report.words import begin, joined
 from spc.results import Result
+from spc.words import say, speaking
 
-__all__ = ["compose_report"]
+__all__ = ["AUDIENCES", "compose_report"]
+
+Writer = Callable[[Material], Section | None]
+
+SECTIONS: Mapping[str, Writer] = {
+    "glance": glance_section,
+    "scenarios": scenarios_section,
+    "findings": findings_section,
+    "drivers": drivers_section,
+    "chain": chain_section,
+    "money": money_section,
+    "health": health_section,
+    "method": method_section,
+    "replication": replication_section,
+    "notes": notes_section,
+    "confidentiality": confidentiality_section,
+}
+"""In the order of the report."""
+
+ALWAYS = ("glance", "notes", "confidentiality")
+"""Cannot be left out: what limits the numbers is read by everybody who reads them."""
+
+AUDIENCES: Mapping[str, tuple[str, ...]] = {
+    "board": ("method", "replication"),
+    "analyst": ("replication",),
+    "researcher": (),
+}
+"""What each audience does not read."""
 
 
 def compose_report(
-    results: Sequence[Result] | Result, *, rule: DisclosureRule | None = None, title: str | None = None
+    results: Sequence[Result] | Result,
+    *,
+    rule: DisclosureRule | None = None,
+    title: str | None = None,
+    audience: str | None = None,
+    leave_out: Sequence[str] | None = None,
+    language: str | None = None,
 ) -> Report:
     """Compose the report of a study.
 
     Parameters
     ----------
     results : sequence of Result
-        Of the kinds ``study, chain, evidence, drivers, loyalty``, any of which may be absent.
+        Of the kinds ``study, chain, refit, evidence, drivers, whale, bridge, loyalty, levers``, any of which may be
+        absent.
     rule : DisclosureRule, optional
         A rule stricter than the study's own; of each minimum the larger one holds.
     title : str, optional
-        By default the one of the study document.
+    audience : {"board", "analyst", "researcher"}, optional
+        How much of method and tables is shown.
+    leave_out : sequence of str, optional
+        Sections left out; page one, notes and confidentiality cannot be.
+    language : str, optional
+        Of the report's own words.
+
+        What is not given is taken from the study document.
 
     Returns
     -------
@@ -40,7 +92,7 @@ def compose_report(
     Raises
     ------
     UsageError
-        Nothing to report, or something that is no result.
+        Nothing to report, something that is no result, or an unknown audience, section or language.
     DataError
         A result rests on fewer people than may be shown.
 
@@ -53,138 +105,54 @@ def compose_report(
     'Five points more retention are worth €705'
     """
     material = gather(results, rule)
-    chain, study, loyalty = (material.one(kind) for kind in ("chain", "study", "loyalty"))
-    sections: list[Section | None] = [_page_one(material)]
-    if chain is not None:
-        sections += [effects_section(material, chain), evidence_section(material), check_section(material, chain)]
-    sections += driver_sections(material)
-    if loyalty is not None:
-        sections.append(money_section(material, loyalty))
-    if study is not None:
-        sections.append(health_section(material, study))
-    sections += [method_section(material), notes_section(material), hidden_section(material)]
-    return Report(title or _title(material), _subtitle(material), tuple(s for s in sections if s is not None))
+    given: dict[str, Any] = {"title": title, "audience": audience, "language": language,
+             "leave_out": None if leave_out is None else tuple(leave_out)}  # fmt: skip
+    wish = replace(material.wish, **{name: value for name, value in given.items() if value is not None})
+    _check(wish.audience, wish.leave_out)
+    material = replace(material, wish=wish)
+    with speaking(wish.language):
+        written = [SECTIONS[name](material) for name in SECTIONS if _kept(name, material)]
+        sections = tuple(_for_readers(section, material) for section in written if section is not None)
+        light, dark = readable_accent(wish.accent) if wish.accent else ("", "")
+        return Report(_title(material), wish.subtitle or _subtitle(material), sections, wish.language,
+                      Look(light, dark, wish.logo))  # fmt: skip
+
+
+def _check(audience: str, leave_out: Sequence[str]) -> None:
+    if audience not in AUDIENCES:
+        raise UsageError(f"There is no audience {audience!r}; a report is for a {', '.join(AUDIENCES)}.")
+    kept = [name for name in leave_out if name in ALWAYS]
+    if kept:
+        raise UsageError(f"{', '.join(kept)} cannot be left out: what limits the numbers belongs beside them.")
+    unknown = [name for name in leave_out if name not in SECTIONS]
+    if unknown:
+        free = ", ".join(name for name in SECTIONS if name not in ALWAYS)
+        raise UsageError(f"There is no section {', '.join(unknown)} to leave out; there are {free}.")
+
+
+def _kept(name: str, material: Material) -> bool:
+    wish = material.wish
+    return name not in wish.leave_out and (name in ALWAYS or name not in AUDIENCES[wish.audience])
+
+
+def _for_readers(section: Section, material: Material) -> Section:
+    """Long tables folded for a board."""
+    if material.wish.audience != "board":
+        return section
+    return replace(section, blocks=tuple(_folded(block) for block in section.blocks))
+
+
+def _folded(block: Block) -> Block:
+    return replace(block, folded=True) if isinstance(block, TableBlock) and len(block.cells) > 5 else block
 
 
 def _title(material: Material) -> str:
+    if material.wish.title:
+        return material.wish.title
     facts = [model.facts for model in material.models]
-    for name in ("title", "name"):
-        found = next((str(f[name]) for f in facts if f.get(name)), "")
-        if found:
-            return found
-    return "The service-profit chain"
+    return next((str(f["name"]) for f in facts if f.get("name")), "") or say("title.default")
 
 
 def _subtitle(material: Material) -> str:
-    parts = {
-        "chain": "which links of the service-profit chain hold here",
-        "drivers": "what drives what",
-        "loyalty": "what loyalty is worth",
-    }
-    said = [words for kind, words in parts.items() if material.every(kind)]
-    text = ", and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said) or "how well it is measured"
-    return text[:1].upper() + text[1:]
-
-
-def _page_one(material: Material) -> Section:
-    chain, loyalty = material.one("chain"), material.one("loyalty")
-    blocks: list[Block] = []
-    verdict = headline(material, loyalty) if loyalty is not None else ""
-    chained = "" if chain is None else _chain_verdict(material, chain)
-    blocks.append(Prose(verdict or chained or "This report says how well the study measures.", "lead"))
-    if loyalty is not None and verdict:
-        blocks.append(stats(material, loyalty))
-    if chain is not None:
-        blocks += _chain_blocks(material, chain, chained if verdict else "")
-    blocks += _unknowns(material)
-    blocks.append(Prose(health_line(material), "small"))
-    return Section("glance", "At a glance", tuple(blocks))
-
-
-def _chain_verdict(material: Material, chain: ReleasedModel) -> str:
-    said = links_sentence(kind_rows(chain, "link"), material.labels)
-    if material.readable and "poorly" in fit_words(chain):
-        return f"{said} But the model as a whole fits poorly, so the picture is not complete."
-    return said
-
-
-def _chain_blocks(material: Material, chain: ReleasedModel, sentence: str) -> list[Block]:
-    blocks: list[Block] = []
-    told = " ".join(part for part in (sentence, _strongest(material, chain), _end_to_end(material, chain)) if part)
-    if told:
-        blocks.append(Prose(told, "plain" if material.readable else "caution"))
-    blocks.append(chain_figure(material, chain))
-    if material.readable:
-        table = levers(material, chain)
-        blocks += [table] if table.rows else []
-    return blocks
-
-
-def _strongest(material: Material, chain: ReleasedModel) -> str:
-    if not material.readable:
-        return ""
-    links = [row for row in listed(kind_rows(chain, "link")) if row.label == "holds" and row.std_all == row.std_all]
-    return strongest_sentence(max(links, key=lambda row: abs(row.std_all)), material.labels) if len(links) > 1 else ""
-
-
-def _end_to_end(material: Material, chain: ReleasedModel) -> str:
-    if not material.readable:
-        return ""
-    first, _ = ends_of(kind_rows(chain, "link"))
-    totals = kind_rows(chain, "total")
-    found = totals[(totals["lhs"] == outcome_of(chain)) & totals["rhs"].isin(first)]
-    return total_sentence(next(found.itertuples()), material.labels) if len(found) else ""
-
-
-def _unknowns(material: Material) -> list[Block]:
-    items = [*_open_links(material), *_missing_sides(material)]
-    return [Prose("What we do not know, and what would settle it", "heading"), ListBlock(tuple(items))]
-
-
-def _open_links(material: Material) -> list[str]:
-    chain = material.one("chain")
-    if chain is None:
-        return []
-    if not material.readable:
-        return [
-            "Which of the constructs does the work: their answers move together. Questions that set them further "
-            "apart, or fewer constructs, would settle it."
-        ]
-    level = str(getattr(glance_row(chain), "level", ""))
-    fitted = fit_words(chain)
-    picture = (
-        f"Whether the chain is the right picture: the model {fitted}. Links that it leaves out, or questions that "
-        "measure two things at once, are to be looked for first."
-    )
-    links: list[Any] = list(kind_rows(chain, "link").itertuples())
-    unclear = [settle(link, material.labels, level) for link in links if link.label == "unclear"]
-    if any(note.code == "unit_means_attenuate" for note in chain.notes):
-        unclear.insert(
-            0,
-            "How strong the links from one side to another really are: unit means of a few answers make them look "
-            "weaker than they are (see Notes). More answers a unit would settle it.",
-        )
-    cause = (
-        "Whether raising a cause raises its effect: the links are associations. A trial that raises the cause in some "
-        "units and not in others would settle it."
-    )
-    return [*([picture] if "poorly" in fitted else []), *unclear[:4], cause]
-
-
-def _missing_sides(material: Material) -> list[str]:
-    items = []
-    if material.one("loyalty") is None:
-        items.append(
-            "What loyalty is worth in money: there is no customer ledger in this study. Tenure, churn and margin per "
-            "customer would settle it."
-        )
-    elif not len(kind_rows(material.every("loyalty")[-1], "margin")):
-        items.append(
-            "What loyalty is worth in money: the ledger has no margins. A margin per customer would settle it."
-        )
-    if material.one("chain") is None:
-        items.append(
-            "Which links of the chain hold here: no chain was fitted. Answers of employees and customers of the same "
-            "units would settle it."
-        )
-    return items
+    said = [say(f"title.{kind}") for kind in ("chain", "drivers", "loyalty") if material.every(kind)]
+    return begin(joined(said) or say("title.measures"))

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from spc.disclosure import DisclosureRule, Gate, ReleasedModel
+from spc.disclosure.text import plain_text
 from spc.errors import UsageError
 from spc.results import Result
 
-__all__ = ["Material", "gather", "glance_row", "kind_rows", "listed", "positions"]
+__all__ = ["Material", "Wish", "gather", "glance_row", "kind_rows", "listed", "positions"]
 
-KINDS = ("study", "chain", "evidence", "drivers", "loyalty")
+KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "loyalty", "levers")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a study wants its report, see :class:`spc.study.ReportSpec`."""
+
+    title: str = ""
+    subtitle: str = ""
+    audience: str = "researcher"
+    language: str = "en"
+    leave_out: tuple[str, ...] = ()
+    accent: str = ""
+    logo: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +44,15 @@ class Material:
     labels : mapping of str to str
         Of constructs, in words.
     currency : str
+    wish : Wish
+        How the report is to look.
     """
 
     gate: Gate
     models: tuple[ReleasedModel, ...]
     labels: Mapping[str, str]
     currency: str
+    wish: Wish
 
     def every(self, kind: str) -> tuple[ReleasedModel, ...]:
         """Models of a kind."""
@@ -78,7 +95,14 @@ def gather(results: Sequence[Result] | Result, rule: DisclosureRule | None) -> M
     currency = next((str(m.facts["currency"]) for m in models if m.facts.get("currency")), "")
     if not currency:
         currency = next((str(glance_row(m).currency) for m in models if "currency" in m.glance.frame), "")
-    return Material(gate, models, MappingProxyType(labels), currency)
+    return Material(gate, models, MappingProxyType(labels), currency, _wish(study))
+
+
+def _wish(study: object) -> Wish:
+    given = getattr(study, "report", None)
+    names = [field.name for field in fields(Wish) if hasattr(given, field.name)]
+    stated: dict[str, Any] = {name: plain_text(getattr(given, name)) for name in names}
+    return Wish(**stated)
 
 
 def kind_rows(model: ReleasedModel, *kinds: str) -> pd.DataFrame:

@@ -9,62 +9,63 @@ import pandas as pd
 
 from spc.disclosure import ReleasedModel
 from spc.plot import five_points, retention_curve
-from spc.plot.numbers import ends, estimate, money, percent, points, shares
-from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Prose, Section, StatsBlock, TableBlock
+from spc.plot.charts import in_time
+from spc.plot.numbers import count, ends, estimate, money, percent, points, shares
+from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Prose, Section, StatsBlock, TableBlock, table
+from spc.report.books import books_blocks
 from spc.report.material import Material, glance_row, kind_rows, listed, positions
 from spc.report.words import money_sentence, more_retention, periods
+from spc.words import say
 
-__all__ = ["headline", "money_section", "stats"]
+__all__ = ["headline", "money_section", "money_span", "money_text", "own_sentence", "stats", "written"]
 
-_NAMES = {
-    "retention": "Retention",
-    "churn": "Customers lost",
-    "margin": "Margin",
-    "multiple": "Margin multiple",
-    "elasticity": "Elasticity of customer value",
-    "clv": "Value of a customer",
-    "clv_new": "Value of a customer to be won",
-    "uplift_percent": "Own figure, of customer value",
-    "uplift_money": "Own figure, per customer",
-    "uplift_base": "Own figure, all present customers",
-    "uplift_relative": "The same number read as per cent of retention",
-    "uplift_constant": "Own figure if all customers were alike",
-    "points_had": "Points the average customer gains",
-    "claim": "Usually quoted",
-    "claim_terms": "What would give the usual claim",
-}
+_NAMES = (
+    "retention", "churn", "margin", "multiple", "elasticity", "clv", "clv_new", "uplift_percent", "uplift_money",
+    "uplift_base", "uplift_relative", "uplift_constant", "points_had", "claim", "claim_terms",
+)  # fmt: skip
 _MONEY = {"margin", "clv", "clv_new", "uplift_money", "uplift_base"}
 _SHARE = {"retention", "churn", "uplift_percent", "uplift_relative", "uplift_constant", "points_had", "claim"}
+
+
+def money_text(value: float, currency: str) -> str:
+    """An amount; nothing where there is none."""
+    return "–" if math.isnan(value) else money(value, currency)
+
+
+def money_span(ends: tuple[float, float], currency: str) -> str:
+    """An interval in money; nothing where there is none."""
+    low, high = (money_text(end, currency) for end in ends)
+    return "–" if math.isnan(ends[0]) else say("money.to", low=low, high=high)
+
+
+def doubted(loyalty: ReleasedModel) -> bool:
+    """Whether what the figures rest on does not quite hold."""
+    return any(note.severity != "info" for note in loyalty.notes)
 
 
 def headline(material: Material, loyalty: ReleasedModel) -> str:
     """The verdict in money, or in per cent where the ledger has no margins."""
     terms = glance_row(loyalty)
-    doubted = any(note.severity != "info" for note in loyalty.notes)
     for kind in ("uplift_base", "uplift_percent"):
         rows = kind_rows(loyalty, kind)
         if len(rows):
-            row = listed(rows)[0]
-            return money_sentence(row, terms, material.currency, whole=kind == "uplift_base", doubted=doubted)
+            row, whole = listed(rows)[0], kind == "uplift_base"
+            return money_sentence(row, terms, material.currency, whole=whole, doubted=doubted(loyalty))
     return ""
 
 
 def stats(material: Material, loyalty: ReleasedModel) -> StatsBlock:
     """Retention, customer value and the own figure, set large."""
     items = []
-    for kind, label in (
-        ("retention", "Retention"),
-        ("clv", "Value of a customer"),
-        ("uplift_percent", "Five points more"),
-    ):
+    for kind in ("retention", "clv", "uplift_percent"):
         rows = kind_rows(loyalty, kind)
         if len(rows):
             row = listed(rows)[0]
             value, low, high = written(row, material.currency)
-            named = more_retention(float(glance_row(loyalty).points)) if kind == "uplift_percent" else label
-            items.append(
-                (named, f"+{value}" if kind == "uplift_percent" and row.estimate > 0 else value, f"{low} to {high}")
-            )
+            own = kind == "uplift_percent"
+            label = more_retention(float(glance_row(loyalty).points)) if own else say(f"money.stat_{kind}")
+            signed = f"+{value}" if own and row.estimate > 0 else value
+            items.append((label, signed, say("money.to", low=low, high=high)))
     return StatsBlock(tuple(items))
 
 
@@ -75,7 +76,7 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
     if row.kind == "claim_terms":
         value = float(row.estimate)
         if math.isnan(value):
-            return "at none", "", ""
+            return say("money.at_none"), "", ""
         return (money(value, currency) if row.lhs == "acquisition_cost" else percent(value, 1)), "", ""
     if sort in _MONEY:
         return tuple(money(v, currency) for v in values)  # type: ignore[return-value]
@@ -84,117 +85,130 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
     return (estimate(*values), *ends(*values[1:]))
 
 
-def money_section(material: Material, loyalty: ReleasedModel) -> Section:
-    """Everything on money."""
+def money_section(material: Material) -> Section | None:
+    """Everything on money: the books, and loyalty; None without either."""
+    loyalty = material.one("loyalty")
+    blocks = [*([] if loyalty is None else _loyalty(material, loyalty)), *books_blocks(material)]
+    return Section("money", say("section.money"), tuple(blocks)) if blocks else None
+
+
+def _loyalty(material: Material, loyalty: ReleasedModel) -> list[Block]:
     terms = glance_row(loyalty)
     blocks: list[Block] = [Prose(_retention_sentence(loyalty, terms) + _model_sentence(terms))]
-    if loyalty.curve is not None and len(loyalty.curve.frame.dropna(subset=["survival"])) > 1:
-        figure = retention_curve(loyalty.curve, period=str(terms.period))
-        blocks.append(
-            FigureBlock(figure, "Share of customers still there, with its interval; dashed: at a constant rate.")
-        )
+    blocks += _curve(loyalty, str(terms.period))
     if positions(loyalty, "uplift_percent"):
-        figure = five_points(loyalty.tidy, title=f"{more_retention(float(terms.points))}: own figure and usual claim")
+        title = say("money.five_title", more=more_retention(float(terms.points)))
         blocks += [
-            Prose(_own_sentence(loyalty, terms)),
-            FigureBlock(
-                figure, "The firm's own figure, the same without a horizon, and the range that is usually quoted."
-            ),
-        ]
+            Prose(own_sentence(loyalty)), FigureBlock(five_points(loyalty.tidy, title=title), say("money.five")),
+        ]  # fmt: skip
     columns = (
-        Column("Figure", _name),
-        Column("On what terms", lambda row: str(row.rhs)),
-        Column("Estimate", lambda row: written(row, material.currency)[0], True),
-        Column("Interval", lambda row: _span(row, material.currency), True),
+        Column(say("money.figure"), _name),
+        Column(say("money.terms_of"), lambda row: str(row.rhs)),
+        Column(say("table.estimate"), lambda row: written(row, material.currency)[0], True, "estimate"),
+        Column(say("table.interval"), lambda row: _span(row, material.currency), True),
     )
-    known = [
-        i for i in range(len(loyalty.tidy.frame)) if loyalty.tidy.frame["kind"].iloc[i] in {*_NAMES, "closed_form"}
+    known = positions(loyalty, *_NAMES, "closed_form")
+    return [*blocks, table(loyalty.tidy, say("money.caption"), columns, known), _terms(material, terms)]
+
+
+def _curve(loyalty: ReleasedModel, period: str) -> list[Block]:
+    """The retention curve, drawn and as a table."""
+    if loyalty.curve is None or "survival" not in loyalty.curve.frame:
+        return []
+    seen = loyalty.curve.frame["survival"].notna()
+    if seen.sum() < 2:
+        return []
+    columns = [
+        Column(say("money.curve_period"), lambda row: in_time(float(row.period), period)),
+        Column(say("money.curve_share"), lambda row: percent(row.survival), True, "survival"),
+        Column(say("table.interval"), lambda row: _shares_span(row.conf_low, row.conf_high), True),
     ]
-    blocks.append(TableBlock(loyalty.tidy, "Loyalty in money", columns, known))
-    blocks.append(_terms(material, terms))
-    return Section("money", "Money", tuple(blocks))
+    if "fitted" in loyalty.curve.frame:
+        columns.append(Column(say("money.curve_model"), lambda row: percent(row.fitted), True, "fitted"))
+    caption = say("money.curve_table", period=say(f"time.{period}"))
+    return [
+        FigureBlock(retention_curve(loyalty.curve, period=period), say("money.curve")),
+        _curve_table(loyalty, caption, columns),
+    ]
+
+
+def _curve_table(loyalty: ReleasedModel, caption: str, columns: list[Column]) -> TableBlock:
+    return table(loyalty.curve or loyalty.tidy, caption, columns, folded=True)
+
+
+def _shares_span(low: float, high: float) -> str:
+    return say("money.to", low=percent(low), high=percent(high))
 
 
 def _name(row: Any) -> str:
     if row.kind == "claim_terms":
-        return f"For the usual claim: {str(row.lhs).replace('_', ' ')}"
+        return say("money.claim_terms", what=str(row.lhs).replace("_", " "))
     if row.kind == "closed_form":
-        return f"{_NAMES.get(row.lhs, row.lhs)}, closed form"
-    return _NAMES.get(row.kind, str(row.kind))
+        return say("money.closed_form", name=say(f"money.name.{row.lhs}") if row.lhs in _NAMES else row.lhs)
+    return say(f"money.name.{row.kind}")
 
 
 def _retention_sentence(loyalty: ReleasedModel, terms: Any) -> str:
     rows = kind_rows(loyalty, "retention")
     if rows.empty:
-        return "Retention could not be computed."
+        return say("money.no_retention")
     row = listed(rows)[0]
     value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
-    return f"{value} of customers stay from one {terms.period} to the next (between {low} and {high})."
+    return say("money.retention", value=value, period=say(f"time.{terms.period}"), low=low, high=high)
 
 
 def _span(row: Any, currency: str) -> str:
     """The interval of a row, or nothing where it has none."""
-    known = not (pd.isna(row.conf_low) and pd.isna(row.conf_high))
-    return " to ".join(written(row, currency)[1:]) if known else ""
+    if pd.isna(row.conf_low) and pd.isna(row.conf_high):
+        return ""
+    _, low, high = written(row, currency)
+    return say("money.to", low=low, high=high) if low else ""
 
 
 def _model_sentence(terms: Any) -> str:
     """What the figures rest on, and how it fits; empty for a result that does not say."""
     model = str(getattr(terms, "retention_model", ""))
-    words = {
-        "constant": "one rate of staying for all customers",
-        "sbg": "customers who differ in how surely they stay (shifted beta-geometric)",
-        "kaplan-meier": "the share that stayed in each period of tenure (Kaplan-Meier)",
-        "bg-nbd": "how often and how long customers buy (BG/NBD)",
-    }.get(model, "")
-    if not words:
+    if model not in {"constant", "sbg", "kaplan-meier", "bg-nbd"}:
         return ""
     p = float(getattr(terms, "calibration_pvalue", math.nan))
-    fit = "" if math.isnan(p) else " It follows the ledger." if p >= 0.05 else " It does not follow the ledger closely."
-    return f" The figures rest on {words}.{fit}"
+    fit = "" if math.isnan(p) else " " + say("money.follows" if p >= 0.05 else "money.follows_not")
+    return " " + say("money.rests", model=say(f"money.model.{model}")) + fit
 
 
-def _own_sentence(loyalty: ReleasedModel, terms: Any) -> str:
-    row = listed(kind_rows(loyalty, "uplift_percent"))[0]
+def own_sentence(loyalty: ReleasedModel) -> str:
+    """The firm's own figure, and where it lies beside the usual claim."""
+    terms, row = glance_row(loyalty), listed(kind_rows(loyalty, "uplift_percent"))[0]
     value, low, high = shares(row.estimate, row.conf_low, row.conf_high)
-    text = (
-        f"{more_retention(float(terms.points))} raise the value of a customer by {value} "
-        f"(between {low} and {high}) {periods(float(terms.horizon), str(terms.period))}."
-    )
-    claim = kind_rows(loyalty, "claim")
-    if claim.empty:
-        return text
-    quoted = listed(claim)[0]
-    return f"{text} {_against(row, quoted)}"
+    text = say("money.own", more=more_retention(float(terms.points)), value=value, low=low, high=high,
+               horizon=periods(float(terms.horizon), str(terms.period)))  # fmt: skip
+    claim = listed(kind_rows(loyalty, "claim"))
+    return f"{text} {_against(row, claim[0])}" if claim else text
 
 
 def _against(own: Any, quoted: Any) -> str:
-    span = f"{percent(quoted.conf_low)} to {percent(quoted.conf_high)}"
     where = (
         "below"
         if own.conf_high < quoted.conf_low
         else "above"
         if own.conf_low > quoted.conf_high
-        else "at least partly in"
-    )
-    return f"That is {where} the {span} that are usually quoted."
+        else "partly"
+    )  # fmt: skip
+    return say("money.quoted", where=say(f"money.{where}"), low=percent(quoted.conf_low),
+               high=percent(quoted.conf_high))  # fmt: skip
 
 
 def _terms(material: Material, terms: Any) -> FactsBlock:
     """On what terms money was counted."""
-    horizon = float(terms.horizon)
+    horizon, period = float(terms.horizon), str(terms.period)
+    discount = say("money.discount_per", value=percent(float(terms.discount), 1), period=say(f"time.{period}"))
     pairs = [
-        ("Horizon", "none" if math.isinf(horizon) else periods(horizon, str(terms.period)).removeprefix("over ")),
-        ("Discount", f"{percent(float(terms.discount), 1)} per {terms.period}"),
-        ("Rise in retention", points(float(terms.points))),
-        ("Currency", material.currency or "not stated"),
+        (say("money.horizon"), say("time.none") if math.isinf(horizon) else in_time(horizon, period)),
+        (say("money.discount"), discount),
+        (say("money.rise"), points(float(terms.points))),
+        (say("money.currency"), material.currency or say("money.not_stated")),
     ]
-    for name, words in (
-        ("customers", "Customers in the ledger"),
-        ("active", "Present customers"),
-        ("lost", "Customers lost"),
-    ):
+    for name in ("customers", "active", "lost"):
         value = getattr(terms, name, None)
         if value is not None and not pd.isna(value):
-            pairs.append((words, f"{int(value):,}"))
-    return FactsBlock("Terms", tuple(pairs))
+            pairs.append((say(f"money.{name}"), count(value)))
+    return FactsBlock(say("money.terms"), tuple(pairs))

@@ -1,29 +1,49 @@
-"""From blocks to one self-contained page."""
+"""From blocks to one page of HTML that needs nothing from outside."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spc.report.blocks import Report, ScenarioBlock
+from spc.words import say, speaking
 
 if TYPE_CHECKING:
-    from spc.report.blocks import Report
+    from jinja2 import Environment
 
 __all__ = ["render_html"]
 
+_TEMPLATES = Path(__file__).parent / "templates"
+
 
 @cache
-def _environment() -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
-        loader=PackageLoader("spc.report", "templates"),
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["say"] = say
+    made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False, "allow_nan": False}
+    return made
 
 
 def render_html(report: Report) -> str:
-    """The page of a report: no script, no font, no address outside itself."""
-    return str(_environment().get_template("report.html.j2").render(report=report))
+    """The page of a report: no font, no address outside itself, and one script, named by its hash.
+
+    The page forbids every other script, whatever stands in the texts of a study.
+    """
+    moved = any(isinstance(block, ScenarioBlock) for section in report.sections for block in section.blocks)
+    script = (_TEMPLATES / "report.js").read_text(encoding="utf-8") if moved else ""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    with speaking(report.language):
+        template = _environment().get_template("report.html.j2")
+        allowed = f"'sha256-{digest}'" if script else "'none'"
+        return str(template.render(report=report, script=script, script_hash=allowed))

@@ -11,13 +11,17 @@ from typing import Any
 import pandas as pd
 
 from spc.disclosure import ReleasedModel
-from spc.plot.numbers import bracket, ends, estimate, money, number, percent, shares, wording
+from spc.plot.charts import in_time
+from spc.plot.numbers import bracket, count, ends, estimate, money, number, percent, plain, shares, wording
 from spc.results import Note
+from spc.words import say
 
 __all__ = [
-    "SHORT_VERDICT",
+    "begin",
     "confidence",
+    "counted",
     "ends_of",
+    "inner",
     "joined",
     "label_of",
     "links_sentence",
@@ -27,21 +31,12 @@ __all__ = [
     "path_in_words",
     "periods",
     "settle",
+    "share_text",
     "strongest_sentence",
     "total_sentence",
 ]
 
-SHORT_VERDICT: Mapping[str, str] = {
-    "holds": "holds",
-    "unclear": "unclear",
-    "opposite": "runs the other way",
-    "practically nil": "practically nil",
-    "too small to matter": "too small to matter",
-    "not interpretable": "cannot be told apart",
-}
-
 _OF_CONSTRUCTS = ("link", "importance", "alpha", "omega", "icc1_anova", "rwg_uniform")
-_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 def counted(n: int) -> str:
@@ -52,7 +47,13 @@ def counted(n: int) -> str:
     >>> counted(3), counted(0)
     ('three', 'none')
     """
-    return "none" if n == 0 else _WORDS[n] if n < len(_WORDS) else f"{n:,}"
+    words = say("number.words").split()
+    return say("number.none") if n == 0 else words[n] if n < len(words) else count(n)
+
+
+def begin(text: str) -> str:
+    """A text at the start of a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def label_of(name: str, labels: Mapping[str, str]) -> str:
@@ -69,7 +70,8 @@ def inner(name: str, labels: Mapping[str, str]) -> str:
     ('NPS', 'customer loyalty')
     """
     text = label_of(name, labels)
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+    keeps = text[1:2].isupper() or say("grammar.lower_inside") != "yes"
+    return text if keeps else text[:1].lower() + text[1:]
 
 
 def path_in_words(path: str, labels: Mapping[str, str]) -> str:
@@ -91,7 +93,9 @@ def joined(parts: Sequence[str]) -> str:
     >>> joined(["a", "b", "c"])
     'a, b and c'
     """
-    return " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    if len(parts) < 2:
+        return "".join(parts)
+    return say("list.comma").join(parts[:-1]) + say("list.and") + parts[-1]
 
 
 def ends_of(links: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -114,15 +118,6 @@ def confidence(estimate: float, low: float, high: float) -> str:
     return "firm" if width <= 0.3 else "fair" if width <= 0.9 else "rough"
 
 
-MEANING: Mapping[str, str] = {
-    "firm": "a firm figure as far as this ledger goes: its interval is narrow",
-    "fair": "a fair figure: right in size, not to the last digit",
-    "rough": "a rough figure: right in sign, loose in size",
-    "open": "an open question: the interval includes zero",
-    "doubted": "a rough figure, however narrow its interval: what it rests on does not quite hold, see Notes",
-}
-
-
 def periods(n: float, period: str) -> str:
     """A horizon in words.
 
@@ -131,7 +126,7 @@ def periods(n: float, period: str) -> str:
     >>> periods(5, "year"), periods(float("inf"), "year")
     ('over 5 years', 'without a horizon')
     """
-    return "without a horizon" if math.isinf(n) else f"over {n:g} {period}{'' if n == 1 else 's'}"
+    return say("time.no_horizon") if math.isinf(n) else say("time.over", text=in_time(n, period))
 
 
 def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool, doubted: bool = False) -> str:
@@ -151,14 +146,14 @@ def money_sentence(uplift: Any, terms: Any, currency: str, *, whole: bool, doubt
     if loses:
         values = (-values[0], -values[2], -values[1])
     estimate, low, high = (money(v, currency) for v in values) if whole else shares(*values)
-    one = float(terms.points) == 0.01
-    verb = "would cost" if loses else ("is" if one else "are") + " worth" if whole else "means" if one else "mean"
-    word = "doubted" if doubted else confidence(*values)
-    what = "in all" if loses else "over all present customers" if whole else "more value a customer"
-    return (
-        f"{more_retention(float(terms.points))} {verb} {estimate} {what} {periods(float(terms.horizon), terms.period)} "
-        f"(between {low} and {high}), before what it costs to win them. That is {MEANING[word]}."
-    )
+    n = 1 if float(terms.points) == 0.01 else 2
+    verb = say("money.verb.cost") if loses else say(f"money.verb.{'worth' if whole else 'mean'}", n=n)
+    return say(
+        "money.worth", more=more_retention(float(terms.points)), verb=verb, estimate=estimate, low=low, high=high,
+        what=say(f"money.what.{'loss' if loses else 'gain' if whole else 'share'}"),
+        horizon=periods(float(terms.horizon), str(terms.period)),
+        meaning=say(f"money.{'doubted' if doubted else confidence(*values)}"),
+    )  # fmt: skip
 
 
 def more_retention(share: float) -> str:
@@ -170,75 +165,65 @@ def more_retention(share: float) -> str:
     'Five points more retention'
     """
     n = 100 * share
-    whole = abs(n - round(n)) < 1e-9 and 0 < round(n) < len(_WORDS)
-    return f"{_WORDS[round(n)].capitalize() if whole else f'{n:g}'} point{'' if n == 1 else 's'} more retention"
+    whole = abs(n - round(n)) < 1e-9 and 0 < round(n) < len(say("number.words").split())
+    amount = begin(counted(round(n))) if whole else plain(n)
+    return say("money.more", n=1 if n == 1 else 2, amount=amount)
 
 
 def links_sentence(links: pd.DataFrame, labels: Mapping[str, str]) -> str:
     """How many links of the chain hold here, and which do not."""
     verdicts = links["label"]
     if (verdicts == "not interpretable").any():
-        return (
-            "The model cannot tell its constructs apart, so none of its links is a finding: "
-            "the chain can neither be confirmed nor rejected with these questions."
-        )
+        return say("links.not_interpretable")
     total, holding = len(links), int((verdicts == "holds").sum())
     if holding == total:
-        whole = {1: "The one link of the chain holds", 2: "Both links of the chain hold"}
-        return f"{whole.get(total, f'All {counted(total)} links of the chain hold')} here."
+        return say({1: "links.all_one", 2: "links.all_two"}.get(total, "links.all"), count=counted(total))
     if total == 1:
         link = links.iloc[0]
-        how = {"opposite": "runs the other way"}.get(link["label"], f"is {link['label']}")
-        return f"The one link of the chain, {inner(link['rhs'], labels)} to {inner(link['lhs'], labels)}, {how} here."
-    said = [f"{counted(holding).capitalize()} of the {counted(total)} links of the chain {_hold(holding)} here"]
-    for verdict, words in _OTHER_VERDICTS.items():
-        names = [f"{inner(r, labels)} to {inner(x, labels)}" for r, x in zip(links["rhs"], links["lhs"], strict=True)]
-        picked = [name for name, found in zip(names, verdicts, strict=True) if found == verdict]
-        if picked:
-            some = joined(picked) if len(picked) <= 3 else f"{counted(len(picked))} links"
-            said.append(f"{some} {'is' if len(picked) == 1 else 'are'} {words}")
-    return "; ".join(said) + "."
+        verdict = say(f"verdict.{str(link['label']).replace(' ', '_')}")
+        how = verdict if link["label"] == "opposite" else say("links.single_is", verdict=verdict)
+        return say("links.single", cause=inner(link["rhs"], labels), effect=inner(link["lhs"], labels), how=how)
+    said = [say("links.some", n=holding, holding=begin(counted(holding)), count=counted(total))]
+    for verdict in ("unclear", "opposite", "practically nil", "too small to matter"):
+        picked = links[verdicts == verdict]
+        if len(picked):
+            said.append(_others(picked, say(f"links.other.{verdict.replace(' ', '_')}"), labels))
+    return say("list.semicolon").join(said) + "."
 
 
-_OTHER_VERDICTS: Mapping[str, str] = {
-    "unclear": "unclear",
-    "opposite": "the other way round",
-    "practically nil": "practically nil",
-    "too small to matter": "clear of zero, but too small to matter",
-}
-
-
-def _hold(n: int) -> str:
-    return "holds" if n == 1 else "hold"
+def _others(links: pd.DataFrame, words: str, labels: Mapping[str, str]) -> str:
+    names = [
+        say("links.pair", cause=inner(cause, labels), effect=inner(effect, labels))
+        for cause, effect in zip(links["rhs"], links["lhs"], strict=True)
+    ]
+    some = joined(names) if len(names) <= 3 else say("links.many", count=counted(len(names)))
+    return say("links.others", n=len(names), names=some, words=words)
 
 
 def strongest_sentence(link: Any, labels: Mapping[str, str]) -> str:
     """The link of the largest standardised effect."""
-    return (
-        f"The strongest is {inner(link.rhs, labels)} to {inner(link.lhs, labels)}, "
-        f"{number(float(link.std_all))} in standard deviations."
-    )
+    size = number(float(link.std_all))
+    return say("links.strongest", cause=inner(link.rhs, labels), effect=inner(link.lhs, labels), size=size)
 
 
 def total_sentence(total: Any, labels: Mapping[str, str]) -> str:
     """What one point more of a cause brings at the end of the chain."""
     low, high = ends(float(total.conf_low), float(total.conf_high))
     size = estimate(float(total.estimate), float(total.conf_low), float(total.conf_high))
-    open_word = "" if total.conf_low > 0 or total.conf_high < 0 else ", an interval that includes no change"
-    return (
-        f"End to end, one point more {inner(total.rhs, labels)} goes with {size} "
-        f"more {inner(total.lhs, labels)} (between {low} and {high}{open_word})."
-    )
+    clear = total.conf_low > 0 or total.conf_high < 0
+    return say(
+        "links.total", cause=inner(total.rhs, labels), size=size, effect=inner(total.lhs, labels), low=low, high=high,
+        open="" if clear else say("links.includes_zero"),
+    )  # fmt: skip
 
 
 def settle(link: Any, labels: Mapping[str, str], level: str) -> str:
     """What an unclear link leaves open and what would settle it."""
-    what = "units" if level == "unit" else "respondents"
-    return (
-        f"Whether {inner(link.rhs, labels)} moves {inner(link.lhs, labels)}: the interval "
-        f"{bracket(float(link.conf_low), float(link.conf_high))} includes no effect. Four times as many {what} halve "
-        f"an interval; another wave helps too."
-    )
+    return say(
+        "unknown.link", cause=inner(link.rhs, labels), effect=inner(link.lhs, labels),
+        interval=bracket(float(link.conf_low), float(link.conf_high)),
+        rows=say("unknown.units" if level == "unit" else "unknown.respondents"),
+    )  # fmt: skip
 
 
 def notes_in_words(model: ReleasedModel) -> list[Note]:

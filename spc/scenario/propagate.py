@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -13,7 +14,16 @@ from spc.linalg import FloatArray
 __all__ = ["Links", "moved"]
 
 Link = tuple[str, str]
-Bend = Callable[[FloatArray], FloatArray]
+
+
+class Bend(Protocol):
+    """A link that is not straight."""
+
+    def __call__(self, change: FloatArray, /) -> FloatArray:
+        """Change of the effect for a change of the cause."""
+
+    def numbers(self) -> Mapping[str, float]:
+        """What its shape is made of, by name."""
 
 
 @dataclass(frozen=True, eq=False)

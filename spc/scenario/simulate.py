@@ -10,16 +10,18 @@ import pandas as pd
 
 from spc.chain.result import ChainFit
 from spc.chain.shape import LinkShapes
+from spc.disclosure import thick_quantile
 from spc.economics import LoyaltyValue, RetentionLink
 from spc.errors import ExtrapolationWarning, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance
+from spc.scenario.bend import LinkBend
 from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
 from spc.scenario.propagate import Links, moved
 from spc.scenario.route import LedgerRoute, ResultRoute, RetentionSlope
 
-__all__ = ["chain_links", "observed_range", "simulate"]
+__all__ = ["chain_links", "observed_range", "route_to_money", "simulate", "terms_of"]
 
 RANGE = (0.05, 0.95)
 Link = tuple[str, str]
@@ -97,7 +99,7 @@ def simulate(
     [0.2, 0.2, 0.2]
     >>> folder.cleanup()
     """
-    ahead, rate = _terms(loyalty, periods, discount)
+    ahead, rate = terms_of(loyalty, periods, discount)
     if not 0.0 < level < 1.0 or draws < 100:
         raise UsageError(f"level={level}, draws={draws}: give a share between 0 and 1, and at least 100 draws.")
     if isinstance(retention, RetentionLink):
@@ -108,7 +110,7 @@ def simulate(
     for change in changes:
         paths[change.node] = paths.get(change.node, np.zeros(ahead)) + change.path(ahead)
     everywhere = moved(links, paths)
-    route = _route(loyalty, retention, result, draws, seed)
+    route = route_to_money(loyalty, retention, result, draws, seed)
     money = None if route is None else route.money(everywhere)
     spending = np.sum([change.spending(ahead) for change in changes], axis=0)
     notes = (*_far(everywhere, observed_range(chain), chain.labels), *_bend_notes(links, shapes),
@@ -126,7 +128,16 @@ def simulate(
     )  # fmt: skip
 
 
-def _terms(loyalty: LoyaltyValue | None, periods: int | None, discount: float | None) -> tuple[int, float]:
+def terms_of(
+    loyalty: LoyaltyValue | None, periods: int | None = None, discount: float | None = None
+) -> tuple[int, float]:
+    """Periods looked ahead and discount a period: those given, else those of the ledger, else 5 and 0.10.
+
+    Raises
+    ------
+    UsageError
+        No period, or a discount that is no share.
+    """
     if periods is None:
         horizon = 5.0 if loyalty is None else loyalty.terms.horizon
         periods = int(horizon) if np.isfinite(horizon) else 10
@@ -157,7 +168,7 @@ def chain_links(
     if unknown or any(lag < 0 for lag in (lags or {}).values()):
         raise UsageError(f"Lags of {', '.join(unknown) or 'links'}: name links of the chain, and periods of 0 or more.")
     bends = {
-        (shape.lhs, shape.rhs): (shape.change, shape.shapes.straight.slope)
+        (shape.lhs, shape.rhs): (LinkBend.of(shape), shape.shapes.straight.slope)
         for shape in (() if shapes is None else shapes.links)
         if shape.name != "straight" and (shape.lhs, shape.rhs) in slopes
     }
@@ -165,10 +176,13 @@ def chain_links(
 
 
 def observed_range(chain: ChainFit) -> pd.DataFrame:
-    """How far units (or persons) differ today: ``low, mean, high`` of each construct, low and high cutting off 5 %."""
+    """How far units (or persons) differ today: ``low, mean, high`` of each construct, low and high cutting off 5 %.
+
+    The ends are means of a few units each (:func:`spc.disclosure.thick_quantile`), so that they tell of no single one.
+    """
     scores = chain.scores.astype(float)
-    ends = scores.quantile(list(RANGE))
-    return pd.DataFrame({"low": ends.iloc[0], "mean": scores.mean(), "high": ends.iloc[1]})
+    low, high = (scores.apply(lambda each, end=end: thick_quantile(each.to_numpy(), end)) for end in RANGE)
+    return pd.DataFrame({"low": low, "mean": scores.mean(), "high": high})
 
 
 def _require_known(
@@ -189,9 +203,10 @@ def _require_known(
         )
 
 
-def _route(
+def route_to_money(
     loyalty: LoyaltyValue | None, retention: RetentionSlope | None, result: ResultRoute | None, draws: int, seed: int
 ) -> Route | None:
+    """Way from the chain to money, with its draws; None where there is none."""
     if result is not None:
         return result
     if loyalty is None or retention is None or loyalty.margin is None or loyalty.joint.margin is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spc.chain import ChainFit, LinkShapes, fit_chain, link_shapes
@@ -14,10 +15,58 @@ from spc.scenario.outlook import Outlook
 from spc.scenario.simulate import Link, simulate
 from spc.study import Study
 
-__all__ = ["simulate_study"]
+__all__ = ["Parts", "simulate_study", "study_parts"]
 
 WAYS = ("customer_loyalty", "customer_satisfaction", "customer_value")
 """Constructs through which customers' answers may lead to their staying, the nearest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a scenario of a study is made of.
+
+    Attributes
+    ----------
+    chain : ChainFit
+    loyalty : LoyaltyValue or None
+    retention : RetentionLink or None
+    shapes : LinkShapes or None
+    messages : tuple of Note
+        What could not be had, and why.
+    """
+
+    chain: ChainFit
+    loyalty: LoyaltyValue | None
+    retention: RetentionLink | None
+    shapes: LinkShapes | None
+    messages: tuple[Note, ...]
+
+
+def study_parts(
+    study: Study,
+    *,
+    chain: ChainFit | None = None,
+    loyalty: LoyaltyValue | None = None,
+    shapes: LinkShapes | Literal[False] | None = None,
+    draws: int = 2000,
+    seed: int | None = None,
+    level: float = 0.95,
+) -> Parts:
+    """Fit what a scenario of a study needs and was not given: chain, shapes, ledger and retention.
+
+    Raises
+    ------
+    DataError
+        The study has no chain.
+    """
+    seed = study.seed if seed is None else seed
+    chain = fit_chain(study, draws=draws, seed=seed, level=level) if chain is None else chain
+    notes: list[Note] = []
+    if loyalty is None and study.money is not None:
+        loyalty = loyalty_value(study, seed=seed)
+    retention = None if loyalty is None else _link(study, chain, notes)
+    found = _shapes(study, seed, notes) if shapes is None else shapes
+    return Parts(chain, loyalty, retention, found or None, tuple(notes))
 
 
 def simulate_study(
@@ -75,17 +124,12 @@ def simulate_study(
     >>> folder.cleanup()
     """
     seed = study.seed if seed is None else seed
-    chain = fit_chain(study, draws=draws, seed=seed, level=level) if chain is None else chain
-    notes: list[Note] = []
-    if loyalty is None and study.money is not None:
-        loyalty = loyalty_value(study, seed=seed)
-    link = None if loyalty is None else _link(study, chain, notes)
-    shapes = _shapes(study, seed, notes) if shapes is None else shapes
+    parts = study_parts(study, chain=chain, loyalty=loyalty, shapes=shapes, draws=draws, seed=seed, level=level)
     found = simulate(
-        chain, loyalty, changes, retention=link, shapes=shapes or None, lags=lags, periods=periods, draws=draws,
-        seed=seed, level=level,
+        parts.chain, parts.loyalty, changes, retention=parts.retention, shapes=parts.shapes, lags=lags,
+        periods=periods, draws=draws, seed=seed, level=level,
     )  # fmt: skip
-    return found if not notes else _with(found, notes)
+    return replace(found, messages=(*parts.messages, *found.messages)) if parts.messages else found
 
 
 def _link(study: Study, chain: ChainFit, notes: list[Note]) -> RetentionLink | None:
@@ -107,9 +151,3 @@ def _shapes(study: Study, seed: int, notes: list[Note]) -> LinkShapes | None:
         notes.append(Note("shapes_not_tested", "warning", "links", "Whether links bend could not be tested, so all are "
                           f"taken as straight: {problem}"))  # fmt: skip
     return None
-
-
-def _with(outlook: Outlook, notes: Sequence[Note]) -> Outlook:
-    from dataclasses import replace
-
-    return replace(outlook, messages=(*notes, *outlook.messages))

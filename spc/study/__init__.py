@@ -7,7 +7,6 @@ from spc.study.check import CheckReport, check_study
 from spc.study.document import (
     ChainSpec,
     MoneySpec,
-    ReportSpec,
     StudyDocument,
     StudySpec,
     TableSpec,
@@ -18,6 +17,7 @@ from spc.study.init import init_study
 from spc.study.lags import Lag, wave_offsets
 from spc.study.priors import LinkPrior
 from spc.study.read import read_study
+from spc.study.report import LeverSpec, ReportSpec
 from spc.study.study import Study, person_scores, unit_scores
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "CheckReport",
     "CostDriver",
     "Lag",
+    "LeverSpec",
     "LinkPrior",
     "MoneySpec",
     "ReportSpec",

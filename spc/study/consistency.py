@@ -16,9 +16,10 @@ from spc.disclosure import DisclosureRule
 from spc.errors import DataError, Finding, SpecError
 from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
 from spc.study.accounts import AccountsSpec, CostDriver
-from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudySpec, TableSpec
+from spc.study.document import ChainSpec, MoneySpec, StudySpec, TableSpec
 from spc.study.lags import Lag, circle, wave_offsets
 from spc.study.priors import LinkPrior
+from spc.study.report import LARGEST_LOGO, LeverSpec, ReportSpec, logo_address
 from spc.study.structure import Path as Keys
 from spc.study.structure import nearest, place_finding
 from spc.study.toml import key_line
@@ -84,7 +85,7 @@ def parts(
         "chain": _chain(sound.get("chain"), constructs, raw, book),
         "money": _money(sound.get("money"), raw, book),
         "disclosure": _disclosure(sound.get("disclosure", {}), book),
-        "report": ReportSpec(**sound.get("report", {})),
+        "report": _report(sound.get("report", {}), study, constructs, book),
         "accounts": _accounts(sound.get("accounts"), raw, book),
     }
     return pieces, book.findings
@@ -98,7 +99,7 @@ def _names(raw: Mapping[str, Any], key: str) -> list[str]:
 def _tables(values: Mapping[str, Any], study: StudySpec, book: _Notebook) -> dict[str, TableSpec]:
     specs = {}
     for name in sorted(values, key=_table_order):
-        path = _table_path(name, values[name]["file"], study, book)
+        path = _file_path(("tables", name, "file"), values[name]["file"], study, book)
         if path is not None and _is_encoding(name, values[name].get("encoding", "utf-8"), book):
             specs[name] = _table_spec(name, values[name], path)
     _same_file(specs, book)
@@ -124,8 +125,7 @@ def _table_spec(name: str, value: Mapping[str, Any], path: Path) -> TableSpec:
     )
 
 
-def _table_path(name: str, file: str, study: StudySpec, book: _Notebook) -> Path | None:
-    keys: Keys = ("tables", name, "file")
+def _file_path(keys: Keys, file: str, study: StudySpec, book: _Notebook) -> Path | None:
     folder = book.path.parent
     if _ADDRESS.match(file):
         book.add(keys, "file_is_address", f"the address {file!r}", "a file", "Save it beside the document first.")
@@ -186,6 +186,44 @@ def _is_encoding(name: str, encoding: str, book: _Notebook) -> bool:
         )
         return False
     return True
+
+
+def _report(
+    values: Mapping[str, Any], study: StudySpec, constructs: Sequence[Construct], book: _Notebook
+) -> ReportSpec:
+    given = dict(values)
+    known = [construct.name for construct in constructs]
+    levers = [LeverSpec(**lever) for lever in given.pop("levers", ())]
+    for i, lever in enumerate(levers):
+        if lever.construct not in known:
+            book.add(("report", "levers", i, "construct"), "unknown_construct", f"{lever.construct!r}",
+                     "a construct of this document", nearest(lever.construct, known))  # fmt: skip
+        if lever.construct in [other.construct for other in levers[:i]]:
+            book.add(("report", "levers", i, "construct"), "listed_twice", f"{lever.construct!r} a second time",
+                     "one lever a construct", "Bring the two together, or ask spc simulate for each.")  # fmt: skip
+    return ReportSpec(
+        **given | {"leave_out": tuple(given.get("leave_out", ())), "logo": _logo(given.get("logo", ""), study, book)},
+        levers=tuple(lever for lever in levers if lever.construct in known),
+    )
+
+
+def _logo(file: str, study: StudySpec, book: _Notebook) -> str:
+    """The logo as a data address; empty where there is none or none that can be shown."""
+    keys: Keys = ("report", "logo")
+    path = _file_path(keys, file, study, book) if file else None
+    if path is None:
+        return ""
+    try:
+        size = path.stat().st_size
+        address = logo_address(path) if size <= LARGEST_LOGO else None
+    except OSError as error:
+        book.add(keys, "file_unreadable", f"{file[:60]!r}: {error.strerror}", "a readable file", "Check its name.")
+        return ""
+    if address is None:
+        found = f"a file of {size:,} bytes" if size > LARGEST_LOGO else f"{file[:60]!r}, which is no such picture"
+        book.add(keys, "not_a_logo", found, f"a picture (.png .jpg .webp .svg) of at most {LARGEST_LOGO:,} bytes",
+                 "Save the logo smaller, in one of these formats.")  # fmt: skip
+    return address or ""
 
 
 def _same_file(specs: Mapping[str, TableSpec], book: _Notebook) -> None:

@@ -13,6 +13,7 @@ from spc.errors import DataError, Finding
 from spc.study.accounts import AccountsSpec
 from spc.study.lags import Lag
 from spc.study.priors import LinkPrior
+from spc.study.report import ReportSpec
 from spc.survey import Construct
 
 __all__ = [
@@ -150,13 +151,6 @@ class MoneySpec:
     points: float = 0.05
     acquisition_cost: float = 0.0
     retention_model: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSpec:
-    """What the report is called; empty for the study's own name."""
-
-    title: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -155,8 +155,18 @@ acquisition_cost = 0                # of winning one customer
 [disclosure]
 minimum_group = 5                   # no score of fewer people than this is shown; may be raised, not below 3
 minimum_comments = 10
+# merge_into = "region"             # region | parent: units of fewer people are put together within it, not hidden
 
 [report]
 title = "Example study: what the chain is worth"
+# audience = "board"                # board | analyst | researcher: how much of method and tables is shown
+# leave_out = ["drivers"]           # sections left out; notes and confidentiality stay
+# accent = "#0f6f8c"                # colour of links and marks
+# logo = "logo.png"                 # picture beside this file
+# [[report.levers]]                 # what the scenarios offer; page one ranks by profit per cost
+#   construct = "internal_service_quality"
+#   by = 0.3                        # points of its scale
+#   cost = 240000                   # once; running_cost = each period
+#   label = "New tools for the shop floor"
 """
 """Text of the document; its constructs are those of :func:`spc.synthetic.make_firm`."""

@@ -7,7 +7,7 @@ import pytest
 
 from spc.errors import UnsupportedError, UsageError
 from spc.report import compose_report
-from spc.report.blocks import Column, FigureBlock, NotesBlock, TableBlock
+from spc.report.blocks import Column, FigureBlock, NotesBlock, TableBlock, table
 from spc.results import Note
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
@@ -104,7 +104,9 @@ def test_a_folder_that_is_a_file_is_refused(chain, tmp_path):
 
 def test_blocks_take_released_values_only(chain):
     with pytest.raises(UsageError, match="ReleasedTable"):
-        TableBlock(chain.tidy(), "raw", (Column("x", str),))
+        table(chain.tidy(), "raw", (Column("x", str),))
+    with pytest.raises(UsageError, match="ReleasedTable"):
+        TableBlock(chain.tidy(), "raw", (), ())
     with pytest.raises(UsageError, match=r"spc\.plot"):
         FigureBlock("<svg></svg>", "raw")
     with pytest.raises(UsageError, match="ReleasedModel"):

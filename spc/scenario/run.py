@@ -1,0 +1,69 @@
+"""Everything a study allows, in one call."""
+
+from __future__ import annotations
+
+from spc.accounts import bridge, customer_accounts, whale_curve
+from spc.chain import evidence, fit_chain
+from spc.chain.again import refit_material
+from spc.drivers import study_drivers
+from spc.economics import LoyaltyValue, loyalty_value
+from spc.results import Result
+from spc.scenario.levers import study_levers
+from spc.study import Study
+
+__all__ = ["fit_study"]
+
+
+def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tuple[Result, ...]:
+    """Fit what the tables of a study allow: chain, evidence, drivers, accounts, the value of loyalty, levers.
+
+    Parameters
+    ----------
+    study : Study
+    draws : int
+        Draws behind the intervals, and behind the levers of the report.
+    seed : int, optional
+        Seed of all draws; the study's own when not given.
+
+    Returns
+    -------
+    tuple of Result
+        The study itself first; then, as far as there is something to fit, the chain with what it takes to fit it
+        again, the evidence for each of its links, the key drivers of each survey side, who earns the money and why it
+        changed, the value of loyalty, and the levers of the scenarios. :func:`spc.compose_report` takes them as they
+        are.
+
+    Examples
+    --------
+    >>> import tempfile, spc
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> study = spc.read_study(spc.make_firm(seed=2, units=30).write(folder.name))
+    >>> [result.kind for result in spc.fit_study(study, draws=200)]
+    ['study', 'chain', 'refit', 'evidence', 'drivers', 'drivers', 'loyalty', 'levers']
+    >>> folder.cleanup()
+    """
+    seed = study.seed if seed is None else seed
+    results: list[Result] = [study]
+    chain = None if study.chain is None else fit_chain(study, draws=draws, seed=seed)
+    if chain is not None:
+        results += [chain, refit_material(chain), evidence(study, chain, seed=seed)]
+    results += study_drivers(study, draws=draws, seed=seed)
+    if "transactions" in study.tables:
+        results += _books(study, seed)
+    loyalty = loyalty_value(study, seed=seed) if "customers" in study.tables else None
+    results += [] if loyalty is None else [loyalty]
+    if chain is not None and chain.interpretable:
+        results.append(study_levers(study, chain=chain, loyalty=_of_money(study, loyalty), draws=draws, seed=seed))
+    return tuple(results)
+
+
+def _books(study: Study, seed: int) -> list[Result]:
+    """Who earns the money, and why it changed."""
+    accounts = customer_accounts(study)
+    found: list[Result] = [whale_curve(accounts, seed=seed)]
+    return [*found, bridge(accounts)] if len(accounts.all_periods) > 1 else found
+
+
+def _of_money(study: Study, loyalty: LoyaltyValue | None) -> LoyaltyValue | None:
+    """The value of loyalty, where the study counts money at all."""
+    return loyalty if study.money is not None else None
