@@ -19,6 +19,7 @@ from spc.sem.postestimation.ordinal_scores import categories_of, expected_given,
 from spc.sem.postestimation.patterns import missing_patterns
 from spc.sem.postestimation.scores import balanced_means
 from spc.sem.scope import by_group
+from spc.sem.twolevel.rows import expected_rows
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -41,7 +42,8 @@ def predict(
     ----------
     fit : SemFit
     newdata : DataFrame
-        Rows with the columns ``given``, and the group where the fit has groups; the outcomes need not be there.
+        Rows with the columns ``given``, and the group and the cluster where the fit has them; the outcomes need not be
+        there. All rows of a cluster say what the cluster has of its own.
         Missing answers are allowed: a prediction then rests on the answers that are there.
     outcomes : sequence of str, optional
         Observed variables to predict; by default all that something in the model points at and that are not given.
@@ -63,13 +65,13 @@ def predict(
     DataError
         A column is absent, not numeric or infinite; or the model knows no means.
     UnsupportedError
-        Models of two levels.
+        A fit of two levels to moments, which tell no clusters apart.
 
     Notes
     -----
     Equal to lavaan's ``lavPredictY`` for the same outcomes and given variables (de Rooij et al. 2023, Structural
-    Equation Modeling 30, 132-148), which has none for ordered items. What these say of the rest comes from
-    expectation propagation, as ``factor_scores(method="eap")``.
+    Equation Modeling 30, 132-148), which has none for ordered items and for two levels. What ordered
+    items say of the rest comes from expectation propagation, as ``factor_scores(method="eap")``.
 
     Examples
     --------
@@ -81,10 +83,13 @@ def predict(
     0   10.0
     1   12.0
     """
+    if fit.levels is not None:
+        places = [part.problem.place for part in fit.parts[:2]]
+        return expected_rows(fit, newdata, *_named(places, outcomes, given))
     if len(fit.groups) > 1:
         return by_group(fit, newdata, lambda view, rows: predict(view, rows, outcomes=outcomes, given=given))
     place, p = fit.problem.place, fit.problem.place.n_observed
-    y, x = _chosen(place, outcomes, given)
+    y, x = (_positions(place, names) for names in _named([place], outcomes, given))
     if isinstance(fit.problem, OrdinalProblem):
         return _with_ordered(fit, newdata, y, x)
     scale, mean = fit.problem.scale[:p], balanced_means(fit)
@@ -116,13 +121,18 @@ def _with_ordered(fit: SemFit, newdata: pd.DataFrame, y: IntArray, x: IntArray) 
     return pd.DataFrame(columns, index=newdata.index)
 
 
-def _chosen(place: Structure, outcomes: Sequence[str] | None, given: Sequence[str] | None) -> tuple[IntArray, IntArray]:
-    """Positions of outcomes and given variables."""
-    explained = {place.variables[i] for i in np.unique(place.row[place.part == DIRECTED])}
+def _named(
+    places: Sequence[Structure], outcomes: Sequence[str] | None, given: Sequence[str] | None
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Names of outcomes and given variables, among the observed ones of one level or two."""
+    observed = list(dict.fromkeys(name for place in places for name in place.observed))
+    explained = {place.variables[i] for place in places for i in np.unique(place.row[place.part == DIRECTED])}
+    for name in (*(given or ()), *(outcomes or ())):
+        _check_known(name, observed)
     if given is None:
-        given = [name for name in place.observed if name not in explained and name not in (outcomes or ())]
+        given = [name for name in observed if name not in explained and name not in (outcomes or ())]
     if outcomes is None:
-        outcomes = [name for name in place.observed if name in explained and name not in given]
+        outcomes = [name for name in observed if name in explained and name not in given]
     both = [name for name in outcomes if name in set(given)]
     if both:
         raise UsageError(f"{', '.join(both)}: both outcome and given. Name it once.")
@@ -130,15 +140,17 @@ def _chosen(place: Structure, outcomes: Sequence[str] | None, given: Sequence[st
         lacking, other = ("given", "predict from") if not given else ("outcomes", "predict")
         raise UsageError(
             f"There is nothing to {other}: name observed variables with {lacking}=[...]; there are "
-            f"{', '.join(place.observed)}."
+            f"{', '.join(observed)}."
         )
-    return _positions(place, outcomes), _positions(place, given)
+    return outcomes, given
+
+
+def _check_known(name: str, observed: Sequence[str]) -> None:
+    if name not in observed:
+        near = get_close_matches(str(name), observed, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(observed)}."
+        raise UsageError(f"{name!r} is no observed variable of the model. {hint}")
 
 
 def _positions(place: Structure, names: Sequence[str]) -> IntArray:
-    for name in names:
-        if name not in place.observed:
-            near = get_close_matches(str(name), place.observed, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(place.observed)}."
-            raise UsageError(f"{name!r} is no observed variable of the model. {hint}")
     return np.array([place.observed.index(name) for name in names], dtype=np.intp)

@@ -28,6 +28,7 @@ from spc.sem.feasible import original
 from spc.sem.missing.fiml import Answered, unrestricted
 from spc.sem.objective import answers_objective, frame_of, normal_objective
 from spc.sem.result import SemFit
+from spc.sem.twolevel.objective import levels_objective
 
 __all__ = ["End", "ProfileIntervals", "profile_likelihood"]
 
@@ -142,7 +143,7 @@ def profile_likelihood(
     Parameters
     ----------
     fit : SemFit
-        By maximum likelihood, complete or with missing answers, in one or several groups.
+        By maximum likelihood, complete or with missing answers, in one or several groups, on one level or two.
     parameters : str or sequence of str, optional
         Names of free or defined parameters, as in ``fit.model.parameters.names``; all of both by default.
     level : float, optional
@@ -155,7 +156,7 @@ def profile_likelihood(
     Raises
     ------
     UnsupportedError
-        Another estimator, clusters, or two levels: twice the difference of their discrepancies is no chi-square.
+        Another estimator, or clusters of one level: twice the difference of their discrepancies is no chi-square.
     UsageError
         An unknown parameter, one that nothing estimated enters, or a level outside 0 to 1.
 
@@ -193,14 +194,11 @@ def profile_likelihood(
 
 def _check(fit: SemFit) -> None:
     options = fit.options
-    if options.estimator != "ML" or options.cluster is not None or options.engine != "spc":
+    clustered = options.cluster is not None and fit.levels is None
+    if options.estimator != "ML" or clustered or options.engine != "spc":
         raise UnsupportedError(
-            "Profile-likelihood intervals need a fit with estimator='ML', engine='spc' and no clusters: only there is "
-            "the rise of the statistic a chi-square. Use bootstrap() for other estimators."
-        )
-    if len(fit.model.levels) > 1 or fit.model.ordinal:
-        raise UnsupportedError(
-            "Profile-likelihood intervals have a method for continuous variables on one level. Use bootstrap() there."
+            "Profile-likelihood intervals need a fit with estimator='ML' and engine='spc', and no clusters but those "
+            "of two levels: only there is the rise of the statistic a chi-square. Use bootstrap() for other estimators."
         )
 
 
@@ -250,6 +248,8 @@ def _setting(fit: SemFit, height: float) -> _Setting:
 
 
 def _objective(fit: SemFit, system: System) -> Objective:
+    if fit.levels is not None:
+        return levels_objective(fit.levels.goal_over(system), system.n, fit.levels.least)
     answers = [part.answers for part in fit.parts if part.answers is not None]
     if not answers:
         return normal_objective(system)

@@ -16,6 +16,7 @@ from spc.sem.ordinal.problem import OrdinalProblem
 from spc.sem.postestimation.ordinal_scores import expected_given, ordered_answers, ordered_modes
 from spc.sem.postestimation.patterns import missing_patterns
 from spc.sem.scope import by_group
+from spc.sem.twolevel.rows import row_scores
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -36,7 +37,8 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     fit : SemFit
     data : DataFrame
         Rows with the observed variables of the model, and the group where the fit has groups; not necessarily those it
-        was fitted to. Missing answers are allowed: a score rests on the answers that are there.
+        was fitted to. Missing answers are allowed: a score rests on the answers that are there. Of a fit of two levels
+        whole clusters, as each row is judged beside what all rows say of its cluster.
     method : {"regression", "bartlett", "eap"}
         ``"regression"``: the expected value given all answers, ``E(eta) + cov(eta, y) sigma^-1 (y - mu)``, shrunken
         towards the mean (Thurstone 1935). ``"bartlett"``: the value that makes the answers to the indicators most
@@ -47,7 +49,8 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     Returns
     -------
     DataFrame
-        (rows, latents), with the index of ``data``. NaN in rows without any answer. Bartlett scores are NaN too for
+        (rows, latents), with the index of ``data``; of two levels those within clusters, see ``cluster_scores`` for
+        the others. NaN in rows without any answer. Bartlett scores are NaN too for
         a latent variable none of whose indicators were answered, for factors of factors, which have none, where
         the answers given cannot tell two latent variables apart, and where all are the lowest category, or the
         highest, so that no value is the most likely one.
@@ -60,7 +63,7 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
         intercepts, so that there is nothing to measure answers from.
     UnsupportedError
         A model without latent variables; or ordered items that the latent variables do not make independent, as with
-        residual covariances, which only ``"eap"`` has a method for.
+        residual covariances, which only ``"eap"`` has a method for; or Bartlett scores of two levels.
     UsageError
         Another method.
 
@@ -83,14 +86,16 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     x  0.778
     y  0.636
     """
-    if len(fit.groups) > 1:
-        return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
     if method not in get_args(ScoreMethod):
         raise UsageError(f"method={method!r}: expected 'regression', 'bartlett' or 'eap'.")
-    if fit.levels is not None or any(name.endswith(".l2") for name in fit.model.parameters.joint):
+    if fit.levels is not None:
+        return _of_rows_in_clusters(fit, data, method)
+    if len(fit.groups) > 1:
+        return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
+    if any(name.endswith(".l2") for name in fit.model.parameters.joint):
         raise UnsupportedError(
             "Rows and clusters share the values of a two-level model, so neither level has scores from its own "
-            "covariances alone. cluster_scores(fit) has those of the clusters."
+            "covariances alone: give the fit itself, not one of its views."
         )
     place = fit.problem.place
     if not place.latents:
@@ -107,6 +112,15 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
             scores[rows] = answers[np.ix_(rows, there)] @ weigh(there).T
     scores = (scores + weigh.mean) * scale[p:]
     return pd.DataFrame(scores, index=data.index, columns=list(place.latents))
+
+
+def _of_rows_in_clusters(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> pd.DataFrame:
+    if method == "bartlett":
+        raise UnsupportedError(
+            "What the clusters of a two-level model have of their own is known by expectation only, so rows have no "
+            "scores without it: use method='regression'. cluster_scores(fit) has those of the clusters."
+        )
+    return row_scores(fit, data)
 
 
 def _of_ordered(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> FloatArray:

@@ -94,7 +94,9 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     A factor of factors has three: ``omega_l1``, the share of the variance of the sum of all items below it that comes
     from it; ``omega_l2``, the same for the sum of the factors; ``omega_partial``, its share of the sum of items beside
     their residuals alone (``compRelSEM(higher=)`` and ``reliabilityL2`` of semTools; the latter divides the first by
-    the implied variance). With groups there is a row for each group.
+    the implied variance). With groups there is a row for each group. With two levels there is one for each: within
+    clusters, the sum of what rows differ by; between them, that of the clusters' own values, free of sampling
+    (Geldhof, Preacher & Zyphur 2014, Psychological Methods 19, 72-91; ``compRelSEM`` of semTools).
 
     Parameters
     ----------
@@ -246,7 +248,8 @@ class _Space:
         place, p = problem.place, problem.place.n_observed
         self.place, self.problem, self.p, self.point = place, problem, p, point
         options = fit.options
-        self.normal = options.estimator == "ML" and options.missing == "listwise" and options.cluster is None
+        rows_alone = options.cluster is None and fit.levels is None
+        self.normal = options.estimator == "ML" and options.missing == "listwise" and rows_alone
         self.ordered = place.ordered.size > 0
         self.balanced = view.values * problem.multiplier
         self.directed, self.residual, _ = matrices(place, self.balanced)
@@ -338,7 +341,7 @@ def _sum(parts: list[_Quantity]) -> _Quantity:
 
 
 def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: float, group: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"lhs": name, "level": "1", "group": group or "1", "kind": kind}
+    row: dict[str, Any] = {"lhs": name, "level": str(space.part.level), "group": group or "1", "kind": kind}
     if found is None:
         return row
     if space.ordered:

@@ -22,7 +22,7 @@ from spc.sem.twolevel.inference import log_constant
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies, unit_moments
 from spc.sem.twolevel.search import Complete, Evidence
 
-__all__ = ["ROWS", "Clusters", "Rough", "clusters_of", "names_of"]
+__all__ = ["ROWS", "Clusters", "Rough", "cluster_values", "clusters_of", "names_of"]
 
 BoolArray = npt.NDArray[np.bool_]
 ROWS = "rows"
@@ -225,12 +225,12 @@ def _rows(data: pd.DataFrame, names: Sequence[str], width: int, cluster: str | N
         used, codes = np.unique(codes, return_inverse=True)
         keys = keys[used]
     codes = np.asarray(codes, dtype=np.intp)
-    outcomes = _cluster_values(values[:, width:], codes, len(keys))
+    outcomes = cluster_values(values[:, width:], codes, len(keys))
     notes += _varying(np.array(names[width:]), values[:, width:], outcomes, codes)
     return _Rows(codes, values[:, :width], outcomes, tuple(keys), tuple(notes))
 
 
-def _cluster_values(values: FloatArray, codes: IntArray, clusters: int) -> FloatArray:
+def cluster_values(values: FloatArray, codes: IntArray, clusters: int) -> FloatArray:
     """Mean of what the rows of each cluster say; NaN where they say nothing."""
     told = ~np.isnan(values)
     found = np.full((clusters, values.shape[1]), np.nan)

@@ -109,6 +109,10 @@ class TwoLevel:
         """Minus the log-likelihood over the coordinates of the fit."""
         return goal_of(self.groups)
 
+    def goal_over(self, system: Joint) -> Together:
+        """The same over the coordinates of another system of these parts, such as that before constraints."""
+        return goal_of(mapped([group.sample for group in self.groups], system.problems))
+
     @property
     def least(self) -> float:
         """Minus the log-likelihood of the free moments, up to constants."""

@@ -9,17 +9,21 @@ import pandas as pd
 import pytest
 
 from spc.errors import DataError, UnsupportedError, UsageError
+from spc.resample import replicate_rng
 from spc.sem import (
     bootstrap,
     compare,
+    factor_scores,
     fit,
     fit_measures,
     icc,
     modification_indices,
+    predict,
     profile_likelihood,
     r_square,
     refit,
     release_test,
+    reliability,
 )
 from spc.sem.twolevel.scores import cluster_scores
 
@@ -161,3 +165,119 @@ def test_score_tests_with_holes_say_what_a_fit_would():
     tight = fit(MODELS["equal"]["text"], holes(), cluster="unit", missing="fiml")
     free = fit(FACTOR, holes(), cluster="unit", missing="fiml")
     assert release_test(tight).statistic == pytest.approx(tight.chisq - free.chisq, rel=0.15)
+
+
+def test_scores_of_rows_equal_lavaans():
+    scores = factor_scores(ours("factor"), data())
+    np.testing.assert_allclose(scores["f"], np.array(MODELS["factor"]["scores"], dtype=float), atol=2e-5)
+    shuffled = data().sample(frac=1.0, random_state=1)
+    pd.testing.assert_frame_equal(factor_scores(ours("factor"), shuffled).loc[scores.index], scores)
+    with pytest.raises(UnsupportedError, match="expectation"):
+        factor_scores(ours("factor"), data(), method="bartlett")
+
+
+def joint_moments(fitted, frame):
+    """Mean and covariances of all rows of one cluster, variable by variable within each row; and the variables."""
+    spot = fitted.levels.groups[0].spot(fitted.system.coordinates(fitted.solution.theta))
+    n = len(frame)
+    cov = np.kron(np.ones((n, n)), spot.sigma_b) + np.kron(np.eye(n), spot.sigma_w)
+    return np.tile(spot.mu, n), cov, list(fitted.levels.groups[0].sample.clusters.names)
+
+
+def test_predictions_are_expectations_given_the_whole_cluster():
+    frame = data()[data()["unit"] == 3].copy()
+    frame.iloc[0, frame.columns.get_loc("a")] = np.nan
+    known = ["a", "b", "tenure"]
+    found = predict(ours("factor"), frame, outcomes=["c", "d"], given=[*known, "climate"])
+    mean, cov, names = joint_moments(ours("factor"), frame)
+    p, rows = len(names), len(frame)
+    given = frame[names].notna() & [name in known for name in names]
+    here = np.append(np.flatnonzero(given.to_numpy().ravel()), names.index("climate"))
+    inverse, values = np.linalg.inv(cov[np.ix_(here, here)]), frame[names].to_numpy(float).ravel()[here]
+    for i in range(rows):
+        wanted = np.array([names.index("c"), names.index("d")]) + i * p
+        expected = mean[wanted] + cov[np.ix_(wanted, here)] @ inverse @ (values - mean[here])
+        np.testing.assert_allclose(found.iloc[i], expected, rtol=1e-8)
+
+
+def test_scores_and_predictions_of_groups_are_those_of_each():
+    both = factor_scores(ours("groups_free"), data())
+    for land in ("north", "south"):
+        own = data()[data()["land"] == land]
+        pd.testing.assert_frame_equal(both.loc[own.index], factor_scores(of_land(land), own), rtol=1e-5)
+
+
+def test_reliabilities_of_both_levels_equal_semtools():
+    """Up to where lavaan's EM stops."""
+    found = reliability(ours("factor")).tidy().set_index(["lhs", "kind"])
+    for kind in ("omega", "alpha"):
+        for level in MODELS["factor"][kind].values():
+            for latent, value in level.items():
+                assert found.loc[(latent, kind), "estimate"] == pytest.approx(value, abs=3e-4)
+    assert found.loc[("g", "omega"), "level"] == "2"
+
+
+# -- bootstraps and refits
+
+
+def test_a_refit_to_the_same_clusters_is_the_fit():
+    for name in ("factor", "nonlinear", "inequality"):
+        units = ours(name).levels.groups[0].sample.clusters.units
+        np.testing.assert_allclose(refit(ours(name), units).theta, ours(name).solution.theta, rtol=1e-5, atol=1e-7)
+    with pytest.raises(UnsupportedError, match="UnitMoments"):
+        refit(ours("factor"), ours("factor").views[0].observed)
+    with pytest.raises(UsageError, match="2 groups"):
+        refit(ours("groups_free"), units)
+
+
+@pytest.mark.parametrize("missing", ["listwise", "fiml"])
+def test_a_draw_is_a_fit_to_its_clusters(missing):
+    """Cluster after cluster with repeats, each under a name of its own."""
+    frame = (holes() if missing == "fiml" else data()).sort_values("unit", kind="stable")
+    both_levels = FACTOR if missing == "fiml" else "level: 1\na ~ b + tenure\nlevel: 2\na ~ b + climate\nd ~ a"
+    fitted = fit(both_levels, frame, cluster="unit", missing=missing)
+    drawn = bootstrap(fitted, draws=3, seed=5).replicates.values[2]
+    units = np.unique(frame["unit"])
+    chosen = np.sort(replicate_rng(5, 2).integers(units.size, size=units.size))
+    rows = [frame[frame["unit"] == units[j]].assign(unit=i) for i, j in enumerate(chosen)]
+    again = fit(both_levels, pd.concat(rows), cluster="unit", missing=missing)
+    np.testing.assert_allclose(drawn, again.solution.theta, rtol=1e-4, atol=1e-5)
+
+
+def test_bootstraps_of_clusters_agree_with_robust_errors_and_do_not_depend_on_workers():
+    fitted = ours("groups_equal")
+    one = bootstrap(fitted, data(), draws=60, seed=2, interval="bca")
+    two = bootstrap(fitted, draws=60, seed=2, workers=2)
+    np.testing.assert_array_equal(one.replicates.values, two.replicates.values)
+    table, robust = one.tidy(), ours("groups_equal", "MLR").tidy()
+    free = robust["std_error"].notna()
+    assert 0.85 < (table["std_error"] / robust["std_error"])[free].median() < 1.15
+    assert one.units == 110
+    assert ((table["conf_low"] < table["estimate"]) & (table["estimate"] < table["conf_high"]))[free].mean() > 0.9
+    with pytest.raises(DataError, match="same rows"):
+        bootstrap(fitted, data().assign(a=data()["a"] + 1.0), draws=2)
+    with pytest.raises(UsageError, match="has its clusters"):
+        bootstrap(fitted, data(), draws=2, cluster="land")
+
+
+def test_parametric_draws_have_the_statistic_of_a_true_model():
+    drawn = bootstrap(ours("factor"), kind="parametric", draws=60, seed=3)
+    assert drawn.chisq.mean() == pytest.approx(ours("factor").df, rel=0.25)
+    ratio = drawn.tidy()["std_error"] / ours("factor").tidy()["std_error"]
+    assert 0.85 < ratio.median() < 1.15
+    with pytest.raises(UnsupportedError, match="parametric"):
+        bootstrap(ours("factor"), data(), kind="bollen_stine", draws=2)
+
+
+@pytest.mark.parametrize("missing", ["listwise", "fiml"])
+def test_profile_intervals_end_where_the_likelihood_says(missing):
+    frame = holes() if missing == "fiml" else data()
+    fitted = fit(FACTOR, frame, cluster="unit", missing=missing)
+    name = "b~~b.l2"
+    row = profile_likelihood(fitted, [name]).tidy().iloc[0]
+    wald = fitted.tidy().query("lhs == 'b' and rhs == 'b' and level == '2'").iloc[0]
+    assert row["estimate"] - row["conf_low"] < row["conf_high"] - row["estimate"]
+    assert row["conf_low"] > wald["conf_low"]
+    for end in (row["conf_low"], row["conf_high"]):
+        held = fit(f"{FACTOR}\nb ~~ {end}*b", frame, cluster="unit", missing=missing)
+        assert held.chisq - fitted.chisq == pytest.approx(3.841459, abs=2e-3)
