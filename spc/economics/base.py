@@ -184,6 +184,7 @@ def beta_mixture(
     low, high = np.maximum(low, -_FAR), np.minimum(high, _FAR)
     inner = [np.clip(np.log(c / (1.0 - c)), low, high) for c in sorted(cuts) if 0.0 < c < 1.0]
     points, lengths = np.polynomial.legendre.leggauss(_NODES)
+    left, right = np.clip(left, low, high), np.clip(right, low, high)
     middle = [left - 0.25 * (left - low), (left + right) / 2.0, right + 0.25 * (high - right)]
     edges = np.sort(np.stack([low, *inner, *middle, high]), axis=0)
     x, logs = [], []

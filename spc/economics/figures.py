@@ -13,6 +13,7 @@ from spc.economics.base import Base, percent_more, points_more
 from spc.economics.claim import CLAIM, claim_terms
 from spc.economics.lifetime import uplift
 from spc.economics.models import BetaGeometricModel
+from spc.economics.region import student
 from spc.economics.terms import LoyaltyTerms
 from spc.linalg import FloatArray
 
@@ -93,9 +94,7 @@ def _margin_interval(value: LoyaltyValue) -> tuple[float, float]:
     assert value.margin is not None
     if not value.joint.units:
         return value.margin.interval(value.terms.level)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(value.joint.units - 1, (1 + value.terms.level) / 2)) * value.joint.margin_error
+    half = student(value.joint.units - 1, value.terms.level) * value.joint.margin_error
     return value.margin.estimate - half, value.margin.estimate + half
 
 

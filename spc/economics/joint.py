@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.economics.ledger import MarginMean, margin_rows
+from spc.economics.ledger import MarginMean, leaning, margin_rows
 from spc.economics.lifetable import LifeTable, life_tables
 from spc.economics.models import LedgerModel
 from spc.economics.region import Region, Spread, student
@@ -61,12 +61,17 @@ class Joint:
 
 @dataclass(frozen=True, slots=True)
 class _Amount:
-    """The mean margin: estimate, error, degrees of freedom, correlation with the share that stays."""
+    """The mean margin: estimate, error, degrees of freedom, correlation with the share that stays, lean."""
 
     estimate: float
     error: float
     df: float
     correlation: float
+    lean: float = 0.0
+
+    def at(self, t: FloatArray) -> FloatArray:
+        """Means at Student's quantiles."""
+        return self.estimate + self.error * leaning(t, self.lean)
 
 
 def joint_draws(
@@ -100,7 +105,7 @@ def joint_draws(
     if margin is None:
         return Joint(parameters, None, region, None, count, math.nan, math.nan)
     amount = _amount(ledger, margin) if units is None else units.amount(ledger, model, margin)
-    ordered = np.sort(amount.estimate + amount.error * rng.standard_t(amount.df, size=draws))
+    ordered = np.sort(amount.at(rng.standard_t(amount.df, size=draws)))
     drawn = _in_step(_share(model, parameters), ordered, amount.correlation, rng)
     beside = None if region is None else _beside(sure, region, amount, level)
     return Joint(parameters, drawn, region, beside, count, amount.correlation, amount.error)
@@ -119,7 +124,7 @@ def _beside(model: LedgerModel, region: Region, amount: _Amount, level: float) -
     turn = np.clip(away / np.where(most > 0, most, 1.0), -region.radius, region.radius)
     room = math.sqrt(1.0 - amount.correlation**2) * np.sqrt(1.0 - region.radius**2)
     steps = amount.correlation * turn + np.array([[-1.0], [0.0], [1.0]]) * room
-    return np.asarray(amount.estimate + student(amount.df, level) * amount.error * steps)
+    return amount.at(student(amount.df, level) * steps)
 
 
 def _amount(ledger: pd.DataFrame, margin: MarginMean) -> _Amount:
@@ -131,7 +136,7 @@ def _amount(ledger: pd.DataFrame, margin: MarginMean) -> _Amount:
     rows = margin_rows(ledger).to_numpy()
     amount = np.where(rows, ledger["margin"].to_numpy(dtype=float), 0.0)
     gain = np.where(rows, amount - amount[rows].mean(), 0.0)
-    return _Amount(margin.estimate, margin.std_error, margin.customers - 1.0, _cosine(stay, gain))
+    return _Amount(margin.estimate, margin.std_error, margin.customers - 1.0, _cosine(stay, gain), margin.lean)
 
 
 def _cosine(x: FloatArray, y: FloatArray) -> float:

@@ -1,0 +1,143 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spc.economics.base import beta_mixture
+from spc.economics.beta_geometric import coordinates, loglik, logs, scores, survival
+from spc.economics.joint import joint_draws
+from spc.economics.ledger import MarginMean, leaning, margin_mean, read_ledger
+from spc.economics.lifetable import LifeTable, life_table, life_tables
+from spc.economics.models import ConstantModel, choose_model, fit_model
+from spc.economics.region import Spread, student
+
+
+def cohort(n, seed, a=1.2, b=4.0):
+    rng = np.random.default_rng(seed)
+    age, life = rng.integers(1, 9, n), rng.geometric(np.maximum(rng.beta(a, b, n), 1e-9))
+    return np.minimum(age, life), life <= age
+
+
+def test_coordinates_go_there_and_back():
+    x = np.log([[0.668, 3.806], [1e-6, 0.02], [5000.0, 4000.0]])
+    np.testing.assert_allclose(np.stack(logs(coordinates(x[:, 0], x[:, 1])), axis=-1), x, rtol=1e-10)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_scores_against_differences(whole):
+    time, left = cohort(3000, 1)
+    tables = life_tables(time if whole else time - 0.3, left, np.arange(3000) % 3)
+    x, step = np.array([-1.1, 0.2]), 1e-5
+
+    def value(x):
+        return loglik(*logs(x), tables.exposure, tables.events, whole)
+
+    gradient, information = scores(x, tables)
+    for i, e in enumerate(np.eye(2)):
+        np.testing.assert_allclose(gradient[:, i], (value(x + step * e) - value(x - step * e)) / (2 * step), rtol=1e-5)
+    expected = LifeTable(tables.exposure, tables.exposure * _leave(x, tables), whole)
+    at, _ = scores(x, expected)
+    np.testing.assert_allclose(at, 0.0, atol=1e-8)
+    moved = [(scores(x + step * e, expected)[0] - at) / step for e in np.eye(2)]
+    np.testing.assert_allclose(-np.stack(moved, axis=-1), information, rtol=2e-3)
+
+
+def _leave(x, table):
+    alpha, beta = (np.exp(log) for log in logs(x))
+    leave = alpha / (alpha + beta + np.arange(table.periods))
+    return leave if table.whole else -np.log1p(-leave)
+
+
+@pytest.mark.parametrize("a", [1.2, 1e4])
+def test_the_region_is_the_profile_likelihood(a):
+    from scipy.optimize import minimize_scalar
+
+    table = life_table(*cohort(2000, 3, a, 4.0 * a / 1.2))
+    model = choose_model("auto", table)[1]
+    region = model.region(0.95)
+    best = float(model._deviance(model.point[None], np.eye(2))[0])
+    width = 1.959964 * (1.0 if a < 10 else math.sqrt(4.231 / 3.841))
+
+    def profile(first):
+        found = minimize_scalar(
+            lambda second: float(-loglik(*logs(np.array([first, second])), table.exposure, table.events, True)),
+            bounds=(math.log1p(1e-4), 3.0),
+            method="bounded",
+            options={"xatol": 1e-9},
+        )
+        top = float(loglik(*logs(model.point), table.exposure, table.events, True))
+        return 2 * (top + found.fun)
+
+    assert best == 0.0
+    for end in (region.parameters[:, 0].min(), region.parameters[:, 0].max()):
+        assert math.sqrt(profile(end)) == pytest.approx(width, rel=0.02)
+    assert (region.radius <= 1.0).all()
+    assert region.radius[0] == 0.0
+
+
+def test_one_rate_has_the_interval_of_its_distribution():
+    model = ConstantModel(LifeTable(np.array([500.0, 300.0]), np.array([100.0, 50.0])))
+    ends = model.stay(model.region(0.9).parameters, 1)[:, 0]
+    drawn = model.stay(model.draws(400_000, np.random.default_rng(1)), 1)[:, 0]
+    assert (ends.min(), ends.max()) == pytest.approx(np.quantile(drawn, [0.05, 0.95]), abs=1e-4)
+    wider = model.region(0.9, Spread(np.array([[0.25]]), 9.0)).parameters[:, 0]
+    assert wider.max() - wider.min() == pytest.approx(2 * 0.5 * student(9.0, 0.9))
+
+
+def test_units_all_alike_leave_the_error_and_units_that_differ_widen_it():
+    time, left = cohort(4000, 5)
+    alone = fit_model("sbg", life_table(time, left))
+    spreads = []
+    for codes in (np.arange(4000) % 40, np.argsort(np.argsort(time + 0.5 * left)) * 40 // 4000):
+        shift = alone.without_each(life_tables(time, left, codes))
+        spreads.append(Spread(39 / 40 * shift.T @ shift, 39.0))
+    widths = [np.ptp(alone.region(0.95, spread).parameters[:, 0]) for spread in (None, *spreads)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.3)
+    assert widths[2] > 2 * widths[0]
+
+
+def test_draws_agree_with_the_region():
+    model = fit_model("sbg", life_table(*cohort(20_000, 6)))
+    drawn, region = model.draws(4000, np.random.default_rng(1)), model.region(0.95)
+    for i in (0, 1):
+        ends = region.parameters[:, i].min(), region.parameters[:, i].max()
+        assert np.quantile(drawn[:, i], [0.025, 0.975]) == pytest.approx(ends, abs=0.12 * (ends[1] - ends[0]))
+
+
+def test_parameters_at_the_end_of_the_world():
+    for a, b in ((1e-6, 0.02), (0.02, 1e-6), (1e4, 1e-3), (1e-3, 1e4), (3e-9, 0.02)):
+        base = beta_mixture(np.array(a), np.array(b), np.array([0.0, 40.0]), np.array([0.5, 0.5]), (0.05,))
+        by_hand = np.mean([survival(n + 1, a, b) / survival(n, a, b) for n in (0.0, 40.0)])
+        assert float(base.next_rate()) == pytest.approx(by_hand, abs=2e-3)
+        assert float(base.weights.sum()) == pytest.approx(1.0)
+
+
+def test_few_very_good_customers_lean_the_interval():
+    rng = np.random.default_rng(1)
+    hits = np.zeros(2)
+    for amounts in rng.exponential(100.0, (3000, 40)):
+        margin = margin_mean(pd.DataFrame({"margin": amounts, "present": True}))
+        plain = MarginMean(margin.estimate, margin.std_error, 40, 0)
+        for i, each in enumerate((plain, margin)):
+            low, high = each.interval(0.95)
+            hits[i] += low <= 100.0 <= high
+    plain, leaned = hits / 3000
+    assert abs(leaned - 0.95) < abs(plain - 0.95)
+    assert leaned > 0.925
+    assert np.all(np.diff(leaning(np.linspace(-4, 4, 50), 0.05)) > 0)
+
+
+def test_margin_moves_with_retention_in_the_region():
+    rng = np.random.default_rng(2)
+    margin = rng.normal(100, 40, 3000)
+    life, age = rng.geometric(np.clip(0.2 - 0.002 * (margin - 100), 0.02, 0.6)), rng.integers(1, 9, 3000)
+    table = pd.DataFrame({"tenure": np.minimum(life, age), "churned": life <= age, "margin": margin})
+    ledger, _ = read_ledger(table, "year", None)
+    model = ConstantModel(life_table(ledger["tenure"], ledger["churned"]))
+    joint = joint_draws(model, model, ledger, margin_mean(ledger), draws=200, seed=1, level=0.95)
+    middle = joint.region_margin[1]
+    assert np.corrcoef(middle, joint.region.parameters[:, 0])[0, 1] > 0.99
+    reach = (joint.region_margin.max() - joint.region_margin.min()) / 2
+    assert reach == pytest.approx(1.96 * joint.margin_error, rel=0.02)
+    assert np.ptp(middle) / 2 == pytest.approx(joint.correlation * reach, rel=0.05)
