@@ -218,7 +218,7 @@ class Gate:
         earlier = [of_waves(each, today.keys, wave or "wave") for each in self._releases]
         earlier = [each for each in earlier if same_people(each, today)]
         earlier += [replace(each, keys=self._placed(each.keys)) for each in told]
-        seen = with_known(today, earlier, minimum=minimum, limits=limits, wave=wave)
+        seen = with_known(today, earlier, minimum=minimum, digits=digits, limits=limits, wave=wave)
         cells = layout(seen.keys, seen.n, seen.sums, limits=limits, table=name, parts=seen.parts, listed=len(today.n))
         groups = [] if wave is None else over_waves(today.keys, wave)
         close, kept = np.zeros_like(seen.refused), seen.kept.copy()

@@ -192,6 +192,7 @@ def with_known(
     earlier: Sequence[Release],
     *,
     minimum: int,
+    digits: int,
     limits: FloatArray,
     wave: str | None,
 ) -> Known:
@@ -217,9 +218,10 @@ def with_known(
                 apart = abs(size - sizes[at])
                 known[at] |= bool(shown and apart < minimum)
                 kept[at] |= bool(not shown and apart < minimum)
+                refused[at] |= bool(shown and 0 < apart < minimum)
                 refused[at] |= bool(shown) and tells(
                     size, told / max(size, 1.0), sizes[at], sums[at] / max(sizes[at], 1.0),
-                    minimum=minimum, digits=None, limits=limits,
+                    minimum=minimum, digits=digits, limits=limits,
                 )  # fmt: skip
     keys = pd.DataFrame(list(rows), columns=columns, dtype=object)
     told = np.array(sums, dtype=float).reshape(len(sizes), len(names))

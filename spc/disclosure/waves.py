@@ -77,7 +77,7 @@ def tells(
     mean_now: FloatArray,
     *,
     minimum: int,
-    digits: int | None,
+    digits: int,
     limits: FloatArray,
 ) -> bool:
     """Whether two means of nearly the same people tell of those who are in one of them only.
@@ -92,8 +92,8 @@ def tells(
         People.
     mean, mean_now : (v,) array
     minimum : int
-    digits : int or None
-        Decimals the means are rounded to; None to count on no rounding.
+    digits : int
+        Decimals the means are rounded to.
     limits : (v, 2) array
         Ends of the scales; infinite where there is none, and then any difference of too few people tells.
 
@@ -112,10 +112,8 @@ def tells(
     if free.any() and d < minimum:
         return True
     low, high = limits[~free].T
-    if digits is not None:
-        mean, mean_now = mean.round(digits), mean_now.round(digits)
-    told = (now * mean_now - before * mean)[~free] / (now - before)
-    slack = 0.0 if digits is None else (now + before) * 10.0**-digits / 2.0 / d
+    told = (now * mean_now.round(digits) - before * mean.round(digits))[~free] / (now - before)
+    slack = (now + before) * 10.0**-digits / 2.0 / d
     if d < minimum and np.isnan(told).any():
         return True
     least, most = np.maximum(told - slack, low), np.minimum(told + slack, high)
