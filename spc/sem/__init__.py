@@ -10,6 +10,7 @@ from spc.sem.postestimation.export import export_names, to_lavaan
 from spc.sem.postestimation.export_mplus import to_mplus
 from spc.sem.postestimation.htmt import Htmt, htmt
 from spc.sem.postestimation.invariance import Invariance, invariance
+from spc.sem.postestimation.level_fit import LevelFit, level_fit
 from spc.sem.postestimation.misfit import Misfit, misfit
 from spc.sem.postestimation.modification import modification_indices
 from spc.sem.postestimation.predict import predict
@@ -32,6 +33,7 @@ __all__ = [
     "Htmt",
     "Invariance",
     "LatentReliability",
+    "LevelFit",
     "Misfit",
     "Options",
     "PooledCorrelations",
@@ -57,6 +59,7 @@ __all__ = [
     "implied_moments",
     "invariance",
     "misfit",
+    "level_fit",
     "modification_indices",
     "pool_correlations",
     "pooled_paths",

@@ -325,7 +325,10 @@ def _all_moments(place: Structure) -> int:
 
 
 def glance_row(fit: SemFit) -> pd.DataFrame:
-    """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing where the test is not scaled."""
+    """One row with ``GLANCE_COLUMNS``; scaled and robust measures are missing where the test is not scaled.
+
+    Of two levels also ``nclusters`` and ``cluster_size``, the mean number of rows in one.
+    """
     test = _test(fit)
     numbers = {
         **test,
@@ -343,7 +346,11 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
     }
     numbers = _known(fit, numbers)
     blocks = [(np.array([[numbers.get(name, math.nan)] for name in names]), at) for names, at in _GLANCE]
-    return assembled([*blocks, (_estimator(fit.options.estimator).copy(), _ESTIMATOR)], _COLUMNS, 1)
+    row = assembled([*blocks, (_estimator(fit.options.estimator).copy(), _ESTIMATOR)], _COLUMNS, 1)
+    if fit.levels is None:
+        return row
+    count = fit.levels.count
+    return row.assign(nclusters=count, cluster_size=fit.system.n / count)
 
 
 @cache

@@ -23,7 +23,7 @@ def require_one_level(fit: SemFit, what: str) -> None:
     ----------
     fit : SemFit
     what : str
-        What was asked for, to begin the message: ``"Modification indices"``.
+        What was asked for, to begin the message: ``"Corrections for small samples"``.
 
     Raises
     ------
@@ -31,8 +31,8 @@ def require_one_level(fit: SemFit, what: str) -> None:
     """
     if fit.levels is not None:
         raise UnsupportedError(
-            f"{what} have no method for models of two levels. These have: tidy(), glance(), standardized(), "
-            "r_square(), residuals(), effects(), wald_test(), and compare() with another fit."
+            f"{what} have no method for models of two levels. residuals() gives what each level leaves unexplained, "
+            "level_fit() tests each level by itself, modification_indices() says what to release."
         )
 
 

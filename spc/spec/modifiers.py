@@ -13,7 +13,10 @@ __all__ = ["NOTHING", "NOT_YET", "Modifiers", "Said", "combine", "is_op", "read_
 
 NOT_YET = {
     "efa": "exploratory blocks efa(...) are not supported yet; write down which items measure which factor",
-    "rv": "random slopes rv(...) are not supported yet",
+    "rv": (
+        "random slopes rv(...) have no method here, nor in lavaan; for slopes that depend on a variable of clusters "
+        "take the product of both as a column, for slopes of observed variables that differ freely a mixed model"
+    ),
     "prior": "prior(...) is not supported; estimation is not Bayesian",
 }
 

@@ -41,10 +41,11 @@ class Effects(Shown):
     ----------
     table : DataFrame
         One row an effect: ``lhs`` the outcome, ``rhs`` the cause, ``kind`` one of ``direct``, ``indirect`` (one path,
-        written out in ``label``), ``total_indirect``, ``total``.
+        written out in ``label``), ``total_indirect``, ``total``; of two levels also ``contextual``, the total effect
+        between clusters less that within them, where a cause and its outcome are on both.
     names : tuple of str
         Name of each effect: kind and path, such as ``"indirect: x -> m -> y"``.
-        With several groups after the group: ``"north: total: x -> y"``.
+        With several groups or levels after these: ``"north: total: x -> y"``, ``"level 2: total: x -> y"``.
     draws : (n, k) array
         Draws of the effects on the scale of the data; column i belongs to row i.
     standardized_draws : (n, k) array
@@ -90,7 +91,8 @@ class Effects(Shown):
     def glance(self) -> pd.DataFrame:
         """One row: how many effects of each kind, from how many draws."""
         kinds = self.table["kind"].value_counts()
-        row = {f"n_{kind}": int(kinds.get(kind, 0)) for kind in ("direct", "indirect", "total_indirect", "total")}
+        known = ("direct", "indirect", "total_indirect", "total", *(["contextual"] if "contextual" in kinds else []))
+        row = {f"n_{kind}": int(kinds.get(kind, 0)) for kind in known}
         return pd.DataFrame([{**row, "draws": len(self.draws), "level": self.level, "method": self.method,
                               "nobs": self.nobs}])  # fmt: skip
 
@@ -158,7 +160,8 @@ def effects(
         ]  # fmt: skip
     if len(fit.parts) == 1:
         return parts[0]
-    return _together(parts, [view.parts[0] for view in explaining])
+    both = _together(parts, [view.parts[0] for view in explaining])
+    return both if fit.levels is None else _with_contextual(both)
 
 
 def _linear_part(view: SemFit, theta: FloatArray) -> tuple[Model, FloatArray, FloatArray]:
@@ -185,6 +188,34 @@ def _together(each: Sequence[Effects], parts: Sequence[Part]) -> Effects:
         draws=np.concatenate([one.draws for one in each], axis=1),
         standardized_draws=np.concatenate([one.standardized_draws for one in each], axis=1),
         note_list=tuple(notes),
+    )
+
+
+def _with_contextual(each: Effects) -> Effects:
+    """The effects of both levels, and the contextual ones: total effects between clusters less those within."""
+    table = each.table
+    totals = table[table["kind"] == "total"]
+    within, between = (totals[totals["level"] == level].reset_index() for level in ("1", "2"))
+    pairs = within.merge(between, on=["lhs", "rhs", "group"], suffixes=("_w", "_b"))
+    if pairs.empty:
+        return each
+    inner, outer = pairs["index_w"].to_numpy(), pairs["index_b"].to_numpy()
+    draws = each.draws[:, outer] - each.draws[:, inner]
+    estimate = (pairs["estimate_b"] - pairs["estimate_w"]).to_numpy()
+    words = [f"{row.rhs} -> {row.lhs}" for row in pairs.itertuples()]
+    rows = pd.DataFrame({
+        "lhs": pairs["lhs"], "op": "~", "rhs": pairs["rhs"], "level": "", "group": pairs["group"],
+        "label": [f"{one}, between less within" for one in words], "kind": "contextual", "estimate": estimate,
+        **_summary(estimate, draws, each.level), "std_all": np.nan,
+    })  # fmt: skip
+    several = table["group"].nunique() > 1
+    names = [f"{group}: {one}" if several else one for group, one in zip(pairs["group"], words, strict=True)]
+    return replace(
+        each,
+        table=pd.concat([table, rows[table.columns]], ignore_index=True),
+        names=(*each.names, *(f"contextual: {name}" for name in names)),
+        draws=np.concatenate([each.draws, draws], axis=1),
+        standardized_draws=np.concatenate([each.standardized_draws, np.full_like(draws, np.nan)], axis=1),
     )
 
 

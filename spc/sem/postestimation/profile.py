@@ -15,7 +15,7 @@ from spc.errors import SpecError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.results import Note, Provenance, Shown
 from spc.sem.engine.constrained import Frame, Objective, along_equalities, feasible_start, solve_restricted
-from spc.sem.engine.joint import System
+from spc.sem.engine.joint import Joint, System
 from spc.sem.engine.restrictions import (
     Quantity,
     Restrictions,
@@ -248,7 +248,7 @@ def _setting(fit: SemFit, height: float) -> _Setting:
 
 
 def _objective(fit: SemFit, system: System) -> Objective:
-    if fit.levels is not None:
+    if fit.levels is not None and isinstance(system, Joint):
         return levels_objective(fit.levels.goal_over(system), system.n, fit.levels.least)
     answers = [part.answers for part in fit.parts if part.answers is not None]
     if not answers:

@@ -26,6 +26,7 @@ from spc.errors import UnsupportedError, UsageError
 from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.inference.fitmeasures import chisq_pvalue, rmsea, rmsea_ci
 from spc.sem.measures import fit_measures
+from spc.sem.scope import require_one_level
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -157,6 +158,7 @@ def small_sample_test(fit: SemFit, correction: Correction = "swain") -> SmallSam
         "bartlett": lambda p, k, df, n: bartlett_factor(p, k, n),
         "yuan": lambda p, k, df, n: yuan_factor(p, k, n),
     })  # fmt: skip
+    require_one_level(fit, "Corrections for small samples")
     if fit.options.estimator != "ML" or fit.options.missing != "listwise" or fit.options.cluster is not None:
         raise UnsupportedError(
             "The corrections have a method for complete, independent rows under estimator='ML' only."

@@ -7,7 +7,9 @@ observed variables free to covary, has ``chisq_m`` on ``df_m``; what the paths a
     chisq_s = chisq - chisq_m,    df_s = df - df_m,    RMSEA-P = sqrt(max(chisq_s - df_s, 0) / (n df_s)),
 
 the RMSEA of the path model alone (O'Boyle & Williams 2011, Journal of Applied Psychology 96, 1-12). ``n`` is the
-divisor of the likelihood as in every RMSEA here; they divide by N - 1.
+divisor of the likelihood as in every RMSEA here; they divide by N - 1. With G groups it is the root of G times as much.
+Where tests are scaled, ``chisq_s`` is the scaled difference of the two fits (:mod:`spc.sem.inference.difference`), and
+RMSEA-P of MLM, MLR and clusters is the root of its scaling factor times as much, as in every robust RMSEA.
 """
 
 from __future__ import annotations
@@ -17,15 +19,19 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from spc.errors import NotIdentifiedError, SpcWarning, UnsupportedError
+from spc.errors import NotIdentifiedError, SpcWarning, UnsupportedError, UsageError
 from spc.results import Note, Provenance, Shown, tidy_frame
+from spc.sem.engine.groups import Given
 from spc.sem.fit import fit as fit_model
 from spc.sem.inference import fitmeasures as measure
 from spc.sem.measures import fit_measures
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.postestimation.compare import difference_of
+from spc.sem.scope import require_one_level
 from spc.spec.expressions import parse_expression
 from spc.spec.table import Constraint, Model, Parameter, ParameterTable
 
@@ -45,6 +51,9 @@ class StructuralFit(Shown):
         Chi-square and degrees of freedom.
     n, divisor : int
         Rows, and divisor of the likelihood.
+    groups : int
+    scale : float
+        What RMSEA-P is multiplied by, for tests that are scaled.
     measurement_fit : SemFit
         The measurement model as fitted.
     remarks : tuple of Note
@@ -59,58 +68,63 @@ class StructuralFit(Shown):
     measurement_fit: SemFit
     remarks: tuple[Note, ...]
     provenance: Provenance
+    groups: int = 1
+    scale: float = 1.0
     kind: str = "structural_fit"
 
     @property
     def rmsea_p(self) -> float:
         """RMSEA of the structure; NaN when it has no degrees of freedom."""
-        chisq, df = self.structure
-        return measure.rmsea(chisq, df, self.divisor) if df > 0 else math.nan
+        return self._rmsea("structure")[0]
+
+    def _rmsea(self, part: str) -> tuple[float, float, float]:
+        """RMSEA of a part with its 90 % interval."""
+        chisq, df = getattr(self, part)
+        if df <= 0:
+            return math.nan, math.nan, math.nan
+        at = measure.rmsea(chisq, df, self.divisor, self.groups)
+        low, high = measure.rmsea_ci(chisq, df, self.divisor, groups=self.groups)
+        scale = self.scale if part == "structure" else 1.0
+        return scale * at, scale * low, scale * high
 
     def tidy(self) -> pd.DataFrame:
         """Rows of kind ``chisq`` and ``rmsea`` for ``whole``, ``measurement`` and ``structure``; 90 % intervals."""
-        parts = {"whole": self.whole, "measurement": self.measurement, "structure": self.structure}
-        return tidy_frame([row for part, (chisq, df) in parts.items() for row in _rows(part, chisq, df, self.divisor)])
+        rows: list[dict[str, Any]] = []
+        for part in ("whole", "measurement", "structure"):
+            chisq, df = getattr(self, part)
+            at, low, high = self._rmsea(part)
+            rows.append({
+                "lhs": part, "kind": "chisq", "rhs": f"df = {df}", "estimate": chisq, "statistic": chisq,
+                "p_value": measure.chisq_pvalue(chisq, df),
+            })  # fmt: skip
+            if df > 0:
+                rows.append({"lhs": part, "kind": "rmsea", "estimate": at, "conf_low": low, "conf_high": high})
+        return tidy_frame(rows)
 
     def glance(self) -> pd.DataFrame:
         """One row: the three tests, and RMSEA-P with its 90 % interval and its p value of close fit."""
         row: dict[str, float] = {}
         for suffix, (chisq, df) in (("", self.whole), ("_m", self.measurement), ("_s", self.structure)):
             row |= {f"chisq{suffix}": chisq, f"df{suffix}": df, f"pvalue{suffix}": measure.chisq_pvalue(chisq, df)}
-        chisq, df = self.structure
-        low, high = measure.rmsea_ci(chisq, df, self.divisor) if df > 0 else (math.nan, math.nan)
-        close = measure.rmsea_pvalue(chisq, df, self.divisor)
-        row |= {"rmsea_p": self.rmsea_p, "rmsea_p_ci_lower": low, "rmsea_p_ci_upper": high, "rmsea_p_pvalue": close}
+        at, low, high = self._rmsea("structure")
+        close = measure.rmsea_pvalue(*self.structure, self.divisor, 0.05 / self.scale, groups=self.groups)
+        row |= {"rmsea_p": at, "rmsea_p_ci_lower": low, "rmsea_p_ci_upper": high, "rmsea_p_pvalue": close}
         return pd.DataFrame([{**row, "nobs": self.n}])
 
     def notes(self) -> tuple[Note, ...]:
-        """What a reader must know beside the tests."""
+        """What a reader must know beside the split."""
         return self.remarks
 
 
-def _rows(part: str, chisq: float, df: int, n: int) -> Iterator[dict[str, object]]:
-    yield {
-        "lhs": part, "kind": "chisq", "rhs": f"df = {df}", "estimate": chisq, "statistic": chisq,
-        "p_value": measure.chisq_pvalue(chisq, df),
-    }  # fmt: skip
-    if df > 0:
-        low, high = measure.rmsea_ci(chisq, df, n)
-        yield {
-            "lhs": part,
-            "kind": "rmsea",
-            "estimate": measure.rmsea(chisq, df, n),
-            "conf_low": low,
-            "conf_high": high,
-        }
-
-
-def structural_fit(fit: SemFit) -> StructuralFit:
+def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralFit:
     r"""Fit of the paths of a model apart from that of its measurement.
 
     Parameters
     ----------
     fit : SemFit
-        Fitted by maximum likelihood, with missing answers or without.
+        Of one level.
+    data : DataFrame, optional
+        The rows, which robust fits, clusters and ordered items need again.
 
     Returns
     -------
@@ -123,6 +137,8 @@ def structural_fit(fit: SemFit) -> StructuralFit:
     UnsupportedError
         No latent variable has indicators, an indicator is a cause in the structure, or the measurement model is not
         identified by itself (as under a general factor beside group factors).
+    UsageError
+        The rows are needed and not given.
 
     Examples
     --------
@@ -136,27 +152,58 @@ def structural_fit(fit: SemFit) -> StructuralFit:
        df  df_m  df_s  rmsea_p
     0   4     3     1      0.0
     """
-    if fit.options.estimator != "ML" or fit.options.cluster is not None:
-        raise UnsupportedError("The structure is told apart from the measurement under estimator='ML' only.")
-    apart = measurement_model(fit.model)
-    data = fit.observed if fit.answers is None else fit.answers.patterns
+    require_one_level(fit, "Fits of the structure apart from the measurement")
+    other = _measurement_fit(fit, measurement_model(fit.model), data)
+    df, scale = fit.df - other.df, 1.0
+    if fit.correction is None:
+        structure = (max(fit.chisq - other.chisq, 0.0), df)
+    else:
+        found = difference_of(other, fit)
+        structure = (max(found.chisq, 0.0), df)
+        ordered = isinstance(fit.parts[0].problem, OrdinalProblem)
+        scale = 1.0 if ordered or df == 0 else math.sqrt(max(found.scale, 0.0))
+    return StructuralFit(
+        _test(fit), _test(other), structure, fit.system.n, fit.system.divisor, other, tuple(_notes(df, other)),
+        Provenance.record({"split": "measurement, structure"}, fit.provenance.data_fingerprint),
+        max(len(fit.groups), 1), scale,
+    )  # fmt: skip
+
+
+def _test(fit: SemFit) -> tuple[float, int]:
+    """Chi-square, scaled where the fit's is, and degrees of freedom."""
+    row = fit_measures(fit)
+    return float(row["chisq" if fit.correction is None else "chisq_scaled"]), int(row["df"])
+
+
+def _measurement_fit(fit: SemFit, apart: Model, data: pd.DataFrame | None) -> SemFit:
+    """The measurement model fitted as the whole was, to the same data."""
+    options = fit.options
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpcWarning)
         try:
-            other = fit_model(apart, data, missing=fit.options.missing, likelihood=fit.options.likelihood)
+            return fit_model(
+                apart, _same_data(fit) if data is None else data, estimator=options.estimator,
+                missing=options.missing, likelihood=options.likelihood, cluster=options.cluster,
+                group=options.group if data is not None else None, ordered=options.ordered,
+                information=options.information,
+            )  # fmt: skip
         except NotIdentifiedError as error:
             raise UnsupportedError(
                 "The measurement part is not identified without the structure, so the two cannot be told apart: "
                 f"{', '.join(error.parameters)}."
             ) from error
-    whole, rest = fit_measures(fit), fit_measures(other)
-    df = int(whole["df"] - rest["df"])
-    structure = (max(whole["chisq"] - rest["chisq"], 0.0), df)
-    return StructuralFit(
-        (whole["chisq"], int(whole["df"])), (rest["chisq"], int(rest["df"])), structure, fit.problem.n,
-        fit.problem.divisor, other, tuple(_notes(df, other)),
-        Provenance.record({"split": "measurement, structure"}, fit.provenance.data_fingerprint),
-    )  # fmt: skip
+
+
+def _same_data(fit: SemFit) -> Given:
+    """What the fit keeps of its data, group by group."""
+    ordered = isinstance(fit.parts[0].problem, OrdinalProblem)
+    robust = fit.correction is not None and any(part.observed.higher is None for part in fit.parts)
+    if ordered or robust:
+        raise UsageError(
+            "The measurement model is fitted to the rows, which are needed again: structural_fit(fit, data)."
+        )
+    kept = {part.group: part.observed if part.answers is None else part.answers.patterns for part in fit.parts}
+    return kept if len(kept) > 1 else next(iter(kept.values()))  # type: ignore[return-value]
 
 
 def _notes(df: int, other: SemFit) -> Iterator[Note]:
@@ -171,11 +218,12 @@ def _notes(df: int, other: SemFit) -> Iterator[Note]:
 
 
 def measurement_model(model: Model) -> Model:
-    r"""The same measurement with all latent variables and single observed variables free to covary.
+    r"""The same measurement with all latent variables and single observed variables free to covary, given covariates.
 
     Parameters
     ----------
     model : Model
+        Of one level; of one group or several, each of which is freed.
 
     Raises
     ------
@@ -196,17 +244,32 @@ def measurement_model(model: Model) -> Model:
         if any(row.op == "=~" and row.lhs == name and row.rhs in items for row in model.parameters)
     )  # fmt: skip
     _check(model, first, items)
-    parts = (*first, *(name for name in model.observed if name not in items))
-    dropped = latents - set(first)
-    kept = [row for row in model.parameters if _is_measurement(row, items, dropped)]
-    rows = [*kept, *(_variance(model, name, items) for name in parts)]
-    rows += [Parameter(one, "~~", other, free=1) for one, other in combinations(parts, 2)]
-    rows = list(_renumbered(rows, len(kept)))
-    constraints = tuple(_kept_constraints(model, {row.label for row in rows if row.label}))
-    return Model(
-        ParameterTable(tuple(rows)), first, model.observed, constraints=constraints,
-        meanstructure=model.meanstructure, text="", options=model.options,
-    )  # fmt: skip
+    parts = (*first, *(name for name in model.observed if name not in items and name not in model.exogenous))
+    rows = [row for group in sorted({row.group for row in model.parameters})
+            for row in _freed(model, group, parts, items, latents - set(first))]  # fmt: skip
+    kept = list(_renumbered(rows))
+    constraints = tuple(_kept_constraints(model, {row.label for row in kept if row.label}))
+    return replace(
+        model, parameters=ParameterTable(tuple(kept)), latents=first, constraints=constraints, defined=(), text=""
+    )
+
+
+def _freed(model: Model, group: int, parts: Sequence[str], items: set[str], dropped: set[str]) -> Iterator[Parameter]:
+    """Rows of one group; those that are new have the number -1."""
+    own = [row for row in model.parameters if row.group == group]
+    lifted = {row.lhs for row in own if row.op == "~1" and row.lhs in dropped and row.free}
+    for row in own:
+        if _is_measurement(row, items, dropped, set(model.exogenous)):
+            yield replace(row, free=-1, fixed=math.nan) if lifted and _is_mean_of_factor(row, model) else row
+    for name in parts:
+        yield _variance(model, own, name, items, group)
+    for name in parts:
+        yield from (Parameter(name, "~", covariate, group=group, free=-1) for covariate in model.exogenous)
+    yield from (Parameter(one, "~~", other, group=group, free=-1) for one, other in combinations(parts, 2))
+
+
+def _is_mean_of_factor(row: Parameter, model: Model) -> bool:
+    return row.op == "~1" and row.lhs in model.latents and not row.free
 
 
 def _check(model: Model, first: Sequence[str], items: set[str]) -> None:
@@ -222,29 +285,27 @@ def _check(model: Model, first: Sequence[str], items: set[str]) -> None:
         )
 
 
-def _is_measurement(row: Parameter, items: set[str], dropped: set[str]) -> bool:
+def _is_measurement(row: Parameter, items: set[str], dropped: set[str], covariates: set[str]) -> bool:
+    if row.op in ("|", "~*~"):
+        return True
     if row.op == "=~":
         return row.rhs in items
     if row.op == "~1":
         return row.lhs not in dropped
+    if {row.lhs, row.rhs} <= covariates:
+        return True
     return row.lhs in items if row.op == "~" else bool({row.lhs, row.rhs} & items)
 
 
-def _variance(model: Model, name: str, items: set[str]) -> Parameter:
-    """Free, but for a latent variable that has its scale from it."""
-    loadings = [row for row in model.parameters if row.op == "=~" and row.lhs == name and row.rhs in items]
+def _variance(model: Model, rows: Sequence[Parameter], name: str, items: set[str], group: int) -> Parameter:
+    """Free, but for a latent variable that has its scale from it, and for an ordered item."""
+    loadings = [row for row in rows if row.op == "=~" and row.lhs == name and row.rhs in items]
     marked = any(not row.free and row.fixed != 0.0 for row in loadings)
-    for row in model.parameters:
-        if (
-            row.op == "~~"
-            and row.lhs == row.rhs == name
-            and not row.free
-            and row.fixed > 0.0
-            and loadings
-            and not marked
-        ):
+    for row in rows:
+        held = row.op == "~~" and row.lhs == row.rhs == name and not row.free
+        if held and (name in model.ordinal or (row.fixed > 0.0 and loadings and not marked)):
             return replace(row, label="")
-    return Parameter(name, "~~", name, free=1)
+    return Parameter(name, "~~", name, group=group, free=-1)
 
 
 def _kept_constraints(model: Model, labels: set[str]) -> Iterator[Constraint]:
@@ -259,14 +320,12 @@ def _kept_constraints(model: Model, labels: set[str]) -> Iterator[Constraint]:
             )
 
 
-def _renumbered(rows: Sequence[Parameter], kept: int) -> Iterator[Parameter]:
-    """Free parameters counted anew: the kept ones share numbers as before, all others are each on their own."""
+def _renumbered(rows: Sequence[Parameter]) -> Iterator[Parameter]:
+    """Free parameters counted anew: the kept ones share numbers as before, new ones are each on their own."""
     known: dict[int, int] = {}
     for i, row in enumerate(rows):
-        held = row.given_by == "sample"
-        if not row.free and not held:
+        if not row.free:
             yield row
             continue
-        key = row.free if i < kept and not held else -1 - i
-        number = known.setdefault(key, len(known) + 1)
-        yield replace(row, free=number, fixed=math.nan, given_by="user")
+        number = known.setdefault(row.free if row.free > 0 else -2 - i, len(known) + 1)
+        yield replace(row, free=number)

@@ -13,10 +13,12 @@ from spc.resample import replicate_rng
 from spc.sem import (
     bootstrap,
     compare,
+    effects,
     factor_scores,
     fit,
     fit_measures,
     icc,
+    level_fit,
     modification_indices,
     predict,
     profile_likelihood,
@@ -25,6 +27,7 @@ from spc.sem import (
     release_test,
     reliability,
 )
+from spc.sem.twolevel.half import halves
 from spc.sem.twolevel.scores import cluster_scores
 
 FIXTURE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_twolevel_after.json").read_text())
@@ -281,3 +284,80 @@ def test_profile_intervals_end_where_the_likelihood_says(missing):
     for end in (row["conf_low"], row["conf_high"]):
         held = fit(f"{FACTOR}\nb ~~ {end}*b", frame, cluster="unit", missing=missing)
         assert held.chisq - fitted.chisq == pytest.approx(3.841459, abs=2e-3)
+
+
+# -- each level by itself
+
+
+def test_tests_of_each_level_equal_lavaans_with_the_other_saturated():
+    """Up to where lavaan's EM stops."""
+    table = level_fit(ours("factor")).table
+    for (_, row), side in zip(table.iterrows(), ("within", "between"), strict=True):
+        model, alone = MODELS["factor"][f"saturated_but_{side}"], MODELS["factor"][f"independent_{side}"]
+        assert (row["df"], row["baseline_df"]) == (model["df"], alone["df"])
+        assert row["chisq"] == pytest.approx(model["chisq"], abs=1e-3)
+        assert row["baseline_chisq"] == pytest.approx(alone["chisq"], abs=1e-3)
+        assert row["srmr"] == pytest.approx(MODELS["factor"]["measures"][f"srmr_{side}"], abs=1e-3)
+    assert table["n"].tolist() == [736, 110]
+
+
+@pytest.mark.parametrize("side", ["within", "between"])
+def test_halves_have_the_right_derivatives_and_are_fits_of_their_own(side):
+    """Also where loadings are equal on both levels, which the saturated one knows nothing of."""
+    fitted = ours("equal", "MLR")
+    x = fitted.system.coordinates(fitted.solution.theta)
+    goal, start = halves(fitted.levels.groups, x, side)
+    start = start * (1.0 + 0.02 * np.random.default_rng(1).normal(size=start.size))
+    state, steps = goal.at(start), 1e-5 * np.eye(start.size)
+    slope = np.array([(goal.at(start + one).value - goal.at(start - one).value) / 2e-5 for one in steps])
+    np.testing.assert_allclose(goal.gradient(state), slope, atol=1e-5 * np.abs(slope).max())
+    bend = [(goal.gradient(goal.at(start + one)) - goal.gradient(goal.at(start - one))) / 2e-5 for one in steps]
+    exact = goal.information(start, state, expected=False)
+    np.testing.assert_allclose(exact, bend, atol=1e-6 * np.abs(exact).max())
+    free = "{0} ~ {1}\nb ~ {1}\nc ~ {1}\nd ~ {1}\na ~~ b + c + d\nb ~~ c + d\nc ~~ d"
+    within, between = "f =~ a + b + c + d\nf ~ tenure", "g =~ a + b + c + d\ng ~ climate"
+    if side == "within":
+        between = free.format("a", "climate")
+    else:
+        within = free.format("a", "tenure")
+    text = f"level: 1\n{within}\nlevel: 2\n{between}"
+    other = fit(text, data(), cluster="unit", estimator="MLR")
+    row = level_fit(fitted).table.set_index("level").loc["1" if side == "within" else "2"]
+    assert (row["chisq"], row["df"]) == (pytest.approx(other.chisq, abs=1e-6), other.df)
+    assert row["scaling_factor"] == pytest.approx(other.correction.factor, rel=1e-5)
+
+
+def test_levels_of_groups_add_up():
+    both, each = level_fit(ours("groups_free")).table, [level_fit(of_land(land)).table for land in ("north", "south")]
+    for column in ("chisq", "df", "baseline_chisq", "n"):
+        np.testing.assert_allclose(both[column], each[0][column] + each[1][column], rtol=1e-6)
+
+
+def test_levels_that_constraints_bind_have_no_fit_of_their_own():
+    with pytest.raises(UnsupportedError, match="Constraints"):
+        level_fit(ours("nonlinear"))
+    with pytest.raises(UnsupportedError, match="two levels"):
+        level_fit(ours("factor").views[0])
+
+
+def test_contextual_effects_are_those_between_less_those_within():
+    text = "level: 1\na ~ bw*b + tenure\nc ~ a\nlevel: 2\na ~ bb*b + climate\nc ~ a\ncontext := bb - bw"
+    fitted = fit(text, data(), cluster="unit")
+    table = effects(fitted, draws=4000).tidy()
+    row = table[(table["kind"] == "contextual") & (table["lhs"] == "a")].iloc[0]
+    defined = fitted.tidy().query("lhs == 'context'").iloc[0]
+    assert row["estimate"] == pytest.approx(defined["estimate"])
+    assert row["std_error"] == pytest.approx(defined["std_error"], rel=0.02)
+    assert row["level"] == ""
+    assert not table[table["kind"] == "contextual"]["rhs"].isin(["tenure", "climate"]).any()
+
+
+def test_a_glance_counts_clusters():
+    row = ours("groups_equal").glance().iloc[0]
+    assert (row["nclusters"], row["nobs"], row["ngroups"]) == (110, 846, 2)
+    assert row["cluster_size"] == pytest.approx(846 / 110)
+
+
+def test_random_slopes_are_refused_in_words():
+    with pytest.raises(UnsupportedError, match="product of both as a column"):
+        fit('level: 1\na ~ rv("s")*tenure\nlevel: 2\na ~ climate', data(), cluster="unit")
