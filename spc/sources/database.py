@@ -58,7 +58,10 @@ def connect(base: Path | None = None, **settings: str) -> duckdb.DuckDBPyConnect
     else:
         closed = {**_OFFLINE, "enable_external_access": "false", **settings}
         connection = duckdb.connect(str(base), read_only=True, config=closed)
-    connection.execute("SET enable_progress_bar = false")
+    [(shown,)] = connection.execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    if shown:
+        # Off in a notebook that cannot draw it, where any change of the setting is an error.
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
