@@ -166,10 +166,11 @@ def written(paths: Iterable[Any]) -> None:
 
 
 def model(released: ReleasedModel) -> None:
-    """Print what a released result says, by its kind."""
+    """Print what a released result says, by its kind; what only the report shows is left to it."""
     printers = {"chain": chain, "evidence": evidence, "loyalty": loyalty, "drivers": drivers, "study": study}
-    printers[released.kind](released)
-    say()
+    if released.kind in printers:
+        printers[released.kind](released)
+        say()
 
 
 def _in_words(released: ReleasedModel) -> list[Note]:

@@ -7,9 +7,11 @@ from html import escape
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
+from spc.linalg import FloatArray
 from spc.plot.figure import Chart, Figure, Series, finish, floats, paint
 from spc.plot.layers import Placement, place
 from spc.plot.lines import (
@@ -25,7 +27,6 @@ from spc.plot.lines import (
     line,
     line_areas,
     outside,
-    overlap,
     thickness,
     ways,
 )
@@ -192,7 +193,8 @@ def _number(way: Sequence[Piece], row: Any, taken: list[Area], style: Style) -> 
     first, second = estimate(row.estimate, row.conf_low, row.conf_high), bracket(row.conf_low, row.conf_high)
     first += f" · {row.grade}" if row.grade else ""
     wide, high = max(len(first) * 8.0, len(second) * 6.0) + 4, 30.0
-    best = min(_places(way, wide, high, style), key=lambda tried: _hidden(tried[0], taken) + tried[1])[0]
+    areas, worth = zip(*_places(way, wide, high, style), strict=True)
+    best = areas[int(np.argmin(_hidden(areas, taken) + np.array(worth)))]
     taken.append((*best, 9.0))
     x, y = (best[0] + best[2]) / 2, (best[1] + best[3]) / 2
     return (
@@ -213,8 +215,13 @@ def _places(way: Sequence[Piece], wide: float, high: float, style: Style) -> Ite
                     yield area, 30.0 * abs(t - 0.5) + 14.0 * step
 
 
-def _hidden(area: Area, taken: Sequence[Area]) -> float:
-    return sum(overlap(area, other) for other in taken)
+def _hidden(areas: Sequence[Area], taken: Sequence[Area]) -> FloatArray:
+    """How much of what is taken each area would cover, by weight."""
+    one, other = np.array(areas)[:, None, :], np.array(taken)[None, :, :]
+    wide = np.minimum(one[..., 2], other[..., 2]) - np.maximum(one[..., 0], other[..., 0])
+    high = np.minimum(one[..., 3], other[..., 3]) - np.maximum(one[..., 1], other[..., 1])
+    covered: FloatArray = np.maximum(wide, 0.0) * np.maximum(high, 0.0) * other[..., 4]
+    return np.asarray(covered.sum(axis=1))
 
 
 def _box_area(middle: Point, style: Style) -> Area:

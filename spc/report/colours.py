@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = ["contrast", "readable_accent"]
 
-_LIGHT, _DARK = "#fbfbf9", "#181e23"
+_LIGHT, _DARK = "#eef5f6", "#1b2a30"
+"""The darkest of the light surfaces and the lightest of the dark ones that it stands on."""
 _ENOUGH = 4.6
 """WCAG asks for 4.5 between text and page; rounding has to leave that."""
 

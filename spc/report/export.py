@@ -21,6 +21,8 @@ _EXACT = "%.15g"
 """Amounts of the books, to the cent."""
 _DIGITS = "%.9g"
 """Beyond these digits a number tells of the order of its sums, not of the data."""
+_NO_TABLE = frozenset({"levers"})
+"""Kinds whose ``augment()`` is draws, which the page needs and nobody reads."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -98,7 +100,7 @@ def _texts(models: Sequence[ReleasedModel]) -> dict[str, str]:
         texts[f"{name}.csv"] = csv_text(model.tidy, digits)
         texts[f"{name}_fit.csv"] = csv_text(model.glance, digits)
         texts[f"{name}_notes.csv"] = notes.map(_plain_text).to_csv(index=False)
-        if model.curve is not None:
+        if model.curve is not None and model.kind not in _NO_TABLE:
             texts[f"{name}_curve.csv"] = csv_text(model.curve, digits)
     return texts
 

@@ -1,4 +1,6 @@
+import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
@@ -6,6 +8,9 @@ import pytest
 
 from spc.economics import loyalty_value
 from spc.results import Note, Provenance, tidy_frame
+from spc.scenario import fit_study
+from spc.study import read_study
+from spc.synthetic import make_firm
 
 CHAIN = (
     ("service", "employee_satisfaction", 0.55, 0.38, 0.75, 0.61, "holds"),
@@ -112,3 +117,94 @@ def loyalty():
 @pytest.fixture(scope="session")
 def results(study, chain, drivers, loyalty):
     return [study, chain, drivers, loyalty]
+
+
+AXE = Path(__file__).parents[2] / ".venv" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+class Browser:
+    """A headless chromium that keeps account of complaints and of what a page asks the network for."""
+
+    def __init__(self, profile):
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+
+        options = webdriver.ChromeOptions()
+        for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.binary_location = shutil.which("chromium")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+
+    def open(self, path, width=1440, *, dark=False, past_csp=False):
+        device = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", device)
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        self.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": past_csp})
+        self.driver.get(path.as_uri())
+
+    def run(self, script, *arguments):
+        return self.driver.execute_script(script, *arguments)
+
+    def later(self, script):
+        self.driver.set_script_timeout(120)
+        return self.driver.execute_async_script("const done = arguments[arguments.length - 1];" + script)
+
+    def complaints(self):
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def asked(self):
+        logged = [entry["message"] for entry in self.driver.get_log("performance")]
+        sent = [message for message in logged if "Network.requestWillBeSent" in message]
+        return [message for message in sent if '"url":"http' in message or '"url":"ws' in message]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("no chromium and chromedriver here")
+    found = Browser(tmp_path_factory.mktemp("profile"))
+    yield found
+    found.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    if not AXE.is_file():
+        pytest.skip("no axe-core here: npm install --no-save --prefix .venv axe-core")
+    return AXE.read_text(encoding="utf-8")
+
+
+LEVERS = """
+[[report.levers]]
+construct = "internal_service_quality"
+by = 0.2
+cost = 3000
+label = "New tools"
+[[report.levers]]
+construct = "customer_satisfaction"
+by = 0.1
+cost = 4000
+running_cost = 500
+[[report.levers]]
+construct = "employee_productivity"
+"""
+DRAWS = 300
+
+
+def made_firm(folder, **options):
+    """A study of a made-up firm whose report has every section."""
+    document = make_firm(seed=3, units=40, name="Fjord Retail", transactions=True, **options).write(folder)
+    document.write_text(document.read_text(encoding="utf-8") + LEVERS, encoding="utf-8")
+    return read_study(document)
+
+
+@pytest.fixture(scope="session")
+def firm(tmp_path_factory):
+    return made_firm(tmp_path_factory.mktemp("firm"))
+
+
+@pytest.fixture(scope="session")
+def fitted(firm):
+    return fit_study(firm, draws=DRAWS)

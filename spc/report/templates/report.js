@@ -105,6 +105,7 @@
     return more;
   }
 
+  const NOTHING = { mean: 0, low: 0, high: 0, middle: 0 };
   function summary(values) {
     let sum = 0;
     for (let i = 0; i < n; i += 1) sum += values[i];
@@ -165,8 +166,8 @@
     const moved = follow(pushed);
     let end = null;
     for (const found of data.today) {
-      const size = summary(moved[found.name]), row = node[found.name].row, cells = row.querySelectorAll("td");
-      const still = moved[found.name].every((x) => x === 0), middle = found.mean + size.middle;
+      const row = node[found.name].row, cells = row.querySelectorAll("td"), still = moved[found.name].every((x) => x === 0);
+      const size = still ? NOTHING : summary(moved[found.name]), middle = found.mean + size.middle;
       cells[0].textContent = still ? number(0) : estimate(size.mean, size.low, size.high);
       cells[1].textContent = still ? "" : bracket(size.low, size.high);
       cells[2].textContent = number(found.mean + size.mean);
@@ -187,7 +188,7 @@
       : words.payback + " " + fill(words.payback_in, { n: String(found.payback), share });
     at("out-return").textContent = found.rate ? number(found.rate.mean) : "\u2013";
     at("out-return-span").textContent = found.rate ? bracket(found.rate.low, found.rate.high) : "";
-    more.forEach((row, t) => {
+    if (at("by-period").open) more.forEach((row, t) => {
       const size = summary(row), cells = at("period-" + t).querySelectorAll("td");
       cells[0].textContent = money(size.mean);
       cells[1].textContent = fill(words.span, { low: money(size.low), high: money(size.high) });
@@ -204,6 +205,7 @@
     if (!asked) asked = requestAnimationFrame(() => { asked = 0; show(); });
   }
   for (const lever of levers) lever.slider.addEventListener("input", soon);
+  if (at("by-period")) at("by-period").addEventListener("toggle", soon);
   for (const id of ["cost-once", "cost-period"]) if (at(id)) at(id).addEventListener("input", soon);
   at("whatif").querySelector("form").addEventListener("submit", (event) => event.preventDefault());
   at("levers-reset").addEventListener("click", () => {
