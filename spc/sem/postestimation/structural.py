@@ -161,7 +161,7 @@ def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralF
         found = difference_of(other, fit)
         structure = (max(found.chisq, 0.0), df)
         ordered = isinstance(fit.parts[0].problem, OrdinalProblem)
-        scale = 1.0 if ordered or df == 0 else math.sqrt(max(found.scale, 0.0))
+        scale = 1.0 if ordered or df == 0 else math.sqrt(found.scale) if found.scale > 0.0 else math.nan
     return StructuralFit(
         _test(fit), _test(other), structure, fit.system.n, fit.system.divisor, other, tuple(_notes(df, other)),
         Provenance.record({"split": "measurement, structure"}, fit.provenance.data_fingerprint),
@@ -203,7 +203,7 @@ def _same_data(fit: SemFit) -> Given:
             "The measurement model is fitted to the rows, which are needed again: structural_fit(fit, data)."
         )
     kept = {part.group: part.observed if part.answers is None else part.answers.patterns for part in fit.parts}
-    return kept if len(kept) > 1 else next(iter(kept.values()))  # type: ignore[return-value]
+    return kept if len(kept) > 1 else next(iter(kept.values()))
 
 
 def _notes(df: int, other: SemFit) -> Iterator[Note]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import SpcWarning, UnsupportedError
+from spc.errors import SpcWarning, UnsupportedError, UsageError
 from spc.moments import Moments
 from spc.sem import fit
 from spc.sem.postestimation.structural import measurement_model, structural_fit
@@ -116,3 +116,37 @@ def test_with_missing_answers_the_two_tests_are_those_of_the_two_fits() -> None:
     assert found["chisq_s"] == pytest.approx(found["chisq"] - measured["chisq"], rel=1e-6)
     full = structural_fit(fit(items + "b ~ a\nc ~ a + b", rows, missing="fiml")).glance().iloc[0]
     assert full["df_s"] == 0
+
+
+FOLDER = Path(__file__).parents[2] / "reference"
+OTHERS = json.loads((FOLDER / "lavaan_structural.json").read_text())["cases"]
+THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9\n"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_fits_are_split_as_lavaans_two_fits(name: str) -> None:
+    case = OTHERS[name]
+    schools = json.loads((FOLDER / "lavaan_invariance.json").read_text())["frames"]
+    ordered = json.loads((FOLDER / "lavaan_ordinal.json").read_text())["data"]
+    rows = pd.DataFrame({key: pd.Series(values) for key, values in (schools | ordered)[case["data"]].items()})
+    options = {
+        key.replace(".", "_"): value[0] if len(value) == 1 else tuple(value) for key, value in case["options"].items()
+    }
+    if "ordered" in options:
+        options["missing"] = "listwise"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        whole = fit(THREE + case["structure"], rows, **options)
+    row = structural_fit(whole, rows).glance().iloc[0]
+    assert [row["df"], row["df_m"]] == case["df"]
+    assert [row["chisq"], row["chisq_m"]] == pytest.approx(case["chisq"], rel=2e-4)
+    assert row["chisq_s"] == pytest.approx(case["difference"], rel=2e-3)
+    df, groups = case["df"][0] - case["df"][1], len(whole.groups) or 1
+    scale = case["plain"] / case["difference"] if whole.options.estimator in ("MLM", "MLR") else 1.0
+    wanted = max(scale * (case["difference"] - df) / df / whole.system.divisor * groups, 0.0) ** 0.5
+    assert row["rmsea_p"] == pytest.approx(wanted, rel=2e-3)
+    if whole.correction is None:
+        assert structural_fit(whole).structure == pytest.approx((row["chisq_s"], df))
+    else:
+        with pytest.raises(UsageError, match="structural_fit"):
+            structural_fit(whole)
