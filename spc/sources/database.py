@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from spc.contracts.rules import did_you_mean, make_finding
 from spc.errors import DataError, Finding
-from spc.sources.raw import Raw, Request
+from spc.sources.raw import MAX_CELL, MAX_VALUES, Raw, Request
 
 if TYPE_CHECKING:
     import duckdb
@@ -140,9 +140,27 @@ def _read(connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any],
         picked.append(f"{_cast(quoted(name), kind)} AS {quoted(name)}")
     if not picked:
         return Raw({}, 1, tuple(findings))
+    _refuse_large(connection, origin, values, types, request)
     arrays = connection.execute(f"SELECT {', '.join(picked)} FROM {origin}", values).fetchnumpy()  # noqa: S608
     columns = {name.strip(): pd.Series(_plain(arrays.pop(name)), copy=False) for name in types}
     return Raw(columns, 1, tuple(findings))
+
+
+def _refuse_large(
+    connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any], types: Mapping[str, str], request: Request
+) -> None:
+    """Refuse what would fill the memory: few bytes in a file can stand for any number of rows, or for one long text."""
+    most = MAX_VALUES // len(types)
+    texts = [f"max(strlen({quoted(name)}))" for name, kind in types.items() if kind == "VARCHAR"]
+    query = f"SELECT count(*), greatest(0, {', '.join(['0', *texts])}) FROM (SELECT * FROM {origin} LIMIT {most + 1})"  # noqa: S608
+    ((rows, longest),) = connection.execute(query, values).fetchall()
+    hint = "spc.open_source fits models to tables that stay where they are."
+    if rows > most:
+        found = f"more than {most:,} rows of {len(types)} columns"
+        raise DataError.of(request.label, None, "huge_file", found, f"at most {MAX_VALUES:,} values", hint)
+    if longest > 4 * MAX_CELL:
+        found, expected = "a cell of more text than any answer", f"at most {MAX_CELL:,} characters"
+        raise DataError.of(request.label, None, "huge_cell", found, expected, "Remove the cell.")
 
 
 def _cast(name: str, kind: str) -> str:

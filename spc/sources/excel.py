@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
@@ -14,10 +13,9 @@ from spc.errors import DataError, MissingExtraError
 from spc.sources.database import unknown_table
 from spc.sources.raw import MAX_CELL, Raw, Request, headings, without_idle
 from spc.sources.settle import whole
+from spc.sources.workbook import damaged_workbook, refuse_bomb
 
 __all__ = ["read_excel"]
-
-MAX_UNPACKED = 2**30
 
 
 def read_excel(request: Request) -> Raw:
@@ -26,7 +24,7 @@ def read_excel(request: Request) -> Raw:
     Raises
     ------
     DataError
-        The file is no workbook, is locked by a password, unpacks to over a gibibyte, or has no such sheet.
+        The file is no workbook, is locked by a password, would fill the memory, or has no such sheet.
     MissingExtraError
         python-calamine is not installed.
     """
@@ -34,28 +32,15 @@ def read_excel(request: Request) -> Raw:
         import python_calamine as calamine
     except ImportError:
         raise MissingExtraError("python-calamine", "survey", "Reading a workbook") from None
-    _refuse_bomb(request)
+    refuse_bomb(request)
     try:
         with calamine.CalamineWorkbook.from_path(str(request.path)) as book:
             rows = book.get_sheet_by_name(_sheet(request, book.sheet_names)).to_python(skip_empty_area=False)
     except calamine.PasswordError:
-        raise _damaged(request, "it is locked by a password") from None
+        raise damaged_workbook(request, "it is locked by a password") from None
     except calamine.CalamineError as error:
-        raise _damaged(request, str(error)) from None
+        raise damaged_workbook(request, str(error)) from None
     return _table(rows, request)
-
-
-def _refuse_bomb(request: Request) -> None:
-    if not zipfile.is_zipfile(request.path):
-        return
-    try:
-        with zipfile.ZipFile(request.path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise _damaged(request, str(error)) from None
-    if size > MAX_UNPACKED:
-        found = f"{request.path.name} unpacks to {size / 2**30:,.1f} GiB"
-        raise DataError.of(request.label, None, "huge_file", found, "at most 1 GiB", "Store the table as Parquet.")
 
 
 def _sheet(request: Request, names: Sequence[str]) -> str:
@@ -108,8 +93,3 @@ def _text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell)
-
-
-def _damaged(request: Request, why: str) -> DataError:
-    found = f"{request.path.name} cannot be read ({why})"
-    return DataError.of(request.label, None, "damaged_file", found, "a workbook", "Save it again as .xlsx.")

@@ -12,10 +12,16 @@ import pandas as pd
 from spc.contracts.rules import RowNumbers, make_finding
 from spc.errors import Finding
 
-__all__ = ["MAX_CELL", "Raw", "Request", "headings"]
+__all__ = ["MAX_CELL", "MAX_CELLS", "MAX_VALUES", "Raw", "Request", "headings"]
 
 MAX_CELL = 131_072
 """Longest text of one cell, in characters; a spreadsheet allows a quarter of it."""
+
+MAX_CELLS = 20_000_000
+"""Most cells of a sheet, up to its last row and column: a million rows of twenty columns."""
+
+MAX_VALUES = 250_000_000
+"""Most values of a table that is read whole into memory: two gibibytes of numbers."""
 
 
 @dataclass(frozen=True, slots=True)

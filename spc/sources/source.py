@@ -38,6 +38,9 @@ FORMATS: Mapping[str, str] = MappingProxyType(
 )
 """File suffix to format."""
 
+LARGEST: Mapping[str, int] = MappingProxyType({"csv": 2**30, "excel": 2**28, "spss": 2**30})
+"""Longest file that is read whole into memory, in bytes, by format; the others tell their rows first."""
+
 
 @dataclass(frozen=True, eq=False)
 class SourceTable:
@@ -143,6 +146,7 @@ def read_table(
     label = name or place.name
     if kind is None:
         raise unknown_format(place, label)
+    _refuse_large(place, kind, label)
     request = Request(place, label, table, encoding, None if columns is None else frozenset(columns))
     try:
         raw = _reader(kind)(request)
@@ -156,6 +160,19 @@ def read_table(
             "Close it elsewhere, or look at its permissions.",
         ) from None
     return _source(raw, request, kind, missing, missing_in)
+
+
+def _refuse_large(place: Path, kind: str, label: str) -> None:
+    size, most = place.stat().st_size, LARGEST.get(kind)
+    if most is not None and size > most:
+        raise DataError.of(
+            label,
+            None,
+            "huge_file",
+            f"{place.name} of {size / 2**20:,.0f} MiB",
+            f"at most {most / 2**20:,.0f} MiB",
+            "Store the table as Parquet; spc.open_source fits models to tables that stay where they are.",
+        )
 
 
 def _source(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from spc.contracts.rules import examples, make_finding
 from spc.errors import DataError, Finding, MissingExtraError
-from spc.sources.raw import Raw, Request, headings
+from spc.sources.raw import MAX_VALUES, Raw, Request, headings
 from spc.sources.settle import whole
 
 __all__ = ["read_spss"]
@@ -32,6 +32,8 @@ def read_spss(request: Request) -> Raw:
     except ImportError:
         raise MissingExtraError("pyreadstat", "survey", "Reading an SPSS file") from None
     try:
+        _, told = pyreadstat.read_sav(str(request.path), metadataonly=True, encoding=request.encoding)
+        _refuse_large(told.number_rows, told.number_columns, request)
         frame, meta = pyreadstat.read_sav(str(request.path), user_missing=True, encoding=request.encoding)
     except (pyreadstat.ReadstatError, pyreadstat.PyreadstatError, LookupError, ValueError, OverflowError) as error:
         found = f"{request.path.name} cannot be read ({error})"
@@ -52,6 +54,14 @@ def read_spss(request: Request) -> Raw:
         findings.append(_declared(frame, hits, request.label))
     labels = {name: text for name, text in meta.column_names_to_labels.items() if text}
     return Raw(columns, 1, tuple(findings), labels, meta.variable_value_labels)
+
+
+def _refuse_large(rows: int | None, columns: int, request: Request) -> None:
+    """Refuse a compressed file that unpacks to more than fits into memory."""
+    if rows is not None and rows * columns > MAX_VALUES:
+        found = f"{rows:,} rows of {columns:,} columns"
+        hint = "Store the table as Parquet; spc.open_source fits models to tables that stay where they are."
+        raise DataError.of(request.label, None, "huge_file", found, f"at most {MAX_VALUES:,} values", hint)
 
 
 def _declared(frame: pd.DataFrame, hits: Mapping[str, npt.NDArray[np.bool_]], label: str) -> Finding:

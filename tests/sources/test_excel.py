@@ -64,7 +64,7 @@ def test_an_empty_sheet(tmp_path):
 
 
 def test_a_workbook_that_unpacks_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("spc.sources.excel.MAX_UNPACKED", 1000)
+    monkeypatch.setattr("spc.sources.workbook.MAX_UNPACKED", 1000)
     with pytest.raises(DataError) as caught:
         read_table(book(tmp_path / "t.xlsx", s=[["a"], [1]]))
     assert caught.value.findings[0].rule == "huge_file"
