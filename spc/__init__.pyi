@@ -3,6 +3,7 @@ from .accounts import AccountsTable as AccountsTable
 from .accounts import CostDriver as CostDriver
 from .accounts import CustomerAccounts as CustomerAccounts
 from .accounts import bridge as bridge
+from .accounts import contribution_at_risk as contribution_at_risk
 from .accounts import contribution_elasticity as contribution_elasticity
 from .accounts import customer_accounts as customer_accounts
 from .accounts import customer_groups as customer_groups
@@ -11,8 +12,10 @@ from .accounts import good_customer_profile as good_customer_profile
 from .accounts import line_of_sight as line_of_sight
 from .accounts import peer_gaps as peer_gaps
 from .accounts import price_times_quantity as price_times_quantity
+from .accounts import rate_uncertainty as rate_uncertainty
 from .accounts import sales_effort as sales_effort
 from .accounts import seller_portfolios as seller_portfolios
+from .accounts import service_menu as service_menu
 from .accounts import waterfall as waterfall
 from .accounts import whale_curve as whale_curve
 from .chain import AssignmentWeights as AssignmentWeights

@@ -5,9 +5,11 @@ from spc.accounts.effort import allocate_hours, sales_effort
 from spc.accounts.elasticity import contribution_elasticity
 from spc.accounts.groups import Agreement, agreement, customer_groups, share_interval
 from spc.accounts.ledger import ControlTotal, CustomerAccounts, customer_accounts, default_drivers
+from spc.accounts.menu import best_choices, service_menu
 from spc.accounts.peers import PeerRate, peer_gaps, peer_rate
 from spc.accounts.profile import good_customer_profile
 from spc.accounts.result import AccountsTable
+from spc.accounts.risk import contribution_at_risk, rate_uncertainty
 from spc.accounts.sellers import seller_portfolios
 from spc.accounts.sight import kpi_tree_faults, line_of_sight, seller_share
 from spc.accounts.targets import driver_targets
@@ -26,7 +28,9 @@ __all__ = [
     "PeerRate",
     "agreement",
     "allocate_hours",
+    "best_choices",
     "bridge",
+    "contribution_at_risk",
     "contribution_elasticity",
     "customer_accounts",
     "customer_groups",
@@ -40,9 +44,11 @@ __all__ = [
     "peer_gaps",
     "peer_rate",
     "price_times_quantity",
+    "rate_uncertainty",
     "sales_effort",
     "seller_portfolios",
     "seller_share",
+    "service_menu",
     "share_interval",
     "waterfall",
     "whale_curve",

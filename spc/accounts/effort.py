@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spc.accounts.result import AccountsTable, accounts_of, table_of
+from spc.accounts.result import AccountsTable, accounts_of, latest, table_of
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -63,7 +63,7 @@ def sales_effort(
         Columns are absent, hours are negative or of no known customer.
     """
     accounts = accounts_of(study)
-    period = accounts.all_periods[-1] if period is None else period
+    period = latest(accounts, period)
     accounts = accounts.at(period)
     hours = _hours(effort, accounts.customers)
     frame = pd.DataFrame({"group": accounts.attribute(by), "hours": hours["hours"].to_numpy(),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from spc.accounts.result import AccountsTable, accounts_of, table_of
+from spc.accounts.result import AccountsTable, accounts_of, latest, table_of
 from spc.errors import DataError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -79,7 +79,7 @@ def contribution_elasticity(study: Any, *, period: str | None = None, level: flo
     from scipy.special import ndtr, ndtri
 
     accounts = accounts_of(study)
-    period = accounts.all_periods[-1] if period is None else period
+    period = latest(accounts, period)
     accounts = accounts.at(period)
     has = accounts.net_revenue > 0
     revenue, result = accounts.money(accounts.net_revenue[has]), accounts.money(accounts.contribution[has])

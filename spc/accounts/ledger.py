@@ -20,7 +20,7 @@ from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, tidy_frame
 from spc.sources.database import quoted
-from spc.sources.relation import Relation, open_relation
+from spc.sources.relation import Relation
 from spc.study.accounts import TOTALS, AccountsSpec, CostDriver, in_period
 
 if TYPE_CHECKING:
@@ -296,6 +296,7 @@ def customer_accounts(
 def _inputs(study: Any) -> tuple[dict[str, Relation], AccountsSpec | None, str]:
     """Tables, lines and currency of whatever was given."""
     from spc.study import Study
+    from spc.study.sources import open_ledger
 
     if isinstance(study, Study):
         found: dict[str, Relation] = {}
@@ -303,8 +304,7 @@ def _inputs(study: Any) -> tuple[dict[str, Relation], AccountsSpec | None, str]:
             if name in study.tables:
                 found[name] = open_rows(study.tables[name], name)
             elif name in study.document.tables:
-                table = study.document.tables[name]
-                found[name] = open_rows(open_relation(table.path, table=table.table, name=name), name, table.columns)
+                found[name] = open_ledger(study.document, name)
         return found, study.accounts, study.currency
     given = study if isinstance(study, Mapping) else {"transactions": study}
     return {name: open_rows(table, name) for name, table in given.items()}, None, ""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.accounts.ledger import CustomerAccounts
-from spc.accounts.result import AccountsTable, accounts_of, table_of
+from spc.accounts.result import AccountsTable, accounts_of, latest, table_of
 from spc.errors import DataError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -143,7 +143,7 @@ def peer_gaps(
     ['39', 'freight']
     """
     accounts = accounts_of(study)
-    period = accounts.all_periods[-1] if period is None else period
+    period = latest(accounts, period)
     lines = [k for k, d in enumerate(accounts.spec.drivers) if d.side != "revenue"]
     if not lines:
         raise DataError.of("accounts", "drivers", "no_cost", "no line of cost", "at least one", "Add its column.")

@@ -14,7 +14,7 @@ from spc.results import Note, Provenance, tidy_frame
 if TYPE_CHECKING:
     from spc.accounts.ledger import CustomerAccounts
 
-__all__ = ["AccountsTable", "accounts_of", "latest_two", "table_of"]
+__all__ = ["AccountsTable", "accounts_of", "latest", "latest_two", "table_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +80,11 @@ def accounts_of(given: Any) -> CustomerAccounts:
     from spc.accounts.ledger import CustomerAccounts, customer_accounts
 
     return given if isinstance(given, CustomerAccounts) else customer_accounts(given)
+
+
+def latest(accounts: CustomerAccounts, period: str | None) -> str:
+    """The period, or the latest one when None."""
+    return accounts.all_periods[-1] if period is None else period
 
 
 def latest_two(accounts: CustomerAccounts, before: str | None, after: str | None) -> tuple[str, str]:

@@ -6,7 +6,7 @@ order of the rows nor the number of threads changes a cent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,10 +56,9 @@ class Sums:
     values: IntArray
 
 
-def open_rows(data: Data, name: str, columns: Mapping[str, Sequence[str]] | None = None) -> Relation:
-    """Open a table of the ledger under its canonical column names."""
-    relation = data if isinstance(data, Relation) else open_relation(data, name=name)
-    return relation.renamed(columns or {})
+def open_rows(data: Data, name: str) -> Relation:
+    """Open a table of the ledger whose columns bear their canonical names."""
+    return data if isinstance(data, Relation) else open_relation(data, name=name)
 
 
 def require(relation: Relation, names: Sequence[str]) -> None:

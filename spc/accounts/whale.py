@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.accounts.ledger import CustomerAccounts
-from spc.accounts.result import AccountsTable, accounts_of, table_of
+from spc.accounts.result import AccountsTable, accounts_of, latest, table_of
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.resample import bootstrap
@@ -91,7 +91,7 @@ def whale_curve(
     1.25
     """
     accounts = accounts_of(study)
-    period = accounts.all_periods[-1] if period is None else period
+    period = latest(accounts, period)
     accounts = accounts.at(period)
     n = len(accounts.customers)
     if n == 0:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,25 @@ if TYPE_CHECKING:
 __all__ = ["compile_schema", "limit_findings"]
 
 
+@cache
+def _pandera() -> Any:
+    """Load pandera, which would tie Spark to this machine's own address where nobody has said otherwise."""
+    unset = [name for name in ("SPARK_LOCAL_IP", "PYARROW_IGNORE_TIMEZONE") if name not in os.environ]
+    with _quiet_about_spark():
+        import pandera.pandas as pa
+    for name in unset:
+        os.environ.pop(name, None)
+    return pa
+
+
+@contextmanager
+def _quiet_about_spark() -> Iterator[None]:
+    """Leave out that Spark, which pandera loads where it is installed, does not yet know this pandas."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        yield
+
+
 def compile_schema(schema: TableSchema) -> pa.DataFrameSchema:
     """Pandera schema of the limits of a table.
 
@@ -31,8 +54,7 @@ def compile_schema(schema: TableSchema) -> pa.DataFrameSchema:
     >>> sorted(compile_schema(load_schema("customers")).columns)
     ['customer', 'entry', 'referrals', 'tenure']
     """
-    import pandera.pandas as pa
-
+    pa = _pandera()
     columns = {}
     for field in schema.fields:
         checks = [*_checks(field.constraints)]
@@ -48,8 +70,7 @@ def compile_schema(schema: TableSchema) -> pa.DataFrameSchema:
 
 
 def _checks(limits: Constraints) -> Iterator[Any]:
-    import pandera.pandas as pa
-
+    pa = _pandera()
     if limits.minimum is not None:
         yield pa.Check.ge(limits.minimum, error="below_minimum")
     if limits.maximum is not None:
@@ -83,12 +104,13 @@ def limit_findings(
     """
     if not any(field.constraints != Constraints() for field in schema.fields if field.name in frame.columns):
         return
+    compiled = compile_schema(schema)
     import pandera.errors
 
-    compiled = compile_schema(schema)
     frame = frame[[name for name in frame.columns if name in compiled.columns]]
     try:
-        compiled.validate(frame, lazy=True)
+        with _quiet_about_spark():
+            compiled.validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases[["column", "check", "index"]]
         for (name, check), rows in cases.groupby(["column", "check"], sort=False):

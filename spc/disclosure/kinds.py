@@ -27,6 +27,9 @@ OF_THE_BOOKS = frozenset(
         "sellers",
         "targets",
         "effort",
+        "menu",
+        "at_risk",
+        "rates",
     }
 )
 """Kinds of results that rest on invoices and costs alone; nothing in them was answered in confidence."""

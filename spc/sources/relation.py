@@ -1,20 +1,21 @@
-"""A table as something DuckDB can select from, wherever it is: for sums that never bring its rows here."""
+"""A table as something SQL can select from, wherever it is: for sums that never bring its rows here."""
 
 from __future__ import annotations
 
 import glob
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.errors import DataError
+from spc.errors import DataError, UsageError
 from spc.sources.database import chosen_table, connect, damaged, quoted
 from spc.sources.raw import Request
 from spc.sources.source import FORMATS, existing, unknown_format
@@ -22,7 +23,7 @@ from spc.sources.source import FORMATS, existing, unknown_format
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Relation", "open_relation"]
+__all__ = ["DuckRelation", "Relation", "open_relation"]
 
 _BLANK = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A", ".")
 _WANTED = {"parquet": "Parquet files of the same columns", "duckdb": "a DuckDB file", "csv": "a table as text in UTF-8",
@@ -30,22 +31,22 @@ _WANTED = {"parquet": "Parquet files of the same columns", "duckdb": "a DuckDB f
 
 
 @dataclass(frozen=True, eq=False)
-class Relation:
-    """A table that DuckDB can select from. Made by :func:`open_relation`.
+class Relation(ABC):
+    """A table that an engine of SQL can select from. Made by :func:`open_relation`.
+
+    What is asked of it is written in the SQL that DuckDB and Spark share.
 
     Attributes
     ----------
     label : str
         What to call the table in findings.
-    way : {"parquet", "duckdb", "csv", "frame"}
+    way : {"parquet", "duckdb", "csv", "frame", "spark"}
     kinds : mapping of str to str
         DuckDB's type of each column; those of a text file are all VARCHAR.
     source : str
         What stands behind FROM; every name in it is quoted.
     values : tuple
         What its question marks stand for.
-    path : Path or None
-    frame : DataFrame or None
     """
 
     label: str
@@ -53,6 +54,45 @@ class Relation:
     kinds: Mapping[str, str]
     source: str
     values: tuple[Any, ...] = ()
+
+    @abstractmethod
+    def rows(self, text: str, *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Answer of a query whose ``{source}`` is this table; ``before`` stands for question marks ahead of it."""
+
+    @abstractmethod
+    def arrays(self, text: str, *, before: Sequence[Any] = ()) -> dict[str, npt.NDArray[Any]]:
+        """The same, column by column; missing text is None, missing numbers are masked."""
+
+    def query(self, text: str) -> str:
+        """The query with this table in its place."""
+        return text.replace("{source}", self.source)
+
+    def renamed(self, columns: Mapping[str, Sequence[str]]) -> Self:
+        """The table with columns under other names: new name to the columns it is joined from with ``-``.
+
+        Columns that are not there are passed over; a column that bears a new name itself gives way.
+        """
+        made = {new: list(old) for new, old in columns.items() if all(name in self.kinds for name in old)}
+        if not made:
+            return self
+        used = {name for old in made.values() for name in old}
+        rest = {name: kind for name, kind in self.kinds.items() if name not in used and name not in made}
+        cells = [f"{_joined(old)} AS {quoted(new)}" for new, old in made.items()] + [quoted(name) for name in rest]
+        kinds = {new: self.kinds[old[0]] if len(old) == 1 else "VARCHAR" for new, old in made.items()} | rest
+        text = f"(SELECT {', '.join(cells)} FROM {self.source})"  # noqa: S608 - quoted
+        return replace(self, kinds=MappingProxyType(kinds), source=text)
+
+
+@dataclass(frozen=True, eq=False)
+class DuckRelation(Relation):
+    """A table that DuckDB can select from.
+
+    Attributes
+    ----------
+    path : Path or None
+    frame : DataFrame or None
+    """
+
     path: Path | None = None
     frame: pd.DataFrame | None = field(default=None, repr=False)
 
@@ -70,34 +110,16 @@ class Relation:
             request = Request(self.path or Path(self.label), self.label)
             raise damaged(request, _WANTED[self.way], error) from None
 
-    def renamed(self, columns: Mapping[str, Sequence[str]]) -> Relation:
-        """The table with columns under other names: new name to the columns it is joined from with ``-``.
-
-        Columns that are not there are passed over; a column that bears a new name itself gives way.
-        """
-        made = {new: list(old) for new, old in columns.items() if all(name in self.kinds for name in old)}
-        if not made:
-            return self
-        used = {name for old in made.values() for name in old}
-        rest = {name: kind for name, kind in self.kinds.items() if name not in used and name not in made}
-        cells = [f"{_joined(old)} AS {quoted(new)}" for new, old in made.items()] + [quoted(name) for name in rest]
-        kinds = {new: self.kinds[old[0]] if len(old) == 1 else "VARCHAR" for new, old in made.items()} | rest
-        text = f"(SELECT {', '.join(cells)} FROM {self.source})"  # noqa: S608 - quoted
-        return replace(self, kinds=MappingProxyType(kinds), source=text)
-
     def rows(self, text: str, *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Answer of a query whose ``{source}`` is this table; ``before`` stands for question marks ahead of it."""
         with self.opened() as connection:
-            return list(connection.execute(self._query(text), [*before, *self.values]).fetchall())
+            return list(connection.execute(self.query(text), [*before, *self.values]).fetchall())
 
     def arrays(self, text: str, *, before: Sequence[Any] = ()) -> dict[str, npt.NDArray[Any]]:
         """The same, column by column; missing text is None, missing numbers are masked."""
         with self.opened() as connection:
-            found = connection.execute(self._query(text), [*before, *self.values]).fetchnumpy()
+            found = connection.execute(self.query(text), [*before, *self.values]).fetchnumpy()
         return {name: _plain(column) for name, column in found.items()}
-
-    def _query(self, text: str) -> str:
-        return text.replace("{source}", self.source)
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -116,12 +138,13 @@ def _plain(column: Any) -> npt.NDArray[Any]:
     return cells
 
 
-def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, name: str | None = None) -> Relation:
+def open_relation(data: Any, *, table: str | None = None, name: str | None = None) -> Relation:
     r"""Open a DataFrame, a Parquet file or folder, a DuckDB table or a text file for queries.
 
     Parameters
     ----------
     data : str or Path or DataFrame
+        Or a DataFrame of Spark, which stays on its cluster.
     table : str, optional
         Table of a DuckDB file; may be left out when there is only one.
     name : str, optional
@@ -139,7 +162,13 @@ def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, 
     [(7,)]
     """
     if isinstance(data, pd.DataFrame):
-        return _described(Relation(name or "data", "frame", {}, "frame", frame=data))
+        return _described(DuckRelation(name or "data", "frame", {}, "frame", frame=data))
+    if not isinstance(data, str | Path):
+        from spc.sources.spark import is_spark_frame, spark_frame
+
+        if is_spark_frame(data):
+            return spark_frame(data, name or "data")
+        raise UsageError(f"Expected a DataFrame or the path of a file, found a {type(data).__name__}.")
     label, folder = name or Path(data).name, Path(data)
     if "://" not in str(data) and "\0" not in str(data) and folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if FORMATS.get(file.suffix.lower()) == "parquet")
@@ -153,13 +182,13 @@ def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, 
     if way == "parquet":
         return _parquet(path, [path], label)
     if way == "duckdb":
-        empty = Relation(label, "duckdb", {}, "", path=path)
+        empty = DuckRelation(label, "duckdb", {}, "", path=path)
         with empty.opened() as connection:
             return _described(replace(empty, source=chosen_table(connection, Request(path, label, table))))
     if way == "csv":
         blanks = ", ".join(f"'{word}'" for word in _BLANK)
         text = f"read_csv(?, header = true, all_varchar = true, nullstr = [{blanks}], max_line_size = 33554432)"
-        return _described(Relation(label, "csv", {}, text, (glob.escape(str(path)),), path))
+        return _described(DuckRelation(label, "csv", {}, text, (glob.escape(str(path)),), path))
     if way is None:
         raise unknown_format(path, label)
     raise DataError.of(
@@ -168,12 +197,12 @@ def open_relation(data: str | Path | pd.DataFrame, *, table: str | None = None, 
     )  # fmt: skip
 
 
-def _parquet(path: Path, files: Sequence[Path], label: str) -> Relation:
+def _parquet(path: Path, files: Sequence[Path], label: str) -> DuckRelation:
     names = [glob.escape(str(file)) for file in files]
-    return _described(Relation(label, "parquet", {}, "read_parquet(?)", (names,), path))
+    return _described(DuckRelation(label, "parquet", {}, "read_parquet(?)", (names,), path))
 
 
-def _described(relation: Relation) -> Relation:
+def _described(relation: DuckRelation) -> DuckRelation:
     with relation.opened() as connection:
         text = f"DESCRIBE SELECT * FROM {relation.source}"  # noqa: S608 - quoted
         found = connection.execute(text, list(relation.values)).fetchall()

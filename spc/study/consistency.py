@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from spc.contracts.ledger import LEDGER
 from spc.disclosure import DisclosureRule
 from spc.errors import DataError, Finding, SpecError
 from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
@@ -20,6 +21,7 @@ from spc.study.document import ChainSpec, MoneySpec, StudySpec, TableSpec
 from spc.study.lags import Lag, circle, wave_offsets
 from spc.study.priors import LinkPrior
 from spc.study.report import LARGEST_LOGO, LeverSpec, ReportSpec, logo_address
+from spc.study.sources import SourcesSpec
 from spc.study.structure import Path as Keys
 from spc.study.structure import nearest, place_finding
 from spc.study.toml import key_line
@@ -76,7 +78,8 @@ def parts(
     """
     book = _Notebook(path, text)
     study = StudySpec(**{"name": path.parent.resolve().name, **sound.get("study", {})})
-    tables = _tables(sound.get("tables", {}), study, book)
+    sources = _sources(sound.get("sources", {}), raw, book)
+    tables = _tables(sound.get("tables", {}), study, sources, book)
     constructs = _constructs(sound.get("constructs", {}), raw, book)
     pieces = {
         "study": study,
@@ -87,6 +90,7 @@ def parts(
         "disclosure": _disclosure(sound.get("disclosure", {}), book),
         "report": _report(sound.get("report", {}), study, constructs, book),
         "accounts": _accounts(sound.get("accounts"), raw, book),
+        "sources": sources,
     }
     return pieces, book.findings
 
@@ -96,14 +100,55 @@ def _names(raw: Mapping[str, Any], key: str) -> list[str]:
     return list(value) if isinstance(value, Mapping) else []
 
 
-def _tables(values: Mapping[str, Any], study: StudySpec, book: _Notebook) -> dict[str, TableSpec]:
+def _sources(value: Mapping[str, Any], raw: Mapping[str, Any], book: _Notebook) -> SourcesSpec:
+    given = {**value, "options": MappingProxyType({key: str(inner) for key, inner in value.get("options", {}).items()})}
+    if value.get("engine", "duckdb") == "duckdb" and {"master", "options"} & set(_names(raw, "sources")):
+        hint = 'Write engine = "spark", or take them out.'
+        book.add(("sources",), "unused_key", "settings of a cluster without one", 'engine = "spark"', hint)
+    return SourcesSpec(**given)
+
+
+def _tables(values: Mapping[str, Any], study: StudySpec, sources: SourcesSpec, book: _Notebook) -> dict[str, TableSpec]:
     specs = {}
     for name in sorted(values, key=_table_order):
-        path = _file_path(("tables", name, "file"), values[name]["file"], study, book)
+        elsewhere = sources.engine == "spark" and name in LEDGER
+        path = (_cluster_path if elsewhere else _here_path)(name, values[name], study, book)
         if path is not None and _is_encoding(name, values[name].get("encoding", "utf-8"), book):
             specs[name] = _table_spec(name, values[name], path)
     _same_file(specs, book)
     return specs
+
+
+def _here_path(name: str, value: Mapping[str, Any], study: StudySpec, book: _Notebook) -> Path | None:
+    if "file" in value:
+        return _file_path(("tables", name, "file"), value["file"], study, book, folder_too=name in LEDGER)
+    hint = f"Add file under [tables.{name}]."
+    book.add(("tables", name, "file"), "missing_key", f"no file in [tables.{name}]", "file", hint)
+    return None
+
+
+def _cluster_path(name: str, value: Mapping[str, Any], study: StudySpec, book: _Notebook) -> Path | None:
+    """Path of a table that Spark opens: of the document where it is in Spark's catalogue."""
+    keys: Keys = ("tables", name, "file")
+    file = value.get("file", "")
+    if bool(file) == ("table" in value):
+        found = "a file and a table of the catalogue" if file else "neither a file nor a table of the catalogue"
+        book.add(keys, "missing_key" if not file else "unused_key", found, "one of them", "Name where the rows are.")
+        return None
+    if not file:
+        return book.path
+    if _ADDRESS.match(file):
+        if study.allow_outside:
+            return Path(file)
+        hint = "Set allow_outside = true under [study]."
+        book.add(keys, "file_outside", f"the address {file!r}", "a file in the folder of the study", hint)
+        return None
+    path = _file_path(keys, file, study, book, folder_too=True)
+    if path is not None and path.suffix.lower() not in (".parquet", ".pq", "") and not path.is_dir():
+        hint = "Store the table as Parquet, or take engine out."
+        book.add(keys, "unknown_format", f"{file!r} for Spark", "Parquet files, or a table of the catalogue", hint)
+        return None
+    return path
 
 
 def _table_order(name: str) -> tuple[int, str]:
@@ -116,7 +161,7 @@ def _table_spec(name: str, value: Mapping[str, Any], path: Path) -> TableSpec:
     }
     return TableSpec(
         name=name,
-        file=value["file"],
+        file=value.get("file", ""),
         path=path,
         table=value.get("table"),
         missing=tuple(value.get("missing", ())),
@@ -125,7 +170,7 @@ def _table_spec(name: str, value: Mapping[str, Any], path: Path) -> TableSpec:
     )
 
 
-def _file_path(keys: Keys, file: str, study: StudySpec, book: _Notebook) -> Path | None:
+def _file_path(keys: Keys, file: str, study: StudySpec, book: _Notebook, *, folder_too: bool = False) -> Path | None:
     folder = book.path.parent
     if _ADDRESS.match(file):
         book.add(keys, "file_is_address", f"the address {file!r}", "a file", "Save it beside the document first.")
@@ -143,7 +188,7 @@ def _file_path(keys: Keys, file: str, study: StudySpec, book: _Notebook) -> Path
             "Copy the file there, or set allow_outside = true under [study].",
         )
         return None
-    return path if _is_file(path, file, keys, book) else None
+    return path if (folder_too and path.is_dir()) or _is_file(path, file, keys, book) else None
 
 
 def _outside(path: Path, folder: Path) -> bool:

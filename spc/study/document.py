@@ -14,6 +14,7 @@ from spc.study.accounts import AccountsSpec
 from spc.study.lags import Lag
 from spc.study.priors import LinkPrior
 from spc.study.report import ReportSpec
+from spc.study.sources import SourcesSpec
 from spc.survey import Construct
 
 __all__ = [
@@ -63,11 +64,11 @@ class TableSpec:
     name : str
         Canonical name, such as ``"employee_responses"``.
     file : str
-        As written in the document.
+        As written in the document; empty for a table of Spark's catalogue.
     path : Path
-        Where that is.
+        Where that is, unless it is an address.
     table : str or None
-        Sheet of a workbook or table of a database.
+        Sheet of a workbook, table of a database or of Spark's catalogue.
     missing : tuple
         Codes that mean no answer.
     columns : mapping of str to tuple of str
@@ -173,6 +174,8 @@ class StudyDocument:
     text : str
         The document as written.
     accounts : AccountsSpec or None
+    sources : SourcesSpec
+        What adds up the long tables.
     """
 
     path: Path
@@ -185,6 +188,7 @@ class StudyDocument:
     report: ReportSpec
     text: str
     accounts: AccountsSpec | None = None
+    sources: SourcesSpec = field(default_factory=SourcesSpec)
 
     @property
     def folder(self) -> Path:

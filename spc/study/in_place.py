@@ -9,23 +9,29 @@ from spc.contracts import TableSchema
 from spc.contracts.ledger import BACK, LEDGER
 from spc.errors import Finding
 from spc.sources.database import quoted
-from spc.sources.relation import Relation, open_relation
+from spc.sources.relation import Relation
 from spc.sources.source import FORMATS
 from spc.study.document import StudyDocument, TableSpec
+from spc.study.sources import open_ledger
 
 __all__ = ["LARGE", "check_in_place", "left_in_place"]
 
 LARGE = 2_000_000
-"""Rows beyond which transactions and costs in Parquet or DuckDB are not brought into memory."""
+"""Rows beyond which transactions and costs in one Parquet or DuckDB file are not brought into memory."""
 _KEYS = 20_000_000
 """Rows up to which repeated keys are looked for."""
 
 
-def left_in_place(spec: TableSpec) -> Relation | None:
-    """The table, where it is one of the ledger's and longer than :data:`LARGE`."""
-    if spec.name not in LEDGER or FORMATS.get(spec.path.suffix.lower()) not in ("parquet", "duckdb"):
+def left_in_place(document: StudyDocument, name: str) -> Relation | None:
+    """The table, where it is one of the ledger's and on a cluster, in a folder or longer than :data:`LARGE`."""
+    if name not in LEDGER:
         return None
-    relation = open_relation(spec.path, table=spec.table, name=spec.name).renamed(spec.columns)
+    path, elsewhere = document.tables[name].path, document.sources.engine == "spark"
+    if elsewhere or path.is_dir():
+        return open_ledger(document, name)
+    if FORMATS.get(path.suffix.lower()) not in ("parquet", "duckdb"):
+        return None
+    relation = open_ledger(document, name)
     return relation if relation.rows("SELECT count(*) FROM {source}")[0][0] > LARGE else None
 
 

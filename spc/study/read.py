@@ -107,7 +107,7 @@ def open_study(path: str | Path) -> Checked:
     specs = list(document.tables.values())
     for spec in progress(specs, "Reading tables", total=len(specs)):
         try:
-            relation = left_in_place(spec)
+            relation = left_in_place(document, spec.name)
             if relation is not None:
                 columns, schema = _account_columns(document, spec.name), load_schema(spec.name)
                 found += check_in_place(relation, schema, spec, document, columns)

@@ -1,0 +1,207 @@
+"""Tables on a Spark cluster: the same SQL as in DuckDB, answered there; only what it sums up comes here."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spc.errors import DataError, MissingExtraError, UsageError
+from spc.sources.relation import Relation
+
+__all__ = ["PATIENCE", "SparkRelation", "is_spark_frame", "spark_frame", "spark_table"]
+
+PATIENCE = 120.0
+"""Seconds to wait for a cluster that has no worker left."""
+
+_QUIET = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
+_SQL = {
+    "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.session.timeZone": "UTC",
+}
+_TYPES = {"BYTE": "TINYINT", "SHORT": "SMALLINT", "INT": "INTEGER", "LONG": "BIGINT", "STRING": "VARCHAR",
+          "TIMESTAMP_NTZ": "TIMESTAMP"}  # fmt: skip
+_NUMBERS = count(1)
+_WANTED = "Parquet files or a table of the catalogue, where every worker can read them"
+
+
+@dataclass(frozen=True, eq=False)
+class SparkRelation(Relation):
+    """A table that Spark can select from. Made by :func:`spark_table` and :func:`spark_frame`.
+
+    Attributes
+    ----------
+    session : SparkSession
+        One of our own in the user's application: strict arithmetic, UTC.
+    """
+
+    session: Any = field(default=None, repr=False)
+
+    def rows(self, text: str, *, before: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Answer of a query whose ``{source}`` is this table; ``before`` stands for question marks ahead of it."""
+        found = self._asked(text, before)
+        return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
+
+    def arrays(self, text: str, *, before: Sequence[Any] = ()) -> dict[str, npt.NDArray[Any]]:
+        """The same, column by column; missing text is None, missing numbers are masked."""
+        found = self._asked(text, before)
+        return dict(zip(found.column_names, map(_array, found.columns), strict=True))
+
+    def _asked(self, text: str, before: Sequence[Any]) -> Any:
+        with _speaking(self.label):
+            answer = self.session.sql(self.query(text), args=[*before, *self.values])
+            return _waited_for(self.session, answer.toArrow, self.label)
+
+
+def _array(column: Any) -> npt.NDArray[Any]:
+    if str(column.type) in {"string", "large_string"}:
+        return np.array(column.to_pylist(), dtype=object)
+    if not column.null_count:
+        return np.asarray(column.to_numpy())
+    return np.ma.array(column.fill_null(0).to_numpy(), mask=column.is_null().to_numpy())
+
+
+def is_spark_frame(data: object) -> bool:
+    """Whether this is a DataFrame of Spark."""
+    return type(data).__module__.startswith("pyspark.sql.") and hasattr(data, "sparkSession")
+
+
+def spark_frame(frame: Any, label: str) -> SparkRelation:
+    """Open a DataFrame of Spark for queries in a session of our own.
+
+    Raises
+    ------
+    DataError
+        A column's name holds a backslash, which Spark's SQL does not take as it stands.
+    """
+    with _speaking(label):
+        name = f"spc_{next(_NUMBERS)}"
+        frame.createOrReplaceGlobalTempView(name)
+        session = frame.sparkSession.newSession()
+        for key, value in _SQL.items():
+            session.conf.set(key, value)
+        kinds = {str(one.name): _kind(one.dataType.simpleString()) for one in frame.schema.fields}
+    odd = [name for name in kinds if "\\" in name]
+    if odd:
+        raise DataError.of(label, odd[0], "odd_name", "a name with a backslash", "a plain name", "Rename the column.")
+    return SparkRelation(label, "spark", MappingProxyType(kinds), f"global_temp.{name}", session=session)
+
+
+def _kind(text: str) -> str:
+    plain = text.upper()
+    return _TYPES.get(plain, plain)
+
+
+def spark_table(
+    address: str | None,
+    *,
+    table: str | None = None,
+    name: str,
+    master: str | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> SparkRelation:
+    """Open Parquet files or a table of the catalogue on a cluster.
+
+    Parameters
+    ----------
+    address : str or None
+        Of a Parquet file or folder, as the workers reach it.
+    table : str, optional
+        Table of the catalogue, instead of an address.
+    name : str
+        What to call the table in findings.
+    master : str, optional
+        Address of the cluster, such as ``spark://host:7077``; as Spark is configured here when None.
+    options : mapping of str to str
+        Settings of Spark, such as ``spark.executor.memory``.
+
+    Raises
+    ------
+    MissingExtraError
+        pyspark or pyarrow is not installed.
+    DataError
+        The cluster cannot be reached, or has no such table.
+    """
+    with _speaking(name):
+        from pyspark.sql import SparkSession
+
+        builder = SparkSession.builder.appName("service-profit-chain")
+        builder = builder if master is None else builder.master(master)
+        for key, value in {**_QUIET, **options}.items():
+            builder = builder.config(key, value)
+        session = builder.getOrCreate()
+        if master is not None and session.sparkContext.master != master:
+            where = session.sparkContext.master
+            raise UsageError(f"Spark runs on {where} in this process, not on {master}; stop it first.")
+        frame = session.table(table) if address is None else session.read.parquet(address)
+        return spark_frame(frame, name)
+
+
+def _waited_for(session: Any, task: Callable[[], Any], label: str) -> Any:
+    """What a task of Spark comes to; stopped with the run, and given up when there is no worker any more."""
+    tag = f"spc-{next(_NUMBERS)}"
+
+    def tagged() -> Any:
+        session.addTag(tag)
+        return task()
+
+    pool = ThreadPoolExecutor(1)
+    try:
+        return _patiently(pool.submit(tagged), session, label)
+    finally:
+        session.interruptTag(tag)
+        pool.shutdown(wait=False)
+
+
+def _patiently(future: Future[Any], session: Any, label: str) -> Any:
+    seen = monotonic()
+    while True:
+        try:
+            return future.result(timeout=1.0)
+        except NotYet:
+            seen = monotonic() if _has_workers(session) else seen
+        if monotonic() - seen > PATIENCE:
+            found = f"no worker of the cluster for {PATIENCE:.0f} seconds"
+            raise DataError.of(label, None, "no_worker", found, "a worker", "Start workers, and run this again.")
+
+
+def _has_workers(session: Any) -> bool:
+    """Whether any executor is there beside the driver; a local master is its own worker."""
+    context = session.sparkContext
+    return bool(context.master.startswith("local") or context._jsc.sc().getExecutorMemoryStatus().size() > 1)
+
+
+@contextmanager
+def _speaking(label: str) -> Iterator[None]:
+    """Say what Spark could not do in our own words."""
+    # no frame of pandas comes from Spark here, so it does not matter which versions it knows
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)  # what goes wrong is said below
+    try:
+        import pyarrow  # noqa: F401
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
+    except ImportError as error:
+        raise MissingExtraError(error.name or "pyspark", "spark", "A table on a Spark cluster") from None
+    try:
+        yield
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        found = f"Spark could not do it ({said[:300]})"
+        if "JAVA_GATEWAY" in said:
+            found, wanted, hint = "Spark, which finds no Java", "Java 17 or newer", "Install it, or set JAVA_HOME."
+        else:
+            wanted, hint = _WANTED, "Look at the address, and at the cluster's own log."
+        raise DataError.of(label, None, "spark_failed", found, wanted, hint) from None

@@ -1,0 +1,54 @@
+"""Which engine sums up the long tables of a study, and where they are opened for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from spc.sources.relation import Relation, open_relation
+
+if TYPE_CHECKING:
+    from spc.study.document import StudyDocument
+
+__all__ = ["SourcesSpec", "open_ledger"]
+
+
+@dataclass(frozen=True)
+class SourcesSpec:
+    """What adds up transactions and costs.
+
+    Attributes
+    ----------
+    engine : {"duckdb", "spark"}
+        DuckDB is within this process; Spark is a cluster that is there already.
+    master : str or None
+        Address of the cluster; as Spark is configured on this machine when None.
+    options : mapping of str to str
+        Settings of Spark.
+    """
+
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    master: str | None = None
+    options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def open_ledger(document: StudyDocument, name: str) -> Relation:
+    """Open transactions or costs where they are, under their canonical column names.
+
+    Raises
+    ------
+    DataError
+        They cannot be read as a table, or the cluster does not answer.
+    MissingExtraError
+        The engine is Spark and its package is not installed.
+    """
+    spec, sources = document.tables[name], document.sources
+    if sources.engine == "duckdb":
+        return open_relation(spec.path, table=spec.table, name=name).renamed(spec.columns)
+    from spc.sources.spark import spark_table
+
+    address = None if not spec.file else spec.file if "://" in spec.file else spec.path.resolve().as_uri()
+    opened = spark_table(address, table=spec.table, name=name, master=sources.master, options=sources.options)
+    return opened.renamed(spec.columns)
