@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from spc.errors import DataError, EstimationError, UsageError
+from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.moments import Moments, numeric_values
+from spc.moments import Moments
 from spc.resample import Rows, bootstrap
 from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
+from spc.sem.engine.diagnose import of_group
+from spc.sem.postestimation.item_correlations import Sample, Way, samples_of
 from spc.sem.result import SemFit
 from spc.spec import model as read_model
 from spc.spec.table import Model
@@ -31,11 +34,11 @@ class Htmt(Shown):
     Attributes
     ----------
     table : DataFrame
-        One row a pair and ratio: ``lhs`` and ``rhs`` the constructs, ``kind`` ``htmt`` or ``htmt2``.
+        One row a group, pair and ratio: ``lhs`` and ``rhs`` the constructs, ``kind`` ``htmt`` or ``htmt2``.
     replicates : Replicates or None
-        Bootstrap draws; None from moments alone.
+        Bootstrap draws, of several groups side by side; None from moments alone.
     n : int
-        Complete rows.
+        Rows that were used.
     level : float
     remarks : tuple of Note
     provenance : Provenance
@@ -57,7 +60,8 @@ class Htmt(Shown):
         """One row: pairs, rows, draws, and the largest of each ratio."""
         most = self.table.groupby("kind")["estimate"].max()
         draws = 0 if self.replicates is None else len(self.replicates.values)
-        row = {"npairs": len(self.table) // 2, "nobs": self.n, "draws": draws, "level": self.level}
+        pairs = len(self.table[["lhs", "rhs"]].drop_duplicates())
+        row = {"npairs": pairs, "nobs": self.n, "draws": draws, "level": self.level}
         return pd.DataFrame([{**row, "largest_htmt": most["htmt"], "largest_htmt2": most["htmt2"]}])
 
     def notes(self) -> tuple[Note, ...]:
@@ -69,6 +73,9 @@ def htmt(
     model: SemFit | Model | str | Mapping[str, Sequence[str]],
     data: pd.DataFrame | Moments,
     *,
+    group: str | None = None,
+    ordered: Sequence[str] = (),
+    missing: Literal["listwise", "fiml"] | None = None,
     level: float = 0.95,
     draws: int = 1000,
     seed: int = 1,
@@ -85,12 +92,20 @@ def htmt(
     ----------
     model : SemFit, Model, str or mapping
         A fit, or a model whose ``=~`` rows say which items belong to which construct, its text, or a mapping from
-        constructs to items. Constructs measured by constructs are left out.
+        constructs to items. Constructs measured by constructs are left out. A fit brings its ``group``, ``ordered``
+        and ``missing``, unless these are given.
     data : DataFrame or Moments
-        Rows, of which the complete ones are used; or moments, without intervals.
+        Rows; or moments, without intervals.
+    group : str, optional
+        Column of groups, each of which has ratios of its own.
+    ordered : sequence of str
+        Items whose polychoric (and polyserial) correlations are taken, from all rows that answer a pair.
+    missing : {"listwise", "fiml"}, optional
+        Complete rows, or the correlations that are most likely given all answers.
     level : float
     draws : int
-        Bootstrap draws of whole rows; 0 for no intervals.
+        Bootstrap draws of whole rows; 0 for no intervals. Draws with ordered items and with missing answers take some
+        hundredths of a second each.
     seed : int
 
     Returns
@@ -103,7 +118,11 @@ def htmt(
         Columns are absent, not numeric or constant.
     UsageError
         Fewer than two constructs, a construct of a single item (its items have no correlations among them), an item of
-        two constructs, or ``level`` or ``draws`` out of range.
+        two constructs, ``level`` or ``draws`` out of range, groups or ordered items of moments.
+
+    Notes
+    -----
+    Equal to ``htmt`` of semTools, which has neither groups nor intervals.
 
     Examples
     --------
@@ -118,22 +137,73 @@ def htmt(
         raise UsageError(f"level={level!r}, draws={draws!r}: expected a share such as 0.95, and 0 or more draws.")
     constructs = _constructs(model)
     names = [item for items in constructs.values() for item in items]
+    way = _way(model, data, names, group, ordered, missing)
     spots = _spots(constructs)
     pairs = list(combinations(spots, 2))
     columns = [f"{kind}: {one} ~~ {other}" for kind in ("htmt", "htmt2") for one, other in pairs]
-    if isinstance(data, Moments):
-        moments, replicates = _varying(data.restrict(names)), None
-    else:
-        values = numeric_values(data, names)
-        values = values[~np.isnan(values).any(axis=1)]
-        moments = _varying(Moments.from_frame(pd.DataFrame(values, columns=names)))
-        replicates = _draw(values, spots, pairs, columns, draws, seed) if draws else None
-    point = _ratios(_correlations(moments.cov), spots, pairs)
-    table = _table(point, replicates, pairs, level)
-    digest = fingerprint(moments.cov)
+    found = [_of_sample(sample, spots, pairs, columns, draws, seed) for sample in samples_of(data, names, way)]
+    table = pd.concat([_table(point, made, pairs, level, one.label) for one, point, made in found], ignore_index=True)
+    replicates = _together([(one.label, made) for one, _, made in found])
+    digest = fingerprint(*(one.correlations for one, _, _ in found))
     provenance = Provenance.record({"level": level, "draws": draws}, digest, seed)
-    notes = tuple(_notes(table, moments, constructs, replicates))
-    return Htmt(table, replicates, moments.n, level, notes, provenance)
+    notes = tuple(_notes(table, found, spots, replicates))
+    return Htmt(table, replicates, sum(one.n for one, _, _ in found), level, notes, provenance)
+
+
+def _way(
+    model: SemFit | Model | str | Mapping[str, Sequence[str]],
+    data: pd.DataFrame | Moments,
+    names: Sequence[str],
+    group: str | None,
+    ordered: Sequence[str],
+    missing: Literal["listwise", "fiml"] | None,
+) -> Way:
+    """How correlations are had: as asked for, else as a fit had them."""
+    if isinstance(data, Moments):
+        if group is not None or ordered:
+            raise UsageError("Groups and ordered items need rows: give a DataFrame.")
+        return Way(None, (), "listwise")
+    if isinstance(model, SemFit):
+        options = model.options
+        group = options.group if group is None else group
+        ordered = ordered or model.model.ordinal
+        missing = ("fiml" if options.missing == "fiml" else "listwise") if missing is None else missing
+    wanted = (ordered,) if isinstance(ordered, str) else tuple(ordered)
+    return Way(group, tuple(name for name in names if name in wanted), missing or "listwise")
+
+
+_Found = tuple[Sample, FloatArray, Replicates | None]
+
+
+def _of_sample(
+    sample: Sample, spots: Mapping[str, slice], pairs: Sequence[tuple[str, str]], columns: Sequence[str], draws: int,
+    seed: int,
+) -> _Found:  # fmt: skip
+    """Ratios of one group, and their draws."""
+    point = _ratios(sample.correlations, spots, pairs)
+    if not draws or sample.redrawn is None:
+        return sample, point, None
+    redrawn = sample.redrawn
+
+    def statistic(rows: Rows) -> FloatArray:
+        return _ratios(redrawn(rows), spots, pairs)
+
+    return sample, point, bootstrap(statistic, columns, n=sample.n, draws=draws, seed=seed, what="HTMT")
+
+
+def _together(each: Sequence[tuple[str, Replicates | None]]) -> Replicates | None:
+    """Draws of several groups side by side, as many as the fewest that succeeded."""
+    made = [(label, one) for label, one in each if one is not None]
+    if len(made) < 2:
+        return made[0][1] if made else None
+    most = min(len(one.values) for _, one in made)
+    failures: dict[str, int] = {}
+    for _, one in made:
+        for reason, count in one.failures.items():
+            failures[reason] = failures.get(reason, 0) + count
+    names = tuple(f"{label}: {name}" for label, one in made for name in one.names)
+    values = np.concatenate([one.values[:most] for _, one in made], axis=1)
+    return replace(made[0][1], values=values, names=names, failures=failures)
 
 
 def _constructs(model: SemFit | Model | str | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
@@ -179,21 +249,6 @@ def _spots(constructs: Mapping[str, tuple[str, ...]]) -> dict[str, slice]:
     return spots
 
 
-def _varying(moments: Moments) -> Moments:
-    constant = [name for name, variance in zip(moments.names, moments.cov.diagonal(), strict=True) if variance <= 0.0]
-    if constant:
-        raise DataError.of(
-            "data", ", ".join(constant), "constant_column", "the same value in every row", "values that vary",
-            "Leave it out of its construct, or check how it was read.",
-        )  # fmt: skip
-    return moments
-
-
-def _correlations(cov: FloatArray) -> FloatArray:
-    root = np.sqrt(cov.diagonal())
-    return np.asarray(cov / np.outer(root, root))
-
-
 def _ratios(correlations: FloatArray, spots: Mapping[str, slice], pairs: Sequence[tuple[str, str]]) -> FloatArray:
     """HTMT of all pairs, then HTMT2 of all pairs."""
     size = np.abs(correlations)
@@ -207,26 +262,8 @@ def _ratios(correlations: FloatArray, spots: Mapping[str, slice], pairs: Sequenc
     return np.array([*plain, *second])
 
 
-def _draw(
-    values: FloatArray,
-    spots: Mapping[str, slice],
-    pairs: Sequence[tuple[str, str]],
-    columns: Sequence[str],
-    draws: int,
-    seed: int,
-) -> Replicates:
-    def statistic(rows: Rows) -> FloatArray:
-        drawn = values[rows] - values[rows].mean(axis=0)
-        cov = drawn.T @ drawn
-        if not (cov.diagonal() > 0.0).all():
-            raise EstimationError("An item has the same value in all rows of a draw.")
-        return _ratios(_correlations(cov), spots, pairs)
-
-    return bootstrap(statistic, columns, n=len(values), draws=draws, seed=seed, what="HTMT")
-
-
 def _table(
-    point: FloatArray, replicates: Replicates | None, pairs: Sequence[tuple[str, str]], level: float
+    point: FloatArray, replicates: Replicates | None, pairs: Sequence[tuple[str, str]], level: float, group: str
 ) -> pd.DataFrame:
     error = low = high = np.full(point.size, np.nan)
     if replicates is not None:
@@ -236,14 +273,14 @@ def _table(
     kinds = [kind for kind in ("htmt", "htmt2") for _ in pairs]
     rows = zip((*pairs, *pairs), kinds, point, error, low, high, strict=True)
     return tidy_frame([
-        {"lhs": one, "op": "~~", "rhs": other, "level": "1", "group": "1", "kind": kind, "estimate": value,
+        {"lhs": one, "op": "~~", "rhs": other, "level": "1", "group": group or "1", "kind": kind, "estimate": value,
          "std_error": error, "conf_low": low, "conf_high": high}
         for (one, other), kind, value, error, low, high in rows
     ])  # fmt: skip
 
 
 def _notes(
-    table: pd.DataFrame, moments: Moments, constructs: Mapping[str, tuple[str, ...]], replicates: Replicates | None
+    table: pd.DataFrame, found: Sequence[_Found], spots: Mapping[str, slice], replicates: Replicates | None
 ) -> Iterator[Note]:
     if replicates is None:
         yield Note("no_interval", "info", "all pairs", "There are no intervals: these need rows and bootstrap draws.")
@@ -252,6 +289,12 @@ def _notes(
             "failed_draws", "warning", "all pairs",
             f"{sum(replicates.failures.values())} bootstrap draws failed, because an item did not vary in them.",
         )  # fmt: skip
+    for sample, _, _ in found:
+        own = table[table["group"] == (sample.label or "1")]
+        yield from of_group((*_close(own), *_mixed_signs(sample, spots)), sample.label)
+
+
+def _close(table: pd.DataFrame) -> Iterator[Note]:
     upper = table["conf_high"].fillna(table["estimate"])
     for row in table[(table["kind"] == "htmt") & (upper > LIBERAL)].itertuples(index=False):
         yield Note(
@@ -259,9 +302,11 @@ def _notes(
             f"The ratio of {row.lhs} and {row.rhs} may be above {LIBERAL:.2f}: they can hardly be told apart by these "
             "items. Merge them, or look for items that say the same.",
         )  # fmt: skip
-    for name, items in constructs.items():
-        own = moments.restrict(items).cov
-        if (own < 0.0).any():
+
+
+def _mixed_signs(sample: Sample, spots: Mapping[str, slice]) -> Iterator[Note]:
+    for name, spot in spots.items():
+        if (sample.correlations[spot, spot] < 0.0).any():
             yield Note(
                 "mixed_signs", "serious", name,
                 f"Items of {name} correlate negatively with one another; the ratio takes sizes only. Reverse the items "

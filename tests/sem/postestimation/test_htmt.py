@@ -118,3 +118,55 @@ def test_refusals_say_why() -> None:
 
 def test_the_result_passes_the_gate() -> None:
     assert Gate().model(htmt(SCALES, two_scales(), draws=20)).tidy.frame.shape[0] == 2
+
+
+FOLDER = Path(__file__).parents[2] / "reference"
+OTHERS = json.loads((FOLDER / "semtools_htmt.json").read_text())["cases"]
+THREE = "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9\n"
+ORDERED = {"ordered": 9, "mixed": 6, "groups": 9}
+
+
+def rows_of(name: str) -> pd.DataFrame:
+    schools = json.loads((FOLDER / "lavaan_invariance.json").read_text())["frames"]
+    ordered = json.loads((FOLDER / "lavaan_ordinal.json").read_text())["data"]
+    return pd.DataFrame({key: pd.Series(values) for key, values in (schools | ordered)[name].items()}).astype(
+        {"school": str}
+    )
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_ratios_of_other_correlations_are_semtools(name: str) -> None:
+    case, rows = OTHERS[name], rows_of(OTHERS[name]["data"])
+    ordered = [f"x{i}" for i in range(1, ORDERED.get(name, 0) + 1)]
+    group = "school" if name == "groups" else None
+    found = htmt(
+        THREE, rows, ordered=ordered, group=group, missing="fiml" if name == "fiml" else "listwise", draws=0
+    ).tidy()
+    for label, ratios in zip(case["groups"], case["ratios"], strict=True):
+        own = found[found["group"] == label]
+        for kind in ("htmt", "htmt2"):
+            ours = own[own["kind"] == kind]["estimate"]
+            assert ours.tolist() == pytest.approx(ratios[kind], rel=2e-5)
+
+
+def test_a_fit_brings_its_groups_and_categories() -> None:
+    rows = rows_of("hs4")
+    items = [f"x{i}" for i in range(1, 10)]
+    both = fit(THREE, rows, ordered=items, group="school", missing="listwise")
+    found = htmt(both, rows, draws=25, seed=2)
+    assert found.tidy()["group"].unique().tolist() == ["Pasteur", "Grant-White"]
+    assert found.tidy()["conf_low"].lt(found.tidy()["conf_high"]).all()
+    assert found.replicates is not None
+    assert found.replicates.names[0] == "Pasteur: htmt: visual ~~ textual"
+    assert found.replicates.values.shape[1] == 12
+    assert found.glance()["npairs"].iloc[0] == 3
+    assert found.n == len(rows)
+
+
+def test_draws_with_holes_differ_and_groups_of_moments_are_refused() -> None:
+    rows = rows_of("hs_holes")
+    found = htmt(THREE, rows, missing="fiml", draws=20)
+    assert found.n == len(rows)
+    assert found.tidy()["std_error"].gt(0).all()
+    with pytest.raises(UsageError, match="need rows"):
+        htmt(SCALES, Moments.from_frame(two_scales()), group="g")
