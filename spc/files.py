@@ -7,7 +7,23 @@ from pathlib import Path
 
 from spc.errors import UsageError
 
-__all__ = ["refuse_to_overwrite", "write_all"]
+__all__ = ["refuse_to_overwrite", "safe_cell", "write_all"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def safe_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it.
+
+    Spaces and marks that a spreadsheet passes over do not hide the beginning. Numbers stay numbers.
+
+    Examples
+    --------
+    >>> safe_cell("=1+1"), safe_cell("  @sum"), safe_cell("Bergen"), safe_cell(-3)
+    ("'=1+1", "'  @sum", 'Bergen', -3)
+    """
+    begins = isinstance(value, str) and value.lstrip(" \u00a0\u200b\ufeff\x00").startswith(_FORMULA)
+    return f"'{value}" if begins else value
 
 
 def refuse_to_overwrite(paths: Iterable[Path], *, force: bool) -> None:

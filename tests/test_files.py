@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from spc.errors import UsageError
-from spc.files import write_all
+from spc.files import safe_cell, write_all
 
 
 def test_nothing_is_written_over_without_force(tmp_path):
@@ -30,3 +30,9 @@ def test_a_folder_that_is_a_file_is_our_error(tmp_path):
     (tmp_path / "here").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         write_all(tmp_path / "here", {"a.txt": "1"})
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r", " =", "\u00a0=", "\ufeff=", "\uff1d", "|", "%0A"])
+def test_no_text_begins_a_formula(begin):
+    assert safe_cell(f"{begin}cmd|'/c calc'!A1") == f"'{begin}cmd|'/c calc'!A1"
+    assert safe_cell(f"North {begin}") == f"North {begin}"
