@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,6 +100,7 @@ def wald_test(fit: SemFit, constraints: str) -> WaldTest:
     >>> round(test.statistic, 3), test.df, round(test.p_value, 3)
     (1.333, 1, 0.248)
     """
+    _require_labels(fit, constraints)
     texts = [part.strip() for part in constraints.replace("\n", ";").split(";") if part.strip()]
     if not texts:
         raise UsageError("No constraint to test. Write equations of labels, such as 'a == b; c == 0'.")
@@ -111,6 +113,24 @@ def wald_test(fit: SemFit, constraints: str) -> WaldTest:
         statistic, len(texts), chisq_pvalue(statistic, len(texts)), _table(fit, texts, gap, spread),
         fit.estimates().method, fit.system.n, Provenance.record(options, fit.provenance.data_fingerprint),
     )  # fmt: skip
+
+
+def _require_labels(fit: SemFit, constraints: str) -> None:
+    """Raise where a parameter is named by what it joins, and say how it gets a label."""
+    plain = "".join(constraints.split())
+    named = {"".join(row.own_name.split()): row for row in fit.model.parameters if row.op in ("=~", "~", "~~", "|")}
+    for name in sorted(named, key=len, reverse=True):
+        if re.search(rf"(?<![\w=~]){re.escape(name)}(?!\w)", plain):
+            row = named[name]
+            if row.label:
+                raise SpecError(
+                    f"A Wald test takes labels: {name} has the label {row.label!r}; write that in its place."
+                )
+            several = "c(a1, a2)*" if len(fit.groups) > 1 else "a*"
+            raise SpecError(
+                f"A Wald test takes labels, and {name} has none. Give it one in the model, as in "
+                f"'{row.lhs} {row.op} {several}{row.rhs}', fit it again, and test the label."
+            )
 
 
 def _gaps(fit: SemFit, texts: list[str]) -> tuple[FloatArray, FloatArray]:

@@ -97,3 +97,18 @@ def test_answers_like_every_result() -> None:
     assert len(result.tidy()) == 2
     assert result.glance()["df"].iloc[0] == 2
     assert result.notes() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("m ~ x == 0", "m~x has none. Give it one in the model, as in 'm ~ a*x'"),
+        ("y~m == 0.5", "y~m has the label 'b'"),
+        ("x ~~ x == 1; b == 0", "x~~x has none"),
+    ],
+)
+def test_parameters_without_labels_are_told_how_to_get_one(text: str, words: str) -> None:
+    r = [[1.0, 0.5, 0.4], [0.5, 1.0, 0.5], [0.4, 0.5, 1.0]]
+    chain = fit("y ~ b*m\nm ~ x", Moments(["x", "m", "y"], 200, None, r))
+    with pytest.raises(SpecError, match=words.replace("*", r"\*").replace("(", r"\(")):
+        wald_test(chain, text)
