@@ -29,6 +29,7 @@ from spc.sem import (
 )
 from spc.sem.twolevel.half import halves
 from spc.sem.twolevel.scores import cluster_scores
+from spc.spec import model
 
 FIXTURE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_twolevel_after.json").read_text())
 MODELS = FIXTURE["models"]
@@ -361,3 +362,36 @@ def test_a_glance_counts_clusters():
 def test_random_slopes_are_refused_in_words():
     with pytest.raises(UnsupportedError, match="product of both as a column"):
         fit('level: 1\na ~ rv("s")*tenure\nlevel: 2\na ~ climate', data(), cluster="unit")
+
+
+# -- robust errors with missing answers, for which lavaan has none (its scores of clusters are not finite)
+
+
+def dense_logl(fitted, frame, theta):
+    """Log-likelihood of the answers of each cluster, from the whole covariance matrix of all of them."""
+    group = fitted.levels.groups[0]
+    spot, names = group.spot(fitted.system.coordinates(theta)), list(group.sample.clusters.names)
+    found = []
+    for _, rows in frame.groupby("unit"):
+        n, values = len(rows), rows[names].to_numpy(float).copy()
+        values[1:, names.index("climate")] = np.nan  # said once for the cluster
+        here = np.flatnonzero(~np.isnan(values.ravel()))
+        cov = (np.kron(np.ones((n, n)), spot.sigma_b) + np.kron(np.eye(n), spot.sigma_w))[np.ix_(here, here)]
+        apart = values.ravel()[here] - np.tile(spot.mu, n)[here]
+        found.append(-0.5 * (np.linalg.slogdet(cov)[1] + apart @ np.linalg.solve(cov, apart)))
+    return np.array(found)
+
+
+def test_robust_errors_with_holes_are_the_sandwich_of_the_clusters_scores():
+    frame = holes()
+    frame = frame[frame["unit"] % 1000 <= 25]
+    plain = fit(model(FACTOR, fixed_x=False), frame, cluster="unit", missing="fiml")
+    robust = fit(model(FACTOR, fixed_x=False), frame, cluster="unit", missing="fiml", estimator="MLR")
+    theta = np.array(plain.solution.theta)
+    steps = 1e-5 * np.eye(theta.size) * np.sqrt(plain.vcov.diagonal())[:, None]
+    rises = [dense_logl(plain, frame, theta + one) - dense_logl(plain, frame, theta - one) for one in steps]
+    scores = np.array(rises) / (2.0 * steps.max(axis=1))[:, None]
+    assert np.abs(scores.sum(axis=1) * np.sqrt(plain.vcov.diagonal())).max() < 1e-4
+    expected = plain.vcov @ (scores @ scores.T) @ plain.vcov
+    np.testing.assert_allclose(robust.vcov, expected, atol=1e-5 * expected.diagonal().max())
+    np.testing.assert_allclose(np.sqrt(robust.vcov.diagonal()), np.sqrt(expected.diagonal()), rtol=1e-4)
