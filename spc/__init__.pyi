@@ -58,6 +58,7 @@ from .economics import HazardFit as HazardFit
 from .economics import LifeTable as LifeTable
 from .economics import LinkMoney as LinkMoney
 from .economics import MarketQuality as MarketQuality
+from .economics import RetentionGroups as RetentionGroups
 from .economics import RetentionLink as RetentionLink
 from .economics import SpendModel as SpendModel
 from .economics import effect_draws as effect_draws
@@ -67,12 +68,14 @@ from .economics import fit_hazard as fit_hazard
 from .economics import fit_spend as fit_spend
 from .economics import life_table as life_table
 from .economics import life_tables as life_tables
+from .economics import loyalty_results as loyalty_results
 from .economics import loyalty_value as loyalty_value
 from .economics import margin_multiple as margin_multiple
 from .economics import market_quality as market_quality
 from .economics import money_of_link as money_of_link
 from .economics import purchase_history as purchase_history
 from .economics import relative_nps as relative_nps
+from .economics import retention_by as retention_by
 from .economics import retention_curves as retention_curves
 from .economics import retention_link as retention_link
 from .errors import DataError as DataError
@@ -111,6 +114,7 @@ from .scenario import fit_study as fit_study
 from .scenario import simulate as simulate
 from .scenario import simulate_study as simulate_study
 from .scenario import study_levers as study_levers
+from .sem import LevelFit as LevelFit
 from .sem import StudyCorrelations as StudyCorrelations
 from .sem import bootstrap as bootstrap
 from .sem import cluster_scores as cluster_scores
@@ -122,6 +126,7 @@ from .sem import fit as fit
 from .sem import htmt as htmt
 from .sem import icc as icc
 from .sem import invariance as invariance
+from .sem import level_fit as level_fit
 from .sem import misfit as misfit
 from .sem import modification_indices as modification_indices
 from .sem import pool_correlations as pool_correlations

@@ -298,7 +298,7 @@ def _retention_model(row: pd.Series) -> str:
     text = f"Retention model: {words.get(str(row['retention_model']), 'BG/NBD')}"
     if row["calibration_df"] > 0:
         fit = f"chi-square {row['calibration_chisq']:.1f} on {row['calibration_df']:.0f} df"
-        text += f"; leavers expected against seen: {fit} ({probability(row['calibration_pvalue'])})"
+        text += f"; leavers against expected: {fit} ({probability(row['calibration_pvalue'])})"
     return text + "."
 
 

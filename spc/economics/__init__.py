@@ -1,6 +1,7 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
 from spc.economics.beta_geometric import BetaGeometric, fit_beta_geometric
+from spc.economics.groups import RetentionGroups, retention_by
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
@@ -8,6 +9,7 @@ from spc.economics.link import RetentionLink, retention_link
 from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
 from spc.economics.loyalty import LoyaltyValue, loyalty_value
 from spc.economics.market import MarketQuality, market_quality, relative_nps
+from spc.economics.overview import loyalty_results
 from spc.economics.purchases import BuyingModel, fit_buying, purchase_history
 from spc.economics.retention import Retention, estimate_retention
 from spc.economics.spend import SpendModel, fit_spend
@@ -24,6 +26,7 @@ __all__ = [
     "LoyaltyValue",
     "MarketQuality",
     "Retention",
+    "RetentionGroups",
     "RetentionLink",
     "SpendModel",
     "effect_draws",
@@ -35,12 +38,14 @@ __all__ = [
     "fit_spend",
     "life_table",
     "life_tables",
+    "loyalty_results",
     "loyalty_value",
     "margin_multiple",
     "market_quality",
     "money_of_link",
     "purchase_history",
     "relative_nps",
+    "retention_by",
     "retention_curves",
     "retention_for_uplift",
     "retention_link",

@@ -9,7 +9,7 @@ from spc.economics.lifetable import LifeTable
 from spc.economics.tenure import BoolArray
 from spc.linalg import FloatArray
 
-__all__ = ["CURVE_COLUMNS", "constant_hazard_test", "survival_curve"]
+__all__ = ["CURVE_COLUMNS", "constant_hazard_test", "differing_rates", "survival_curve"]
 
 CURVE_COLUMNS = ("period", "at_risk", "events", "survival", "conf_low", "conf_high", "geometric")
 
@@ -97,13 +97,25 @@ def constant_hazard_test(table: LifeTable) -> float:
     >>> constant_hazard_test(LifeTable([1000.0, 500.0], [500.0, 50.0])) < 1e-6
     True
     """
-    from scipy.special import chdtrc, xlogy
-
     exposure, leavers, whole = table.exposure, table.events, table.whole
     hazard = leavers.sum() / exposure.sum()
     span = np.minimum(((exposure.cumsum() - exposure / 2) * hazard / 5).astype(int), int(leavers.sum() / 5) - 1)
     groups = np.unique(span, return_inverse=True)[1]
-    n, e = np.bincount(groups, exposure), np.bincount(groups, leavers)
+    n, e = (np.bincount(groups, x).astype(float) for x in (exposure, leavers))
+    return differing_rates(n, e, whole)
+
+
+def differing_rates(n: FloatArray, e: FloatArray, whole: bool) -> float:
+    """p-value of one rate of leaving against one of its own for each group, (G,) at risk and leavers; or NaN.
+
+    Examples
+    --------
+    >>> round(differing_rates(np.array([100.0, 100.0]), np.array([10.0, 20.0]), True), 3)
+    0.046
+    """
+    from scipy.special import chdtrc, xlogy
+
+    hazard = float(e.sum() / n.sum())
     if len(n) < 2 or not hazard > 0 or (whole and hazard >= 1):
         return float("nan")
     gain = xlogy(e, e / n) - e * np.log(hazard)

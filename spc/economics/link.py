@@ -33,10 +33,10 @@ from spc.survey.intraclass import expected_values
 if TYPE_CHECKING:
     from spc.study import Study
 
-__all__ = ["OUTCOMES", "RetentionLink", "retention_link"]
+__all__ = ["FEWEST_UNITS", "OUTCOMES", "RetentionLink", "retention_link"]
 
 OUTCOMES = ("retention", "margin", "referral")
-_FEWEST = 8
+FEWEST_UNITS = 8
 
 Codes = npt.NDArray[np.intp]
 
@@ -246,8 +246,8 @@ def retention_link(
         customers, scores, own_period = _of_study(data, construct, by)
         period = period or own_period
     rows = _rows(customers, scores, by, period or "year", until)
-    if rows.groups < _FEWEST:
-        raise UsageError(f"{rows.groups} units have a score and customers; expected at least {_FEWEST}.")
+    if rows.groups < FEWEST_UNITS:
+        raise UsageError(f"{rows.groups} units have a score and customers; expected at least {FEWEST_UNITS}.")
     names = tuple(name for name in outcomes if name == "retention" or name in rows.sums)
     full = _slopes(rows, names, np.ones(rows.groups))
     each = [_slopes(rows, names, np.arange(rows.groups) != j) for j in range(rows.groups)]

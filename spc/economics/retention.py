@@ -14,7 +14,7 @@ from spc.economics.tenure import entered
 from spc.errors import UsageError
 from spc.results import Note
 
-__all__ = ["Retention", "estimate_retention"]
+__all__ = ["Retention", "estimate_retention", "rate_interval"]
 
 FEW_EVENTS = 20
 
@@ -118,7 +118,7 @@ def estimate_retention(
     table = life_table(time, left, start)
     whole = table.whole
     rate = 1 - events / at_risk if whole else math.exp(-events / at_risk)
-    low, high = (_binomial_interval if whole else _poisson_interval)(events, at_risk, level)
+    low, high = rate_interval(events, at_risk, level, whole=whole)
     return Retention(
         estimate=rate,
         conf_low=low,
@@ -134,22 +134,22 @@ def estimate_retention(
     )
 
 
-def _binomial_interval(events: int, at_risk: float, level: float) -> tuple[float, float]:
-    from scipy.special import betaincinv
+def rate_interval(events: int, at_risk: float, level: float, *, whole: bool) -> tuple[float, float]:
+    """Exact interval of the chance of staying for a period: Clopper-Pearson, or Garwood's for broken tenures.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in rate_interval(2, 10.0, 0.95, whole=True)]
+    [0.444, 0.975]
+    """
+    from scipy.special import betaincinv, gammaincinv
 
     tail, stays = (1 - level) / 2, at_risk - events
-    low = float(betaincinv(stays, events + 1, tail)) if stays else 0.0
-    high = float(betaincinv(stays + 1, events, 1 - tail)) if events else 1.0
-    return low, high
-
-
-def _poisson_interval(events: int, at_risk: float, level: float) -> tuple[float, float]:
-    from scipy.special import gammaincinv
-
-    tail = (1 - level) / 2
+    if whole:
+        low = float(betaincinv(stays, events + 1, tail)) if stays else 0.0
+        return low, float(betaincinv(stays + 1, events, 1 - tail)) if events else 1.0
     least = float(gammaincinv(events, tail)) if events else 0.0
-    most = float(gammaincinv(events + 1, 1 - tail))
-    return math.exp(-most / at_risk), math.exp(-least / at_risk)
+    return math.exp(-float(gammaincinv(events + 1, 1 - tail)) / at_risk), math.exp(-least / at_risk)
 
 
 def _few_note(r: Retention) -> Note | None:

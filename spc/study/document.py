@@ -144,6 +144,10 @@ class MoneySpec:
         Of one new customer, in the study's currency.
     retention_model : {"auto", "constant", "sbg", "kaplan-meier", "bg-nbd"}
         How customers stay, see :func:`spc.loyalty_value`.
+    recommend, recommend_rival : str
+        Columns of the customers' answers: how likely they are to recommend the firm, and its rival, from 0 to 10.
+    brand_before, brand_now : str
+        Columns of the customers' answers: whose customers they were, and are.
     """
 
     horizon: int = 5
@@ -152,6 +156,10 @@ class MoneySpec:
     points: float = 0.05
     acquisition_cost: float = 0.0
     retention_model: str = "auto"
+    recommend: str = ""
+    recommend_rival: str = ""
+    brand_before: str = ""
+    brand_now: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -140,17 +140,32 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     schema = load_schema(spec.name)
     constructs = [c for c in document.constructs if c.table == spec.name]
     items = list(dict.fromkeys(item for c in constructs for item in c.items))
+    recommend, brands = _market_columns(document, spec.name)
     extra = _account_columns(document, spec.name)
     source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding, name=spec.name)
     if source.frame.empty:
         raise DataError(source.findings)
-    known = [*schema.names, *items, *extra]
+    known = [*schema.names, *items, *recommend, *brands, *extra]
     frame, odd = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
     findings = (*source.findings, *odd, *_check(frame, schema, constructs, source.lines))
     findings = (*findings, *_absent_lines(frame, spec.name, extra))
+    there = [name for name in recommend if name in frame and name not in items]
+    findings = (*findings, *_off_scale(frame, schema, there, source.lines))
     absent = {finding.column for finding in odd}
     findings = tuple(f for f in findings if f in odd or f.rule not in _ABSENT or f.column not in absent)
-    return _Read(conform(kept_columns(frame, known), schema, items=items), source.lines, source.format, findings)
+    return _Read(
+        conform(kept_columns(frame, known), schema, items=[*items, *there]), source.lines, source.format, findings
+    )
+
+
+def _market_columns(document: StudyDocument, table: str) -> tuple[list[str], list[str]]:
+    """Columns of a table that say whom customers recommend, and whose customers they are."""
+    money = document.money
+    if money is None or table != "customer_responses":
+        return [], []
+    pairs = (money.recommend, money.recommend_rival), (money.brand_before, money.brand_now)
+    recommend, brands = ([name for name in pair if name] for pair in pairs)
+    return recommend, brands
 
 
 def _account_columns(document: StudyDocument, table: str) -> list[str]:
@@ -165,6 +180,16 @@ def _absent_lines(frame: pd.DataFrame, table: str, columns: Sequence[str]) -> It
         if name not in frame:
             hint = f"{nearest(name, [str(c) for c in frame.columns])} A line of [accounts] is made from it."
             yield Finding(table, name, "missing_column", "no such column", "the column of an accounts driver", hint)
+
+
+def _off_scale(
+    frame: pd.DataFrame, schema: TableSchema, recommend: Sequence[str], lines: RowNumbers
+) -> Iterator[Finding]:
+    """Answers on recommendation that are not from 0 to 10; own and rivals' need not go together."""
+    for name in recommend:
+        yield from check_items(
+            frame, table=schema.name, items=[name], low=0, high=10, line_offset=lines, marks=schema.missing_values
+        )
 
 
 FEWEST_ROWS = 3
@@ -214,6 +239,7 @@ def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Fin
     yield from check_waves(tables, lagged=lagged, line_offsets=lines)
     yield from _chain_waves(tables, document)
     yield from _merging(tables, document)
+    yield from _market(tables, document)
 
 
 def _ledger(
@@ -233,6 +259,22 @@ def _ledger(
         digits=2 if spec is None else spec.digits,
         line_offsets=lines,
     )
+
+
+def _market(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
+    """Columns of the customers' answers that [money] names, each with its fellow."""
+    answers = tables.get("customer_responses", pd.DataFrame())
+    for pair in (("recommend", "recommend_rival"), ("brand_before", "brand_now")):
+        given = {key: str(getattr(document.money, key, "")) for key in pair}
+        for key, column in given.items():
+            if column and column not in answers:
+                found = f"{column!r}, and no such column in the answers of customers"
+                hint = "Correct the name, or leave the key out."
+                expected = "a column of [tables.customer_responses]"
+                yield Finding(document.path.name, f"money.{key}", "missing_column", found, expected, hint)
+            if not column and any(given.values()):
+                hint = f"{' and '.join(pair)} are read together; name both or none."
+                yield Finding(document.path.name, f"money.{key}", "missing_key", "nothing", "a column", hint)
 
 
 def _merging(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:

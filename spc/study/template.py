@@ -121,6 +121,10 @@ discount = 0.10                     # per period: 0.10 is ten per cent
 period = "year"                     # week, month, quarter, year
 points = 0.05                       # the rise in retention to put a price on: five points
 acquisition_cost = 0                # of winning one customer
+# recommend = "nps"                 # columns of the customers' answers: would recommend us, from 0 to 10,
+# recommend_rival = "nps_rival"     # and would recommend the rival they know best
+# brand_before = "brand_before"     # whose customer they were,
+# brand_now = "brand_now"           # and are now
 
 # ---- Accounts ---------------------------------------------------------------------------------------------------
 # A profit-and-loss for every customer, to the cent: spc accounts study.toml. Needs one row a sales line:

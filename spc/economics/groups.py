@@ -1,0 +1,178 @@
+"""How surely customers of each segment, unit, tenure or year of joining stay, beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from spc.economics.curve import differing_rates
+from spc.economics.ledger import read_ledger
+from spc.economics.lifetable import LifeTable, life_table, life_tables
+from spc.economics.models import spans_of
+from spc.economics.retention import rate_interval
+from spc.economics.tenure import dates
+from spc.errors import DataError, UsageError
+from spc.results import Note, Provenance, fingerprint, tidy_frame
+
+__all__ = ["RetentionGroups", "retention_by"]
+
+OTHERS = "all smaller ones"
+
+
+@dataclass(frozen=True, eq=False)
+class RetentionGroups:
+    """Retention of groups of customers.
+
+    Attributes
+    ----------
+    by : str
+        What the groups are.
+    table : DataFrame
+        ``group, customers, periods, events, retention, conf_low, conf_high``; they partition the customers (periods of
+        tenure: the time customers were watched).
+    p_value : float
+        Of one rate for all groups against one of their own (likelihood ratio); NaN with one group.
+    joined : int
+        Groups of too few customers that were put together.
+    level : float
+    provenance : Provenance
+    """
+
+    by: str
+    table: pd.DataFrame
+    p_value: float
+    joined: int
+    level: float
+    provenance: Provenance
+    kind: str = "retention_groups"
+
+    def tidy(self) -> pd.DataFrame:
+        """Rows ``retention``, one a group (``rhs``); ``lhs`` is what the groups are."""
+        rows = [
+            {
+                "lhs": self.by,
+                "rhs": row["group"],
+                "kind": "retention",
+                "label": f"{row['customers']:.0f} customers, {row['events']:.0f} left",
+                "estimate": row["retention"],
+                "conf_low": row["conf_low"],
+                "conf_high": row["conf_high"],
+            }
+            for row in self.table.to_dict("records")
+        ]
+        return tidy_frame(rows)
+
+    def glance(self) -> pd.DataFrame:
+        """One row: groups, the customers of the smallest, and whether they differ."""
+        row = {
+            "customers": int(self.table["customers"].min()),
+            "groups": len(self.table),
+            "joined": self.joined,
+            "p_value": self.p_value,
+            "level": self.level,
+        }
+        return pd.DataFrame([row])
+
+    def notes(self) -> tuple[Note, ...]:
+        """What a reader must know beside the rates."""
+        if not self.joined:
+            return ()
+        text = f"{self.joined} groups of {self.by} with very few customers were put together."
+        return (Note("groups_joined", "info", self.by, text),)
+
+
+def retention_by(
+    customers: pd.DataFrame,
+    *,
+    by: str,
+    fewest: int = 5,
+    period: str = "year",
+    until: object = None,
+    level: float = 0.95,
+) -> RetentionGroups:
+    """Retention per period of every group, with its exact interval and a test of whether they differ.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        Ledger with ``tenure, churned`` (or ``start, end``), where known ``entry``.
+    by : str
+        A column (``segment``, ``unit``, ...), ``"tenure"`` (spans of periods behind customers), or ``"joined"`` (the
+        year of ``start``).
+    fewest : int
+        Groups of fewer customers are put together.
+    period : str
+        Of tenures made from dates.
+    until : date, optional
+    level : float
+
+    Returns
+    -------
+    RetentionGroups
+
+    Raises
+    ------
+    DataError
+        No such column, or tables that cannot be.
+    UsageError
+        Fewer customers than ``fewest``, or a level outside 0..1.
+
+    Examples
+    --------
+    >>> ledger = pd.DataFrame({"tenure": [4] * 12 + [2] * 8, "churned": [0] * 12 + [1] * 8, "segment": ["a", "b"] * 10})
+    >>> retention_by(ledger, by="segment").table[["group", "customers", "retention"]].round(2).to_numpy().tolist()
+    [['a', 10, 0.88], ['b', 10, 0.88]]
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
+    named = _joined_in(customers) if by == "joined" else customers
+    rows, _ = read_ledger(named, period, until, keep=() if by == "tenure" else (by,))
+    rows = rows[rows["tenure"] > rows.get("entry", 0)].reset_index(drop=True)
+    if len(rows) < fewest:
+        raise UsageError(f"{len(rows)} customers were watched for a period; expected at least {fewest}.")
+    counted, table, joined = _by_tenure(rows) if by == "tenure" else _by_column(rows, by, fewest)
+    exposure, events = table.exposure.sum(axis=1), table.events.sum(axis=1)
+    ends = [rate_interval(int(e), n, level, whole=table.whole) for n, e in zip(exposure, events, strict=True)]
+    retention = 1 - events / exposure if table.whole else np.exp(-events / exposure)
+    low, high = np.array(ends).T
+    frame = counted.assign(periods=exposure, events=events, retention=retention, conf_low=low, conf_high=high)
+    provenance = Provenance.record({"by": by, "fewest": fewest, "level": level}, fingerprint(rows))
+    return RetentionGroups(by, frame, differing_rates(exposure, events, table.whole), joined, level, provenance)
+
+
+def _joined_in(customers: pd.DataFrame) -> pd.DataFrame:
+    if "start" not in customers:
+        expected = "the first day of each customer"
+        raise DataError.of("customers", "start", "missing_column", "no such column", expected, "Name it so.")
+    return customers.assign(joined=dates(customers["start"], "start").dt.year.astype("Int64"))
+
+
+def _by_column(rows: pd.DataFrame, by: str, fewest: int) -> tuple[pd.DataFrame, LifeTable, int]:
+    """Groups by the values of a column; those of few customers together, with the next smallest where still few."""
+    text = rows[by].astype(object).where(rows[by].notna(), "not known").astype(str)
+    counts = text.value_counts().sort_values()
+    few = list(counts.index[counts < fewest])
+    while few and counts[few].sum() < fewest and len(few) < len(counts):
+        few.append(counts.index[len(few)])
+    names = text.mask(text.isin(few), OTHERS) if len(few) > 1 else text
+    groups = sorted(set(names), key=lambda name: (name == OTHERS, name))
+    codes = np.asarray(names.map({name: i for i, name in enumerate(groups)}), dtype=np.intp)
+    table = life_tables(rows["tenure"], rows["churned"], codes, rows.get("entry"))
+    counted = pd.DataFrame({"group": groups, "customers": np.bincount(codes)})
+    return counted, table, len(few) if len(few) > 1 else 0
+
+
+def _by_tenure(rows: pd.DataFrame) -> tuple[pd.DataFrame, LifeTable, int]:
+    """Spans of tenure, at most six; customers are counted in each they were watched in."""
+    life = life_table(rows["tenure"], rows["churned"], rows.get("entry"))
+    spans = spans_of(life, max(5.0, float(life.events.sum()) / 6.0))
+    start = np.flatnonzero(np.diff(spans, prepend=-1))
+    end = np.append(start[1:], life.periods)
+    names = [f"period {a + 1}" if b == a + 1 else f"periods {a + 1} to {b}" for a, b in zip(start, end, strict=True)]
+    entry = rows["entry"].to_numpy(dtype=float) if "entry" in rows else np.zeros(len(rows))
+    time = rows["tenure"].to_numpy(dtype=float)
+    seen = [int(((entry < b) & (time > a)).sum()) for a, b in zip(start, end, strict=True)]
+    exposure, events = (np.add.reduceat(x, start)[:, None] for x in (life.exposure, life.events))
+    return pd.DataFrame({"group": names, "customers": seen}), LifeTable(exposure, events, life.whole), 0

@@ -1,0 +1,133 @@
+"""All that a study says of loyalty: the figure, how groups of customers stay, what answers move, the market."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from spc.economics.groups import retention_by
+from spc.economics.hazards import fit_hazard
+from spc.economics.link import FEWEST_UNITS, retention_link
+from spc.economics.link_money import money_of_link
+from spc.economics.loyalty import LoyaltyValue
+from spc.economics.market import market_quality, relative_nps
+from spc.errors import NonConvergenceError, UsageError
+from spc.results import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spc.economics.link import RetentionLink
+    from spc.results import Result
+    from spc.study import MoneySpec, Study
+
+__all__ = ["LINKED", "STEP", "loyalty_results"]
+
+LINKED = ("customer_loyalty", "customer_satisfaction", "customer_value")
+"""Constructs whose link to retention is looked for, the nearest first."""
+STEP = 0.1
+"""Points of the score whose worth is said."""
+_MOST_SEGMENTS = 12
+
+
+def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
+    """What a study's tables say of loyalty beside its value, as far as they do.
+
+    Parameters
+    ----------
+    study : Study
+    value : LoyaltyValue
+        Of the same study, see :func:`spc.loyalty_value`.
+
+    Returns
+    -------
+    tuple of Result
+        In this order, each where the columns are there: retention by segment, tenure, unit and year of joining
+        (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`); the link from
+        the answers of customers to retention, margin and referral (:func:`retention_link`) and :data:`STEP` points of
+        it in money (:func:`money_of_link`); the quality of market share (:func:`market_quality`) and the relative
+        net promoter score (:func:`relative_nps`) from the columns the document names under ``[money]``.
+
+    Raises
+    ------
+    DataError
+        Columns that hold values that cannot be.
+    """
+    from spc.study import MoneySpec
+
+    money = study.money or MoneySpec()
+    ledger = study.tables.get("customers")
+    contract = value.model.name != "bg-nbd"
+    found: list[Result] = []
+    if ledger is not None and contract:
+        found += _groups(ledger, money.period, study.disclosure.minimum_group)
+        link = _link(study)
+        if link is not None:
+            found.append(link)
+            if value.margin is not None:
+                found.append(money_of_link(value, link, change=STEP, seed=study.seed))
+    return (*found, *_market(study, money))
+
+
+def _groups(ledger: pd.DataFrame, period: str, fewest: int) -> Iterator[Result]:
+    dated = "start" in ledger and ledger["start"].notna().any()
+    known = {"segment": "segment" in ledger, "tenure": True, "unit": "unit" in ledger, "joined": dated}
+    for by, there in known.items():
+        if there:
+            groups = retention_by(ledger, by=by, fewest=fewest, period=period)
+            if len(groups.table) > 1:
+                yield groups
+    if known["segment"] and 2 <= ledger["segment"].nunique() <= _MOST_SEGMENTS:
+        try:
+            yield fit_hazard(ledger, ["segment"], period=period)
+        except (NonConvergenceError, UsageError):
+            return
+
+
+def _link(study: Study) -> RetentionLink | None:
+    """Link of the first construct of customers that units are scored on."""
+    constructs = {c.name: c for c in study.codebook}
+    ledger = study.tables["customers"]
+    for name in LINKED:
+        answers = study.tables.get(constructs[name].table) if name in constructs else None
+        if answers is None or "unit" not in answers or "unit" not in ledger:
+            continue
+        if len(set(ledger["unit"].dropna()) & set(answers["unit"].dropna())) < FEWEST_UNITS:
+            continue
+        try:
+            return retention_link(study, construct=name)
+        except (NonConvergenceError, UsageError):
+            continue
+    return None
+
+
+def _market(study: Study, money: MoneySpec) -> Iterator[Result]:
+    answers = study.tables.get("customer_responses")
+    if answers is None:
+        return
+    if money.brand_before and money.brand_now:
+        table, left_out = _switching(answers[money.brand_before], answers[money.brand_now])
+        if len(table) > 1:
+            found = market_quality(table, seed=study.seed)
+            text = f"{left_out} customers came to brands that nobody came from, whose retention is unknown; left out."
+            more = (Note("moves_left_out", "warning", "share", text),) if left_out else ()
+            yield replace(found, note_list=(*found.note_list, *more))
+    if money.recommend and money.recommend_rival:
+        who = answers["respondent"] if "respondent" in answers else pd.Series(answers.index, index=answers.index)
+        own, rivals = (answers[name].to_numpy() for name in (money.recommend, money.recommend_rival))
+        yield relative_nps(own, rivals, cluster=[*who, *who])
+
+
+def _switching(before: pd.Series, now: pd.Series) -> tuple[pd.DataFrame, int]:
+    """Customers by the brand before and now, and how many went to a brand of no customer before.
+
+    Brands that are not on both sides are ``other``.
+    """
+    moves = pd.DataFrame({"before": before, "now": now}).dropna().astype(str)
+    brands = set(moves["before"]) & set(moves["now"])
+    moves = moves.where(moves.isin(brands), "other")
+    kept = sorted(set(moves["before"]))
+    table = pd.crosstab(moves["before"], moves["now"]).reindex(index=kept, columns=kept, fill_value=0)
+    return table, len(moves) - int(table.to_numpy().sum())
