@@ -44,10 +44,10 @@ def fit_chain(
     """Fit the service-profit chain of a study.
 
     Studies whose constructs come from several tables are analysed on units, by the likelihood of the respondents of
-    all sides, which corrects links for the sampling error of unit means (:func:`spc.fit_two_sided`); one-sided studies
-    on persons, with the items as indicators of latent variables. Persons nested in at least ten units have their
-    effects' intervals from a bootstrap of whole units, all others from the large-sample approximation: exact for single
-    links, from draws for products of links.
+    all sides, which corrects links for the sampling error of unit means (:func:`spc.fit_two_sided`), with scale scores,
+    or on request items whose loadings hold on both levels; one-sided studies on persons, with the items as indicators
+    of latent variables. Persons nested in at least ten units have their effects' intervals from a bootstrap of whole
+    units, all others from the large-sample approximation: exact for single links, from draws for products of links.
 
     Parameters
     ----------
@@ -100,6 +100,12 @@ def fit_chain(
         raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
     if method == "two_sided":
         return _two_sided(study, rows, links, draws, seed, level)
+    items = rows.level == "unit" and rows.measurement == "items"
+    if items and (method == "unit_means" or engine != "spc"):
+        raise UnsupportedError(
+            "Items as latent variables on unit means need more units than firms have. "
+            'Use method="two_sided", or measurement = "scores", or level = "person" with items of one side.'
+        )
     why = ""
     if method == "auto" and engine == "spc" and rows.level == "unit":
         try:

@@ -104,7 +104,7 @@ def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior]) -> Iterator[Note]
     """
     if not priors:
         return
-    alone = fit_two_level(fit.model, fit.units, errors=fit.errors, test=False, boundary=fit.boundary)
+    alone = fit_two_level(fit.model, fit.units, errors=fit.errors, test=False, boundary=fit.boundary, within=fit.within)
     both, data = standard_links(fit), standard_links(alone)
     for prior in priors:
         link = prior.lhs, prior.rhs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from spc.chain.rival_models import last_effects
 from spc.chain.rival_prediction import Expected, Seen
 from spc.chain.rows import AnalysisRows
 from spc.chain.served import assigned
-from spc.chain.two_sided_study import fit_sides
+from spc.chain.two_sided_study import fit_sides, measured
 from spc.errors import EstimationError, NotIdentifiedError, SpcWarning
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -95,8 +96,10 @@ class Bench:
 def two_sided_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[str, Sequence[str]]) -> Bench:
     """Units with the respondents of each side."""
     found = fit_sides(study, text, rows, draws=2, seed=study.seed, level=0.95, shared=False)
-    units = found.core.units
-    seen = Seen(units.means, units.counts, units.side, *_roles(units.names, {n: (n,) for n in units.names}, links))
+    units, how = found.core.units, measured(study, rows)
+    items = {name: tuple(columns) for name, columns in how.columns.items()}
+    seen = Seen(units.means, units.counts, units.side, *_roles(units.names, items, links))
+    fit_units = partial(fit_two_level, units=units, within=found.core.within)
 
     def expected(fitted: TwoLevelFit) -> Expected:
         order = [fitted.units.names.index(name) for name in units.names]
@@ -104,11 +107,12 @@ def two_sided_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[
         return Expected(fitted.mu[order], fitted.sigma_b[square], fitted.sigma_w[square])
 
     def whole(text: str) -> tuple[Measures, Expected]:
-        fitted = fit_two_level(model(text, fixed_x=False), units)
+        fitted = fit_units(model(f"{how.text}\n{text}", fixed_x=False))
         return _two_level_measures(fitted), expected(fitted)
 
     def part(text: str, places: IntArray) -> Expected:
-        return expected(fit_two_level(model(text, fixed_x=False), units.take(places), test=False, boundary=True))
+        asked = model(f"{how.text}\n{text}", fixed_x=False)
+        return expected(fit_units(asked, units=units.take(places), test=False, boundary=True))
 
     return Bench(seen, None, whole, part, len(units.counts), (*found.messages, *_largest_share(study)))
 

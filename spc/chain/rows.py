@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from spc.chain.served import served_units
-from spc.errors import DataError, Finding, UnsupportedError
+from spc.errors import DataError, Finding
 from spc.results import Note
 from spc.study import Study
 from spc.study.lags import Lag, wave_offsets
@@ -32,7 +32,7 @@ class AnalysisRows:
         One column a construct, one row a person or unit; missing where not measured.
     items : DataFrame
         Keyed items, same rows; empty of columns when scores are analysed, as they are where every construct has
-        a single item.
+        a single item, and on units, where items are those of respondents.
     level : {"unit", "person"}
     measurement : {"scores", "items"}
     unit : Series or None
@@ -69,8 +69,6 @@ def analysis_rows(study: Study, links: Mapping[str, Sequence[str]], lags: Iterab
     ------
     DataError
         A construct is not in the codebook, a wave is absent, or persons are asked for across two tables.
-    UnsupportedError
-        Items as latent variables on unit means.
     """
     study = served_units(study)
     names = list(dict.fromkeys(name for effect, causes in links.items() for name in (*causes, effect)))
@@ -130,11 +128,6 @@ def _require_units(study: Study, tables: Iterable[str]) -> None:
 
 def _measurement(study: Study, level: Level) -> Measurement:
     asked = study.chain.measurement if study.chain else "auto"
-    if asked == "items" and level == "unit":
-        raise UnsupportedError(
-            "Items as latent variables on unit means need more units than firms have. "
-            'Use measurement = "scores" with level = "unit", or level = "person" with items of one side.'
-        )
     if asked == "auto":
         return "items" if level == "person" else "scores"
     return "items" if asked == "items" else "scores"

@@ -48,6 +48,7 @@ def fit_two_sided(
     priors: Sequence[LinkPrior] = (),
     assignments: Assignments | None = None,
     missing: Missing = "fiml",
+    equal_loadings: bool = False,
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
 
@@ -94,6 +95,10 @@ def fit_two_sided(
         Respondents who lack a score of the chain count with what they answered, which asks no more than that those who
         left it out differ by what they did answer; or they are left out. They are left out of sides that stay where
         they are, and where customers are served by several units.
+    equal_loadings : bool
+        The loadings of constructs that are measured by items in the text (``quality =~ q1 + q2 + q3``) hold within
+        units as well; otherwise items covary freely there. It takes more units than scores do: each item has a mean,
+        and a variance among units, of its own.
 
     Returns
     -------
@@ -134,7 +139,10 @@ def fit_two_sided(
     moments, keys, messages = units_in_place(
         lambda tables: units_of(model.observed, tables, units, unit, shares, missing), model.observed, sides, unit
     )
-    core = fit_two_level(model, moments, errors=errors, boundary=boundary, known=known(priors))
+    core = fit_two_level(
+        model, moments, errors=errors, boundary=boundary, known=known(priors),
+        within="tied" if equal_loadings else "free",
+    )  # fmt: skip
     core = _few_clusters(core) if errors == "robust" else core
     freedom = _freedom(core)
     replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
@@ -143,7 +151,8 @@ def fit_two_sided(
     weights = [share.table() for share in shares.values()]
     mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart, *weights)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
-               "boundary": boundary, "priors": [repr(prior) for prior in priors], "missing": missing}  # fmt: skip
+               "boundary": boundary, "priors": [repr(prior) for prior in priors], "missing": missing,
+               "equal_loadings": equal_loadings}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,
@@ -310,8 +319,8 @@ def _usable(
         ("no_unit", "warning", int(len(frame) - placed.sum()), "have no unit and are left out."),
         ("incomplete_scores", "warning", int(placed.sum() - used.sum()),
          "lack a score of the chain and are left out." if whole else "have no score of the chain and are left out."),
-        ("partial_answers", "info", int(used.sum() - full.sum()), "lack a score of the chain; they count with what they "
-         "answered."),
+        ("partial_answers", "info", int(used.sum() - full.sum()),
+         "lack a score of the chain; they count with what they answered."),
     ]  # fmt: skip
     for code, severity, number, text in told:
         if number:

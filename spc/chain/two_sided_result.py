@@ -94,14 +94,16 @@ class TwoSidedFit:
         deviations of units), ``indirect``, ``total_indirect``, ``total`` (``label`` the way through the chain),
         ``loading``, ``variance``, ``covariance`` (level ``unit``: of the chain; level ``person``: within units,
         ``group`` the side), ``mean``, ``defined``, ``icc1`` (share of a score's variance that lies between units) and
-        ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``).
+        ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``). Constructs
+        whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free of the
+        error of their items.
         """
         return self._tidy
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
         rows = [*self._table_rows(), *self._within_rows(), *self._mean_rows(), *self._defined_rows()]
-        rows += _reliability_rows(self.core, self.level)
+        rows += [*_reliability_rows(self.core, self.level), *self._latent_reliability_rows()]
         others = tidy_frame(rows)
         links = others[others["kind"] == "link"]
         effects = self.effects.tidy().assign(level="unit", group="")
@@ -119,6 +121,19 @@ class TwoSidedFit:
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
         )
 
+    def _latent_reliability_rows(self) -> Iterator[Row]:
+        latent = self.core.latent
+        if latent is None:
+            return
+        m = len(latent.names)
+        for i, (name, side) in enumerate(zip(latent.names, self.sides_of_latent, strict=True)):
+            counts = self.core.units.counts[self.core.units.counts[:, side] > 0, side]
+            pair = latent.vcov[np.ix_([i, m + i], [i, m + i])]
+            signal, noise = float(latent.between[i]), float(latent.within[i])
+            yield from _share_rows(
+                (name, self.core.units.sides[side]), signal, noise, pair, len(counts) / (1.0 / counts).sum(), self.level
+            )
+
     @cached_property
     def unreadable(self) -> frozenset[str]:
         """Causes of which nothing can be said: units do not differ in them, or in two causes of an outcome alike."""
@@ -126,15 +141,23 @@ class TwoSidedFit:
         for row in self.core.model.parameters:
             if row.op == "~":
                 causes.setdefault(row.lhs, []).append(row.rhs)
-        found = {name for name in self.core.bounded if name not in causes}
-        root = np.sqrt(self.core.sigma_b.diagonal())
-        alike = np.abs(self.core.sigma_b) > ALIKE * np.outer(root, root)
-        place = {name: i for i, name in enumerate(self.core.units.names)}
+        items = {row.rhs for row in self.core.model.parameters if row.op == "=~"}
+        found = {name for name in self.core.bounded if name not in causes and name not in items}
+        place, sigma = self._of_all
+        root = np.sqrt(sigma.diagonal())
+        alike = np.abs(sigma) > ALIKE * np.outer(root, root)
         for names in causes.values():
             for one, other in combinations([name for name in names if name in place], 2):
                 if alike[place[one], place[other]]:
                     found |= {one, other}
         return frozenset(found)
+
+    @property
+    def _of_all(self) -> tuple[dict[str, int], FloatArray]:
+        """Covariances of units of all variables, latent ones too, and the place of each."""
+        place = self.core.problem.place
+        sigma = implied(place, self.core.values).covariance
+        return {name: i for i, name in enumerate(place.variables)}, sigma
 
     def parameters(self) -> pd.DataFrame:
         """The rows of :meth:`tidy` that are not effects."""
@@ -165,6 +188,29 @@ class TwoSidedFit:
                     "std_all": sigma[i, j] / (deviation[i] * deviation[j]),
                     **self._wald(sigma[i, j], self.core.within_error[i, j]),
                 }  # fmt: skip
+
+        yield from self._latent_rows()
+
+    def _latent_rows(self) -> Iterator[Row]:
+        """Variances within units of constructs whose loadings hold there."""
+        latent = self.core.latent
+        if latent is None:
+            return
+        m = len(latent.names)
+        errors = np.sqrt(np.maximum(latent.vcov.diagonal()[m:], 0.0))
+        for name, side, value, error in zip(latent.names, self.sides_of_latent, latent.within, errors, strict=True):
+            yield {
+                "lhs": name, "op": "~~", "rhs": name, "level": "person", "group": self.core.units.sides[side],
+                "kind": "variance", "std_all": 1.0, **self._wald(float(value), float(error)),
+            }  # fmt: skip
+
+    @property
+    def sides_of_latent(self) -> tuple[int, ...]:
+        """Place of the side of each construct whose loadings hold within units."""
+        assert self.core.latent is not None
+        home = {row.lhs: row.rhs for row in self.core.model.parameters if row.op == "=~"}
+        units = self.core.units
+        return tuple(int(units.side[units.names.index(home[name])]) for name in self.core.latent.names)
 
     def _mean_rows(self) -> Iterator[Row]:
         errors = np.sqrt(self.core.mu_vcov.diagonal())
@@ -199,7 +245,9 @@ class TwoSidedFit:
         """One row: fit of the chain against free covariances of units, likelihood, sizes.
 
         Measures of fit are of the unit level: the baseline has units that covary in nothing, the covariances within
-        units are free throughout, and the sample size of RMSEA and ``bic`` is the number of units. ``nobs`` counts
+        units are free throughout, and the sample size of RMSEA and ``bic`` is the number of units. Where loadings hold
+        within units the test is of both levels, the baseline has nothing that covaries on either, ``srmr`` is of units
+        and ``srmr_within`` of respondents within them. ``nobs`` counts
         respondents, ``n_`` with the name of a side those of that side. ``chisq_corrected`` and its p-value are for few
         units, where the plain test rejects true chains too often. What rests on the test is NaN where there is none.
         """
@@ -217,7 +265,7 @@ class TwoSidedFit:
             "chisq_scaling_factor": core.scaling, "baseline_chisq": base, "baseline_df": base_df,
             "cfi": measure.cfi(chisq, df, base, base_df), "tli": measure.tli(chisq, df, base, base_df),
             "rmsea": measure.rmsea(chisq, df, units), "rmsea_ci_lower": low, "rmsea_ci_upper": high,
-            "srmr": measure.srmr(measure.Residuals(core.free_sigma_b, core.sigma_b)),
+            "srmr": measure.srmr(measure.Residuals(core.free_sigma_b, core.sigma_b)), **_srmr_within(core),
             "logl": core.peak, "unrestricted_logl": core.unrestricted_logl,
             "aic": measure.aic(core.peak, core.npar), "bic": measure.bic(core.peak, core.npar, units),
             "nobs": round(float(counts.sum())), "nunits": units,
@@ -240,8 +288,16 @@ class TwoSidedFit:
                 "covariances of units that are free of it could not be fitted, or are less likely than its own. That "
                 "happens where units hardly differ, or the chain asks for covariances that no units could have.",
             )  # fmt: skip
+        items = {row.rhs for row in self.core.model.parameters if row.op == "=~"}
+        whole = [name for name in self.core.bounded if name in items]
+        if whole:
+            yield Note(
+                "items_alike", "info", ", ".join(whole), f"Units differ in {len(whole)} of {len(items)} items only by "
+                "their constructs: the variances of the items' own parts among units ended at zero.",
+            )  # fmt: skip
         for name in self.core.bounded:
-            yield _bound_note(name, serious=name in self.unreadable)
+            if name not in items:
+                yield _bound_note(name, serious=name in self.unreadable)
         for name in sorted(self.unreadable - set(self.core.bounded)):
             yield Note(
                 "causes_alike", "serious", name, f"Units that are high in {name} are high in another cause of the same "
@@ -305,9 +361,20 @@ class TwoSidedFit:
         values, errors = predict_units(self.core)
         table = {self.unit: list(self.keys)}
         counts = {f"n_{side}": np.rint(units.counts[:, s]).astype(int) for s, side in enumerate(units.sides)}
-        scores = {name: values[:, i] for i, name in enumerate(units.names)}
-        spread = {f"{name}_error": errors[:, i] for i, name in enumerate(units.names)}
+        names = (*units.names, *(() if self.core.latent is None else self.core.latent.names))
+        scores = {name: values[:, i] for i, name in enumerate(names)}
+        spread = {f"{name}_error": errors[:, i] for i, name in enumerate(names)}
         return pd.DataFrame({**table, **counts, **scores, **spread})
+
+
+def _srmr_within(core: TwoLevelFit) -> Row:
+    """Root mean square of the residual correlations within units, of all sides, where the model structures them."""
+    if core.within == "free":
+        return {}
+    units = core.units
+    root = np.sqrt(np.where(units.side >= 0, units.within.diagonal(), 1.0))
+    left = (units.within - core.sigma_w) / np.outer(root, root)
+    return {"srmr_within": float(np.sqrt((left[np.tril(units.own)] ** 2).mean()))}
 
 
 def _bound_note(name: str, *, serious: bool) -> Note:
@@ -327,13 +394,21 @@ def _reliability_rows(fit: TwoLevelFit, level: float) -> Iterator[Row]:
         counts = units.counts[units.counts[:, side] > 0, side]
         typical = float(len(counts) / (1.0 / counts).sum() if units.averaged[i] else counts.mean())
         pair = fit.variances_vcov[np.ix_([i, p + i], [i, p + i])]
-        for kind, n in {"icc1": 1.0, "icc2": typical}.items():
-            unit_size = np.array([1.0, n])
-            yield {
-                "lhs": units.names[i], "level": "unit", "group": units.sides[side], "kind": kind,
-                "label": "" if kind == "icc1" else f"{typical:.1f} respondents a unit",
-                **_share(fit.sigma_b[i, i], fit.sigma_w[i, i] / n, pair / np.outer(unit_size, unit_size), level),
-            }  # fmt: skip
+        who = units.names[i], units.sides[side]
+        yield from _share_rows(who, fit.sigma_b[i, i], fit.sigma_w[i, i], pair, typical, level)
+
+
+def _share_rows(
+    who: tuple[str, str], signal: float, noise: float, cov: FloatArray, typical: float, level: float
+) -> Iterator[Row]:
+    """ICC(1), and ICC(2) with ``typical`` respondents a unit, of a variable of a side."""
+    for kind, n in {"icc1": 1.0, "icc2": typical}.items():
+        unit_size = np.array([1.0, n])
+        yield {
+            "lhs": who[0], "level": "unit", "group": who[1], "kind": kind,
+            "label": "" if kind == "icc1" else f"{typical:.1f} respondents a unit",
+            **_share(signal, noise / n, cov / np.outer(unit_size, unit_size), level),
+        }  # fmt: skip
 
 
 def _share(signal: float, noise: float, cov: FloatArray, level: float) -> Row:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,11 +20,58 @@ from spc.errors import UnsupportedError
 from spc.results import Note
 from spc.study import Study
 from spc.study.study import SIDES
-from spc.survey import score
+from spc.survey import Construct, keyed_items, score
 
-__all__ = ["fit_sides", "side_notes"]
+__all__ = ["Measured", "fit_sides", "measured", "side_notes"]
 
 ANSWERS = {table: side for side, table in SIDES.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How the constructs of a chain of units are measured.
+
+    Attributes
+    ----------
+    text : str
+        Loadings, in lavaan's syntax; empty where scores stand for all constructs.
+    columns : mapping of construct to mapping
+        Variables of the fit, and the item that each is; the construct itself, and an empty item, for a score.
+    """
+
+    text: str
+    columns: Mapping[str, Mapping[str, str]]
+
+
+def measured(study: Study, rows: AnalysisRows) -> Measured:
+    """The variables that stand for each construct: its items where the study asks for them and there are several.
+
+    Items of the same name in two tables, or of two waves, take the name of their construct in front.
+
+    Parameters
+    ----------
+    study : Study
+    rows : AnalysisRows
+    """
+    book = {construct.name: construct for construct in study.codebook}
+    names = [str(name) for name in rows.scores]
+    latent = [name for name in names if rows.measurement == "items" and _has_items(book[name])]
+    homes: dict[str, set[object]] = defaultdict(set)
+    for name in latent:
+        for item in book[name].items:
+            homes[item].add((book[name].table, rows.waves.get(name)))
+    taken = {*names, *(item for item, places in homes.items() if len(places) > 1)}
+    columns = {
+        name: {f"{name}_{item}" if item in taken else item: item for item in book[name].items}
+        if name in latent else {name: ""}
+        for name in names
+    }  # fmt: skip
+    text = "\n".join(f"`{name}` =~ {' + '.join(f'`{item}`' for item in columns[name])}" for name in latent)
+    return Measured(text, columns)
+
+
+def _has_items(construct: Construct) -> bool:
+    return construct.table in ANSWERS and len(construct.items) > 1
 
 
 def fit_sides(
@@ -54,15 +101,17 @@ def fit_sides(
             'method="two_sided" is for chains of units. Set level = "unit" in [chain], or use method="unit_means".'
         )
     names = [str(name) for name in rows.scores]
-    apart, units = _tables(study if shared else served_units(study), names, rows.waves, shared=shared)
+    how = measured(study, rows)
+    apart, units = _tables(study if shared else served_units(study), how, rows.waves, shared=shared)
     times = {_side(study, name, rows.waves): rows.waves.get(name) for name in names}
     homes = {_side(study, construct.name, rows.waves): construct.table for construct in study.codebook}
     served = any("customer" in table for table in apart.values())
     sides, people, joined = joined_waves(apart, homes, whole=served)
     shares = {side: _shares(study, table, times[side]) for side, table in sides.items() if "customer" in table}
     fit = fit_two_sided(
-        text, sides=sides, units=units, unit="unit", draws=draws, seed=seed, level=level, assignments=shares or None,
-        priors=() if study.chain is None else study.chain.priors,
+        f"{how.text}\n{text}" if how.text else text, sides=sides, units=units, unit="unit", draws=draws, seed=seed,
+        level=level, assignments=shares or None, priors=() if study.chain is None else study.chain.priors,
+        equal_loadings=bool(how.text),
     )  # fmt: skip
     other = [name for name in names if homes[_side(study, name, rows.waves)] not in joined]
     notes = [*people, *_repeaters(study, other, rows.waves), *_periods(shares, times)]
@@ -129,23 +178,26 @@ def _twice(table: str, one: object, other: object, first: pd.DataFrame, second: 
 
 
 def _tables(
-    study: Study, names: list[str], waves: Mapping[str, Any], *, shared: bool
+    study: Study, how: Measured, waves: Mapping[str, Any], *, shared: bool
 ) -> tuple[dict[str, pd.DataFrame], pd.DataFrame | None]:
-    """Scores of each table of answers, one a wave used, and of all others by unit."""
+    """Scores or items of each table of answers, one a wave used, and scores of all others by unit."""
     book = {construct.name: construct for construct in study.codebook}
     sides: dict[str, dict[str, pd.Series]] = {}
     outcomes: dict[str, pd.Series] = {}
-    for name in names:
+    for name, columns in how.columns.items():
         construct = book[name]
         table = at_wave(study, construct, waves)
-        scores = score(table, construct)
         if construct.table not in ANSWERS:
-            outcomes[name] = scores.groupby(table["unit"]).mean()
+            outcomes[name] = score(table, construct).groupby(table["unit"]).mean()
             continue
         keys = ["unit", "customer"] if shared and assigned(study, construct.table) else ["unit"]
         keys += [PERSON] if name in waves and PERSON in table else []
         side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys if key in table})
-        side[name] = scores
+        if columns == {name: ""}:
+            side[name] = score(table, construct)
+        else:
+            answers = keyed_items(table, construct)
+            side |= {column: answers[item] for column, item in columns.items()}
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units
 

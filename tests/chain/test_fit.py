@@ -237,3 +237,40 @@ def test_unit_means_stand_in_where_the_likelihood_has_no_answer(study, monkeypat
     assert "did not come to an end" in note.text
     with pytest.raises(NonConvergenceError):
         spc.fit_chain(study, draws=100, method="two_sided")
+
+
+@pytest.fixture(scope="module")
+def short_with_items(study, tmp_path_factory):
+    def change(text):
+        text = text.replace('measurement = "auto"', 'measurement = "items"')
+        return text.replace(
+            'preset = "service-profit-chain"',
+            'model = "customer_value ~ employee_satisfaction\\nprofitability ~ customer_value"',
+        )
+
+    return changed(study, tmp_path_factory.mktemp("items"), change)
+
+
+def test_items_of_both_sides_have_loadings_that_hold_on_both_levels(short_with_items):
+    chain = spc.fit_chain(short_with_items, draws=100)
+    table = chain.tidy()
+    assert chain.two_sided
+    assert chain.sem.core.within == "tied"
+    assert {"employee_satisfaction", "customer_value"} <= set(table.loc[table["kind"] == "loading", "lhs"])
+    assert rows(chain, "link").index.tolist() == [
+        ("customer_value", "employee_satisfaction"), ("profitability", "customer_value"),
+    ]  # fmt: skip
+    assert {"employee_satisfaction", "customer_value"} <= set(table.loc[table["kind"] == "icc1", "lhs"])
+
+
+def test_rivals_and_evidence_of_a_chain_of_items(short_with_items):
+    found = spc.rivals(short_with_items, folds=3).compared().set_index("rival")
+    assert found.loc["chain", "bic_difference"] < found.loc["no_chain", "bic_difference"]
+    assert found["held_out"].notna().all()
+    graded = spc.evidence(short_with_items).tidy()
+    assert set(graded.loc[graded["kind"] == "grade", "lhs"]) == {"customer_value", "profitability"}
+
+
+def test_items_on_unit_means_are_refused(short_with_items):
+    with pytest.raises(UnsupportedError, match='measurement = "scores"'):
+        spc.fit_chain(short_with_items, method="unit_means")

@@ -6,7 +6,7 @@ import pytest
 
 import spc
 from spc.chain.rows import analysis_rows
-from spc.errors import DataError, UnsupportedError
+from spc.errors import DataError
 from spc.study.lags import Lag
 
 EMPLOYEES = pd.DataFrame(
@@ -108,12 +108,6 @@ def test_a_lag_longer_than_the_study(small):
 def test_persons_of_two_tables_do_not_meet(small):
     with pytest.raises(DataError, match="different people meet only in their units"):
         study = small("value ~ satisfaction", 'level = "person"', waves=False)
-        analysis_rows(study, {"value": ["satisfaction"]}, [])
-
-
-def test_items_on_unit_means_are_refused(small):
-    study = small("value ~ satisfaction", 'measurement = "items"', waves=False)
-    with pytest.raises(UnsupportedError, match='measurement = "scores"'):
         analysis_rows(study, {"value": ["satisfaction"]}, [])
 
 

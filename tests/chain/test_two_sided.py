@@ -11,6 +11,7 @@ from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
 from spc.errors import DataError, SpecError, UnsupportedError, UsageError
 from spc.results import TIDY_COLUMNS, Result
 from spc.sem.twolevel import fit as twolevel_fit
+from spc.study import LinkPrior
 
 TEXT = "service ~ quality\nvalue ~ service\nloyalty ~ value\ngrowth ~ a*loyalty\nprofit ~ b*loyalty\nratio := a / b"
 LINKS = [
@@ -373,3 +374,51 @@ def test_holes_and_the_order_of_rows(tables, with_holes):
 def test_an_unknown_way_with_missing_answers(tables):
     with pytest.raises(UsageError, match="listwise"):
         fit_two_sided("value ~ quality", sides=tables[0], units=tables[1], unit="shop", missing="mean")
+
+
+ITEMS = "mood =~ m1 + m2 + m3\nvalue =~ v1 + v2 + v3\nvalue ~ mood\nprofit ~ value"
+
+
+@pytest.fixture(scope="module")
+def with_items():
+    """Three items each of mood and value, of which four employees left some out; link .5 and mood's ICC .2."""
+    rng = np.random.default_rng(11)
+    mood = 0.5 * rng.normal(size=90)
+    value = 0.5 * mood + 0.4 * rng.normal(size=90)
+    sides = {}
+    for side, prefix, level, size in (("staff", "m", mood, 12), ("guests", "v", value, 25)):
+        shop = np.repeat(np.arange(90), size)
+        own = level[shop] + rng.normal(size=shop.size)
+        items = {f"{prefix}{i + 1}": b * own + 0.8 * rng.normal(size=shop.size) for i, b in enumerate((1.0, 0.8, 1.2))}
+        sides[side] = pd.DataFrame({"shop": shop, **items})
+    sides["staff"].loc[:3, "m2"] = np.nan
+    units = pd.DataFrame({"shop": range(90), "profit": value + 0.3 * rng.normal(size=90)})
+    return fit_two_sided(ITEMS, sides=sides, units=units, unit="shop", draws=200, equal_loadings=True), sides, units
+
+
+def test_items_with_equal_loadings_give_shares_free_of_their_error(with_items):
+    fit, sides, units = with_items
+    shares = of(fit, "icc1")["estimate"].droplevel("rhs")
+    assert shares["mood"] == pytest.approx(0.2, abs=0.08)
+    assert shares["mood"] > shares[["m1", "m2", "m3"]].max()
+    assert of(fit, "link").loc[("value", "mood"), "estimate"] == pytest.approx(0.5, abs=0.25)
+    assert of(fit, "loading").loc[("mood", "m2"), "estimate"] == pytest.approx(0.8, abs=0.05)
+    glance = fit.glance().iloc[0]
+    assert glance["df"] > fit_two_sided(ITEMS, sides=sides, units=units, unit="shop", draws=2).core.df
+    assert glance["srmr_within"] < 0.05
+    assert {"items_alike", "variance_at_bound"} & {note.code for note in fit.notes()} <= {"items_alike"}
+    assert not fit.unreadable
+
+
+def test_units_have_values_of_their_constructs(with_items):
+    fit, *_ = with_items
+    table = fit.augment()
+    assert np.corrcoef(table["mood"], table["m1"])[0, 1] > 0.8
+    assert table["mood_error"].between(0.05, fit.core.latent.between[0] ** 0.5).all()
+
+
+def test_priors_of_links_between_constructs_with_items(with_items):
+    _, sides, units = with_items
+    prior = LinkPrior("value", "mood", 0.9, 0.02, source="a firm that is certain")
+    fit = fit_two_sided(ITEMS, sides=sides, units=units, unit="shop", draws=2, equal_loadings=True, priors=[prior])
+    assert of(fit, "link").loc[("value", "mood"), "std_all"] == pytest.approx(0.9, abs=0.05)

@@ -52,10 +52,13 @@ class AnswerMoments(UnitMoments):
 
     def take(self, units: IntArray) -> AnswerMoments:
         """The units at the given places, with repeats."""
-        plain = super().take(units)
-        return replace(
-            self, counts=plain.counts, means=plain.means, scatter=plain.scatter, answers=self.answers.take(units)
-        )
+        return self.holding(self.answers.take(units))
+
+    def holding(self, answers: UnitAnswers) -> AnswerMoments:
+        """Other answers to the same variables, in the same order."""
+        back = np.argsort(self.places)
+        rough = answers.rough(self.sides, self.side[self.places][: answers.width]).ordered(back)
+        return replace(self, counts=rough.counts, means=rough.means, scatter=rough.scatter, answers=answers)
 
 
 def answer_moments(
@@ -200,6 +203,4 @@ def simulated_answers(
         scatter[cells[0]][np.ix_(own, own)] = rest.T @ rest
     outcomes = np.where(np.isnan(old.outcomes), np.nan, real[:, old.width :])
     answers = replace(old, mean=mean, scatter=scatter, outcomes=outcomes)
-    rough = answers.rough(units.sides, units.side[there][: old.width])
-    back = np.argsort(there)
-    return replace(units, means=rough.means[:, back], scatter=rough.scatter[:, back[:, None], back], answers=answers)
+    return units.holding(answers)

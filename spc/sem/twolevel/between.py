@@ -89,6 +89,13 @@ class Structured:
         p = self.problem.place.n_observed
         return Level(self.problem, np.arange(p), np.ones(p))
 
+    def whole(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Covariances (v, v) of all variables, latent ones too, and their derivatives (v*v, k)."""
+        size = len(self.problem.place.variables)
+        every = Level(self.problem, np.arange(size), np.ones(size))
+        _, sigma, _, slopes = every.moments(self.table(t))
+        return sigma, slopes @ self.turn(t)
+
     def bend(self, t: FloatArray, slope: FloatArray) -> FloatArray:
         """Second derivatives (k, k) of ``tr(slope sigma_b)``."""
         table = self.table(t)

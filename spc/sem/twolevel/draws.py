@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -94,12 +95,13 @@ def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
     """
     kept: list[FloatArray] = []
     failures: Counter[str] = Counter()
+    refit = partial(
+        fit_two_level, fit.model, test=False, boundary=fit.boundary, known=fit.known, within=fit.within
+    )  # fmt: skip
     with one_blas_thread():
         for i in progress(range(draws), "Parametric bootstrap", draws):
             try:
-                made = simulate_units(fit, replicate_rng(seed, i))
-                again = fit_two_level(fit.model, made, test=False, boundary=fit.boundary, known=fit.known)
-                kept.append(again.solution.theta)
+                kept.append(refit(simulate_units(fit, replicate_rng(seed, i))).solution.theta)
             except EstimationError as error:
                 failures[type(error).__name__] += 1
     if 2 * len(kept) < draws:
@@ -115,19 +117,23 @@ def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:
     """Each unit's own values, drawn towards what the model expects of it by as much as they are uncertain.
 
     The empirical Bayes estimate ``mu + sigma_b V^-1 (mean - mu)`` of the variables of the model, from all sides and
-    outcomes the unit has.
+    outcomes the unit has; then those of the constructs whose loadings hold within units, with a mean of zero.
 
     Returns
     -------
-    values : (J, p) array
-    errors : (J, p) array
+    values : (J, p + m) array
+    errors : (J, p + m) array
         Standard deviations around them, the fit taken as known.
     """
+    moments, mean = (fit.mu, fit.sigma_b, fit.sigma_w), fit.mu
+    cross, variance = fit.sigma_b, fit.sigma_b.diagonal()
+    if fit.latent is not None:
+        cross, variance = np.vstack([cross, fit.latent.cross]), np.append(variance, fit.latent.between)
+        mean = np.append(mean, np.zeros(len(fit.latent.names)))
     if isinstance(fit.units, MemberMoments):
-        return expected_values(fit.units, fit.mu, fit.sigma_b, fit.sigma_w)
-    moments, variance = (fit.mu, fit.sigma_b, fit.sigma_w), fit.sigma_b.diagonal()
-    if isinstance(fit.units, AnswerMoments):
-        apart, errors = expected_from_answers(fit.units, moments, fit.sigma_b, variance)
+        apart, errors = expected_values(fit.units, moments, cross, variance)
+    elif isinstance(fit.units, AnswerMoments):
+        apart, errors = expected_from_answers(fit.units, moments, cross, variance)
     else:
-        apart, errors = given_means(fit.units, *moments, fit.sigma_b, variance)
-    return fit.mu + apart, errors
+        apart, errors = given_means(fit.units, *moments, cross, variance)
+    return mean + apart, errors

@@ -29,7 +29,7 @@ from spc.sem.twolevel.answers import AnswerMoments
 from spc.sem.twolevel.between import FreeWithin, Structured, begin, mean_shares, moment_start, structured
 from spc.sem.twolevel.inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies
-from spc.sem.twolevel.maps import Level, Spot
+from spc.sem.twolevel.maps import Spot
 from spc.sem.twolevel.membership import evidence
 from spc.sem.twolevel.prior import Boundary, Known, causes_of, known_links
 from spc.sem.twolevel.search import MAX_ITERATIONS, Objective, Search, State, search
@@ -393,14 +393,13 @@ def _latent(ready: _Ready, x: FloatArray, cov: FloatArray) -> Latent:
     free, place = ready.map, ready.problem.place
     assert isinstance(free, Tied)
     _, t, w = free.split(x)
-    whole = Level(ready.problem, np.arange(len(place.variables)), np.ones(len(place.variables)))
-    _, sigma, _, slopes = whole.moments(free.structure.table(t))
+    sigma, slopes = free.structure.whole(t)
     n, v = place.n_observed, len(place.variables)
     at = n + free.measured
     scale = ready.problem.scale
     square = scale[at] ** 2
     jacobian = np.zeros((2 * at.size, x.size))
-    jacobian[: at.size, n : n + t.size] = (slopes @ free.structure.turn(t))[at * (v + 1)] * square[:, None]
+    jacobian[: at.size, n : n + t.size] = slopes[at * (v + 1)] * square[:, None]
     inside = free.basis[np.arange(at.size), np.arange(at.size)] * square[:, None]
     jacobian[at.size :, n + t.size : n + t.size + inside.shape[1]] = inside
     cross = sigma[np.ix_(at, np.arange(n))] * np.outer(scale[at], scale[:n])

@@ -30,6 +30,8 @@ from spc.sem.twolevel.likelihood import Curvature, UnitMoments, kronecker
 
 __all__ = ["Answered", "Incomplete", "UnitAnswers", "answer_scores", "unit_answers"]
 
+MANY = 10
+"""Variables from which on it pays to look at each side alone."""
 IntArray = npt.NDArray[np.intp]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -449,24 +451,46 @@ def _observed(data: UnitAnswers, at: Answered) -> Curvature:
 def _within(data: UnitAnswers, at: Answered, own: FloatArray, error: FloatArray) -> FloatArray:
     """Second derivatives (r*r, r*r) in the covariances within units."""
     number, weight = data.number[:, None, None], at.weight
-    squares = data.by_pattern(data.scatter + number * at.residual[:, :, None] * at.residual[:, None, :])
+    around = data.by_pattern(data.scatter + number * at.residual[:, :, None] * at.residual[:, None, :])
     shared = data.by_pattern(number * (own @ at.spread[data.unit] @ own))
     half = 0.5 * data.rows_of[:, None, None] * weight
-    total = _kronecker(weight @ squares @ weight - half, weight)
+    total = _kronecker(weight @ around @ weight - half, weight)
     total += 0.5 * (_kronecker(weight, shared) + _kronecker(shared, weight))
     r = data.width
+    sets = _answered_together(data.patterns) if r > MANY else [np.arange(r)]
+    squares = [(own[:, None] * r + own).ravel() for own in sets]
     bounds = np.append(np.searchsorted(data.unit, np.arange(data.count)), len(data.unit))
     for j in range(data.count):
         cells = slice(bounds[j], bounds[j + 1])
-        if bounds[j] == bounds[j + 1]:
-            continue
-        flat, count = own[cells].reshape(-1, r * r), data.number[cells, None]
-        pairs = ((count * flat).T @ flat).reshape(r, r, r, r)
-        through = np.tensordot(np.tensordot(pairs, at.spread[j], (1, 0)), at.spread[j], (2, 0)).reshape(r * r, r * r)
-        total -= 0.5 * through @ pairs.transpose(1, 3, 0, 2).reshape(r * r, r * r)
-        reach = np.einsum("ca,cbx->abx", count * error[cells], own[cells]).reshape(r * r, r)
-        total -= reach @ at.spread[j] @ reach.T
+        parts = [_rows_of(own[cells], error[cells], data.number[cells], members) for members in sets]
+        for (one, lean), at_one, of_one in zip(parts, squares, sets, strict=True):
+            for (other, other_lean), at_other, of_other in zip(parts, squares, sets, strict=True):
+                spread = at.spread[j][np.ix_(of_one, of_other)]
+                n, m = of_one.size, of_other.size
+                through = np.tensordot(np.tensordot(one, spread, (1, 0)), spread, (2, 0)).reshape(n * n, m * m)
+                both = through @ other.transpose(1, 3, 0, 2).reshape(m * m, m * m)
+                total[np.ix_(at_one, at_other)] -= 0.5 * both + lean @ spread @ other_lean.T
     return np.asarray(total)
+
+
+def _answered_together(patterns: BoolArray) -> list[IntArray]:
+    """Sets of variables of which no row answers some of two: those of different sides."""
+    sets: list[set[int]] = []
+    for pattern in patterns:
+        here = set(np.flatnonzero(pattern).tolist())
+        sets = [one for one in sets if not one & here] + [here.union(*(one for one in sets if one & here))]
+    return [np.array(sorted(one), dtype=np.intp) for one in sets if one]
+
+
+def _rows_of(
+    weight: FloatArray, error: FloatArray, number: FloatArray, members: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Sums over the rows of one unit: of ``W (x) W``, by [i, a, j, b], and of ``error (x) W``, among some variables."""
+    own, n = weight[:, members[:, None], members], members.size
+    flat, count = own.reshape(-1, n * n), number[:, None]
+    pairs = ((count * flat).T @ flat).reshape(n, n, n, n)
+    lean = np.einsum("ca,cbx->abx", count * error[:, members], own).reshape(n * n, n)
+    return pairs, lean
 
 
 def _kronecker(outer: FloatArray, inner: FloatArray) -> FloatArray:

@@ -364,24 +364,30 @@ def _spread(weight: FloatArray, one: FloatArray, other: FloatArray, *, expected:
 
 
 def expected_values(
-    units: MemberMoments, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray
+    units: MemberMoments,
+    moments: tuple[FloatArray, FloatArray, FloatArray],
+    cross: FloatArray,
+    variance: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """Each unit's own values given all data, and their standard deviations, the moments taken as known.
+    """Expectation of quantities of units given all data: see :func:`spc.sem.twolevel.scores.given_means`.
 
     Parameters
     ----------
     units : MemberMoments
-    mu, sigma_b, sigma_w : (p,), (p, p), (p, p) arrays
+    moments : (p,), (p, p), (p, p) arrays
+        Means, covariances of units, covariances within them.
+    cross : (m, p) array
+    variance : (m,) array
 
     Returns
     -------
-    values, errors : (J, p) arrays
+    apart, errors : (J, m) arrays
     """
     data = Crossed.of(units)
-    found = data.at(mu, sigma_b, sigma_w)
+    found = data.at(*moments)
     assert found is not None
-    values, left = np.tile(mu, (data.count, 1)), np.empty((data.count, mu.size))
+    apart, left = np.zeros((data.count, len(cross))), np.empty((data.count, len(cross)))
     for block, part in zip(data.blocks, found.parts, strict=True):
-        values[block.units] += part.pull @ sigma_b
-        left[block.units] = sigma_b.diagonal() - np.einsum("ik,nkl,li->ni", sigma_b, part.info, sigma_b)
-    return values, np.sqrt(np.maximum(left, 0.0))
+        apart[block.units] += part.pull @ cross.T
+        left[block.units] = variance - np.einsum("ik,nkl,il->ni", cross, part.info, cross)
+    return apart, np.sqrt(np.maximum(left, 0.0))

@@ -98,7 +98,7 @@ class KnownLinks:
     def links(self, between: Structured, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Standardised links (m,) and their derivatives (m, k)."""
         place, problem = between.problem.place, between.problem
-        sigma, slopes = between.at(t)
+        sigma, slopes = between.whole(t)
         p = len(sigma)
         effect, cause = place.row[self.rows], place.column[self.rows]
         values = problem.values(between.table(t))[self.rows]
@@ -122,14 +122,14 @@ def known_links(place: Structure, known: Sequence[Known]) -> tuple[KnownLinks, .
     Raises
     ------
     UsageError
-        A density of what is no link of the model, or of a link of a latent variable.
+        A density of what is no link of the model.
     """
     if not known:
         return ()
     rows = {
         (place.variables[place.row[row]], place.variables[place.column[row]]): int(row)
         for row in place.directed_rows
-        if not place.loading[row] and max(place.row[row], place.column[row]) < place.n_observed
+        if not place.loading[row]
     }
     for one in known:
         if (one.lhs, one.rhs) not in rows:

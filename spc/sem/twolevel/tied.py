@@ -193,22 +193,25 @@ def tied(between: Structured, units: UnitMoments, penalties: tuple[Penalty, ...]
     Raises
     ------
     UnsupportedError
-        A construct has items of several sides, or of none, or no construct has items.
+        No construct has items that are all answers of one side. Those that have others are of units alone.
     """
     place = between.problem.place
-    n, latents = place.n_observed, place.latents
-    rows = np.flatnonzero(place.loading & (place.row < n))
+    n = place.n_observed
+    loadings = np.flatnonzero(place.loading)
+    # what a loading leads to: the side of an item, -1 for an outcome, -2 for another construct
+    to = np.append(units.side, np.full(len(place.variables) - n, -2))[place.row[loadings]]
+    factors = place.column[loadings] - n
+    measured = np.array(
+        [f for f in np.unique(factors) if np.unique(to[factors == f]).size == 1 and to[factors == f][0] >= 0],
+        dtype=np.intp,
+    )  # fmt: skip
+    if not measured.size:
+        raise UnsupportedError(
+            "Loadings that hold on both levels need constructs whose items are all answers of one side: "
+            "quality =~ q1 + q2 + q3."
+        )
+    rows = loadings[np.isin(factors, measured)]
     item, factor = place.row[rows], place.column[rows] - n
-    if not rows.size:
-        raise UnsupportedError("Loadings that hold on both levels need constructs with items: quality =~ q1 + q2 + q3.")
-    measured = np.unique(factor)
-    for f in measured:
-        sides = np.unique(units.side[item[factor == f]])
-        if sides.size > 1 or sides[0] < 0:
-            raise UnsupportedError(
-                f"The items of {latents[f]} are not all answers of one side, so its loadings cannot hold within units. "
-                "Take the construct apart by side, or leave loadings free within units."
-            )
     alone = np.setdiff1d(np.flatnonzero(units.side >= 0), item)
     m = measured.size + alone.size
     itself = np.zeros((n, m))

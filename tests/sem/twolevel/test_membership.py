@@ -204,7 +204,8 @@ def test_the_order_of_variables_in_the_model_changes_nothing():
 def test_expected_values_are_those_of_the_normal_distribution():
     parts, units = firm(), crossed()
     mu, b, w = point(9, units.own)
-    values, errors = expected_values(units, mu, b, w)
+    values, errors = expected_values(units, (mu, b, w), b, b.diagonal())
+    values = mu + values
     staff, mood, table, value, outcome = parts
     here = ~np.isnan(outcome[:, 0])
     way = np.concatenate([np.kron(np.eye(12)[staff], np.eye(5)[:2]), np.kron(table, np.eye(5)[2:4]),

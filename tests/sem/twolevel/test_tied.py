@@ -147,17 +147,22 @@ def test_a_second_order_construct_has_facets_that_covary_within_units():
     assert fit.solution.theta[place] * 0.7 == pytest.approx(0.5 * 1.0, abs=0.35)
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [("value =~ v1 + v2 + m1\nprofit ~ value", "side"), ("profit ~ zeal + v1", "constructs with items")],
-)
-def test_what_cannot_hold_within_units_says_why(text, what):
-    people, profit = rows(units=20)
-    names = [name for name in (*STAFF, *GUESTS, "profit") if name in text.replace("\n", " ").replace("~", " ").split()]
-    sides = [
-        (side, code, values[:, [i for i, name in enumerate(own) if name in names]])
-        for side, (code, values), own in zip(("staff", "guests"), people, (STAFF, GUESTS), strict=True)
-    ]
-    units = unit_moments(names, [one for one in sides if one[2].shape[1]], profit)
-    with pytest.raises(UnsupportedError, match=what):
-        fit_two_level(model(text, fixed_x=False), units, within="tied")
+def test_a_construct_with_items_of_several_sides_is_one_of_units_alone(units):
+    text = "value =~ v1 + v2 + v3\ncommon =~ m1 + value + profit + zeal"
+    fit = fit_two_level(model(text, fixed_x=False), moments_without(units, ["m2", "m3"]), within="tied", boundary=True)
+    assert fit.latent.names == ("value",)
+    places = [fit.units.names.index(name) for name in ("m1", "zeal")]
+    np.testing.assert_allclose(
+        fit.sigma_w[np.ix_(places, places)], fit.units.within[np.ix_(places, places)], rtol=0.05, atol=0.02
+    )
+
+
+def moments_without(units, names):
+    keep = np.array([i for i, name in enumerate(units.names) if name not in names])
+    return units.ordered(keep)
+
+
+def test_a_chain_without_items_has_nothing_that_could_hold_within_units(units):
+    kept = moments_without(units, ["m1", "m2", "m3", "v2", "v3"])
+    with pytest.raises(UnsupportedError, match="items are all answers of one side"):
+        fit_two_level(model("v1 ~ zeal\nprofit ~ v1", fixed_x=False), kept, within="tied")
