@@ -2,14 +2,15 @@
 # Set up the package in .venv and run it:  sh run.sh demo | test | setup
 #   demo [DIR]   make a synthetic firm, fit it, write DIR/report.html   (DIR: spc-demo)
 #   test [ARGS]  lint, types, layers and every test; ARGS go to pytest
+#   docs         build the site into docs/_build, notebooks run
 #   setup        only make .venv
 # Needs nothing but sh: uses uv where there is one, else Python 3.11 or newer, else (as root on Debian or Ubuntu) installs it.
 set -eu
 cd "$(dirname "$0")"
 verb=${1:-}
 case "$verb" in
-  demo|test|setup) shift ;;
-  *) echo "usage: sh run.sh demo [DIR] | test [PYTEST ARGUMENTS] | setup" >&2; exit 2 ;;
+  demo|test|docs|setup) shift ;;
+  *) echo "usage: sh run.sh demo [DIR] | test [PYTEST ARGUMENTS] | docs | setup" >&2; exit 2 ;;
 esac
 
 new_enough() {
@@ -57,6 +58,7 @@ fi
 
 case "$verb" in
   demo) exec .venv/bin/spc demo "$@" ;;
+  docs) exec .venv/bin/python -m sphinx -W --keep-going -q docs docs/_build ;;
   test)
     PATH="$PWD/.venv/bin:$PATH"
     ruff check .
