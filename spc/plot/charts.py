@@ -220,6 +220,8 @@ def _short(text: str, most: int) -> str:
 
 def _said_share(words: str, row: pd.Series) -> str:
     value, low, high = shares(row["estimate"], row["conf_low"], row["conf_high"])
+    if pd.isna(row["conf_low"]):
+        return say("plot.item", name=words, value=value)
     if pd.isna(row["estimate"]):
         return say("plot.five.item_range", name=words, low=low, high=high)
     return say("plot.five.item", name=words, value=value, low=low, high=high)

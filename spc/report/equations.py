@@ -29,7 +29,8 @@ def equations_block(material: Material) -> list[Block]:
         rows.append(_row("Δ_t = n * m * ( S_t ( s ) − S_t ( 0 ) )", say("method.scenario_words")))
     if not rows:
         return []
-    return [Prose(say("method.equations_lead")), EquationsBlock(say("method.equations"), tuple(rows))]
+    lead = [] if chain is None else [Prose(say("method.equations_lead"))]
+    return [*lead, EquationsBlock(say("method.equations"), tuple(rows))]
 
 
 def _of_chain(material: Material, chain: ReleasedModel) -> list[Equation]:

@@ -137,7 +137,7 @@ def _curve_table(loyalty: ReleasedModel, caption: str, columns: list[Column]) ->
 
 
 def _shares_span(low: float, high: float) -> str:
-    return say("money.to", low=percent(low), high=percent(high))
+    return "–" if pd.isna(low) else say("money.to", low=percent(low), high=percent(high))
 
 
 def _name(row: Any) -> str:
