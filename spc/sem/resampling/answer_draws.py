@@ -18,8 +18,9 @@ from spc.sem.engine.problem import Problem
 from spc.sem.engine.ram import INTERCEPT
 from spc.sem.fit import SemFit, refit
 from spc.sem.missing.fiml import Spot, evaluate, score
-from spc.sem.missing.incomplete import Incomplete, lay_out
+from spc.sem.missing.incomplete import Incomplete, lay_out, likelihood
 from spc.sem.resampling.redraw import Units
+from spc.sem.resampling.turned_answers import unrestricted_moments
 
 __all__ = ["AnswerDraws"]
 
@@ -40,6 +41,8 @@ class AnswerDraws:
         Inverse of the information at the fit, for one row of data, in coordinates.
     units : Units
     seed : int
+    tested : bool
+        Whether each draw has its chi-square, for which its unrestricted moments are fitted too.
     """
 
     fit: SemFit
@@ -47,19 +50,20 @@ class AnswerDraws:
     inverse: FloatArray
     units: Units
     seed: int
+    tested: bool = False
 
     def __call__(self, i: int) -> tuple[FloatArray, float]:
-        """Free parameters of draw ``i``; there is no statistic, as nothing unrestricted is fitted."""
+        """Free parameters of draw ``i``, and its chi-square or NaN."""
         counts = self.units.of_rows(self.seed, i)
         drawn = [
             _patterns(part.model.observed, own, times)
             for part, own, times in zip(self.fit.parts, self.rows, counts, strict=True)
         ]
         problems = [_held(problem, one) for problem, one in zip(problems_of(self.fit.system), drawn, strict=True)]
-        x = _descend(_Draw(problems, drawn), self.fit.system.coordinates(self.fit.solution.theta), self.inverse)
-        if x is not None:
-            return problems[0].theta(x), float("nan")
-        return np.asarray(refit(self.fit, drawn).theta), float("nan")
+        draw = _Draw(problems, drawn)
+        x = _descend(draw, self.fit.system.coordinates(self.fit.solution.theta), self.inverse)
+        theta = problems[0].theta(x) if x is not None else np.asarray(refit(self.fit, drawn).theta)
+        return theta, draw.chisq(self.fit.system.coordinates(theta), drawn) if self.tested else float("nan")
 
 
 class _Draw:
@@ -84,6 +88,17 @@ class _Draw:
             value += float(share) * spot.found.value
             slope += share * score(problem, spot)
         return value, slope
+
+    def chisq(self, x: FloatArray, drawn: Sequence[Patterns]) -> float:
+        """What ``x`` loses against the unrestricted moments of the draw."""
+        found = self.look(x)
+        assert found is not None
+        best = 0.0
+        for share, problem, data, one in zip(self.shares, self.problems, self.data, drawn, strict=True):
+            at = likelihood(data, *unrestricted_moments(one, problem.scale[: problem.place.n_observed]))
+            assert at is not None
+            best += float(share) * at.value
+        return float(sum(one.total for one in self.data)) * (found[0] - best)
 
 
 def _descend(draw: _Draw, x: FloatArray, inverse: FloatArray) -> FloatArray | None:

@@ -33,6 +33,7 @@ from spc.sem.resampling.level_draws import check_clusters, level_draws
 from spc.sem.resampling.moment_draws import HigherDraws, MomentDraws
 from spc.sem.resampling.ordinal_draws import ordinal_draws
 from spc.sem.resampling.redraw import Redraw, by_rows, from_normal, like_model
+from spc.sem.resampling.turned_answers import turned_answers
 
 __all__ = ["Bootstrap", "bootstrap"]
 
@@ -213,8 +214,8 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        Draws of another kind than cases with missing answers or ordered items; BCa intervals of the latter; draws
-        after Bollen and Stine of two levels.
+        Draws of another kind than cases of ordered items, and BCa intervals of them; parametric draws with missing
+        answers; draws after Bollen and Stine of two levels.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -223,7 +224,7 @@ def bootstrap(
     References
     ----------
     Efron & Tibshirani (1993), *An Introduction to the Bootstrap*; Bollen & Stine (1992), Sociological Methods &
-    Research 21, 205-229.
+    Research 21, 205-229; with missing answers Savalei & Yuan (2009), Multivariate Behavioral Research 44, 741-763.
 
     Examples
     --------
@@ -315,8 +316,11 @@ def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
             f"Ordered items have no method with kind={kind!r}, interval={interval!r}. Use kind='case', "
             "interval='percentile'."
         )
-    if fit.options.missing == "fiml" and kind != "case":
-        raise UnsupportedError(f"kind={kind!r} has no method with missing answers. Use kind='case'.")
+    if fit.options.missing == "fiml" and kind == "parametric":
+        raise UnsupportedError(
+            "kind='parametric' has no method with missing answers, as no model says which are missing. Use "
+            "kind='bollen_stine' for the test, or kind='case'."
+        )
     if fit.options.estimator == "WLS" and kind != "case":
         raise UnsupportedError(f"kind={kind!r} has no method under WLS, whose weights come from rows. Use kind='case'.")
 
@@ -328,7 +332,9 @@ def _drawn(
     q = len(fit.model.parameters.names)
     if rows is not None and fit.options.missing == "fiml":
         inverse = np.asarray(np.linalg.inv(metric))
-        return refit_draws(AnswerDraws(fit, rows.values, inverse, rows.units, seed), q, draws, workers=workers)
+        tested = kind == "bollen_stine"
+        values = _turned(fit, rows.values) if tested else rows.values
+        return refit_draws(AnswerDraws(fit, values, inverse, rows.units, seed, tested), q, draws, workers=workers)
     if rows is not None and fit.options.estimator == "WLS":
         return refit_draws(HigherDraws(fit, rows.values, rows.units, seed), q, draws, workers=workers)
     redraw = _redraw(fit, kind, rows, seed)
@@ -337,6 +343,15 @@ def _drawn(
     start = fit.system.coordinates(fit.solution.theta)
     units = max(1, fit.system.n if rows is None else rows.units.count)
     return fit_draws(fit.system, start, redraw, metric, draws, units, workers=workers)
+
+
+def _turned(fit: SemFit, rows: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+    """Rows with missing answers in which the model holds exactly."""
+    found = []
+    for part, own in zip(fit.parts, rows, strict=True):
+        p, at = part.problem.place.n_observed, part.point.at
+        found.append(turned_answers(own, part.problem, at.mean[:p], at.covariance[:p, :p]))
+    return tuple(found)
 
 
 def _redraw(fit: SemFit, kind: Method, rows: Rows | None, seed: int) -> Redraw:
