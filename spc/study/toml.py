@@ -6,6 +6,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ LIMIT = 1_000_000
 """Longest document read, in bytes. Data belong in tables."""
 
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
+_DEEP = re.compile(r"""(?<![\w"'.-])(?:[\w"'-]{1,80}+[ \t]{0,8}+\.[ \t]{0,8}+){100}""")
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 
 
@@ -95,6 +97,11 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     DataError
         A syntax error, with line and column.
     """
+    if _DEEP.search(text):
+        raise _refusal(
+            name, "toml_syntax", "a key of more than a hundred parts", "a study document",
+            "Compare with the one that spc init writes.",
+        )  # fmt: skip
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -139,6 +146,18 @@ def key_line(text: str, path: Sequence[str | int]) -> int | None:
     """
     parts = [str(p) for p in path if not isinstance(p, int)]
     nth = next((p for p in path if isinstance(p, int)), 0)
+    places = _places(text)
+    while parts:
+        lines = places.get(".".join(parts))
+        if lines:
+            return lines[min(nth, len(lines) - 1)] if isinstance(nth, int) else lines[0]
+        parts.pop()
+    return None
+
+
+@lru_cache(maxsize=4)
+def _places(text: str) -> dict[str, list[int]]:
+    """Lines on which each key and header of a document stands."""
     places: dict[str, list[int]] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), start=1):
@@ -148,12 +167,7 @@ def key_line(text: str, path: Sequence[str | int]) -> int | None:
         elif "=" in line and not line.lstrip().startswith("#"):
             key = _bare(line.split("=", 1)[0])
             places.setdefault(f"{section}.{key}".lstrip("."), []).append(number)
-    while parts:
-        lines = places.get(".".join(parts))
-        if lines:
-            return lines[min(nth, len(lines) - 1)] if isinstance(nth, int) else lines[0]
-        parts.pop()
-    return None
+    return places
 
 
 def not_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], float]]:
