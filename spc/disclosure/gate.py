@@ -31,6 +31,7 @@ from spc.disclosure.suppression import SHOWN, suppress
 from spc.disclosure.text import names_unit, plain_frame, plain_text
 from spc.disclosure.waves import close_waves, hidden_elsewhere, over_waves
 from spc.errors import DataError, UsageError
+from spc.files import safe_cell
 from spc.linalg import FloatArray
 from spc.results import Note, Result
 
@@ -301,6 +302,11 @@ class Gate:
         """What was hidden, where and why, with no protected value in it: columns table, of, hidden, reason."""
         frame = pd.DataFrame(self._log, columns=["table", "of", "hidden", "reason"])
         return _whole("What was hidden", frame.astype({"hidden": int}))
+
+    def audit(self) -> ReleasedText:
+        """The log as a CSV text, to be written beside a report."""
+        frame = self.log().frame.map(safe_cell)
+        return ReleasedText(frame.to_csv(index=False, lineterminator="\n"), seal=_SEAL)
 
     def remember(self) -> Path | None:
         """Keep what was released beside the study, so that no later report can be subtracted from this one.

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from spc.disclosure import ReleasedModel, ReleasedTable, require_released
+from spc.disclosure import Gate, ReleasedModel, ReleasedTable, require_released
 from spc.errors import UnsupportedError, UsageError
-from spc.files import write_all
+from spc.files import refuse_to_overwrite, write_all
 from spc.plot import Figure
 from spc.report.words import notes_in_words
 from spc.results import Note
@@ -328,6 +328,8 @@ class Report:
     language : str
         Of every text in it.
     look : Look
+    gate : Gate or None
+        Through which everything in it has come.
     """
 
     title: str
@@ -335,6 +337,7 @@ class Report:
     sections: tuple[Section, ...]
     language: str = "en"
     look: Look = field(default_factory=Look)
+    gate: Gate | None = field(default=None, repr=False, compare=False)
 
     @property
     def headline(self) -> str:
@@ -349,7 +352,7 @@ class Report:
         return render_html(self)
 
     def save(self, path: str | Path, force: bool = False) -> Path:
-        """Write the page.
+        """Write the page and, as ``NAME_confidentiality.csv`` beside it, what was hidden and why.
 
         Parameters
         ----------
@@ -377,4 +380,9 @@ class Report:
             )
         if target.is_dir():
             raise UsageError(f"{target} is a folder. Name a file that ends in .html.")
-        return write_all(target.parent, {target.name: self.html()}, force=force)[0]
+        texts = {target.name: self.html()}
+        if self.gate is not None:
+            texts[f"{target.stem}_confidentiality.csv"] = str(self.gate.audit())
+            refuse_to_overwrite([target.parent / name for name in texts], force=force)
+            self.gate.remember()
+        return write_all(target.parent, texts, force=force)[0]

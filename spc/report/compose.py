@@ -115,7 +115,7 @@ def compose_report(
         sections = tuple(_for_readers(section, material) for section in written if section is not None)
         light, dark = readable_accent(wish.accent) if wish.accent else ("", "")
         return Report(_title(material), wish.subtitle or _subtitle(material), sections, wish.language,
-                      Look(light, dark, wish.logo))  # fmt: skip
+                      Look(light, dark, wish.logo), material.gate)  # fmt: skip
 
 
 def _check(audience: str, leave_out: Sequence[str]) -> None:

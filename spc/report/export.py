@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from spc.disclosure import OF_THE_BOOKS, Gate, ReleasedModel, ReleasedTable, require_released
-from spc.files import refuse_to_overwrite, write_all
+from spc.files import refuse_to_overwrite, safe_cell, write_all
 from spc.report.compose import compose_report
 from spc.results import Result
 
@@ -23,7 +23,6 @@ _DIGITS = "%.9g"
 """Beyond these digits a number tells of the order of its sums, not of the data."""
 _NO_TABLE = frozenset({"levers"})
 """Kinds whose ``augment()`` is draws, which the page needs and nobody reads."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +66,7 @@ def csv_text(table: ReleasedTable, digits: str = _DIGITS) -> str:
         The table has not passed the gate.
     """
     frame = require_released(table, ReleasedTable, "an export").frame
-    return frame.rename(columns=_plain_text).map(_plain_text).to_csv(index=False, float_format=digits)
-
-
-def _plain_text(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return frame.rename(columns=safe_cell).map(safe_cell).to_csv(index=False, float_format=digits)
 
 
 def write_tables(models: Sequence[ReleasedModel], folder: str | Path, *, force: bool = False) -> list[Path]:
@@ -99,7 +94,7 @@ def _texts(models: Sequence[ReleasedModel]) -> dict[str, str]:
         digits = _EXACT if model.kind in OF_THE_BOOKS else _DIGITS
         texts[f"{name}.csv"] = csv_text(model.tidy, digits)
         texts[f"{name}_fit.csv"] = csv_text(model.glance, digits)
-        texts[f"{name}_notes.csv"] = notes.map(_plain_text).to_csv(index=False)
+        texts[f"{name}_notes.csv"] = notes.map(safe_cell).to_csv(index=False)
         if model.curve is not None and model.kind not in _NO_TABLE:
             texts[f"{name}_curve.csv"] = csv_text(model.curve, digits)
     return texts
@@ -128,8 +123,10 @@ def write_study(
     folder = Path(folder)
     gate = Gate.of(results[0])
     models = tuple(gate.model(result) for result in results)
-    texts = _texts(models)
+    texts = _texts(models) | {"confidentiality.csv": str(gate.audit())}
     refuse_to_overwrite([folder / name for name in ("report.html", *texts)], force=force)
     report = compose_report(results, **(options or {}))
-    paths = write_all(folder, {"report.html": report.html(), **texts}, force=force)
+    page = report.html()
+    gate.remember()
+    paths = write_all(folder, {"report.html": page, **texts}, force=force)
     return Outcome(paths[0], tuple(paths), models, report.headline)
