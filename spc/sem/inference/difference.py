@@ -5,7 +5,7 @@ with scaling factors ``c0`` and ``c1``, and ``m = d0 - d1``:
 
 * Satorra & Bentler (2001), Psychometrika 66, 507-514: ``(T0 - T1) m / (d0 c0 - d1 c1)``. The divisor may be negative.
 * Satorra & Bentler (2010), Psychometrika 75, 243-248: the same with c1 at the estimates of the stricter model, which
-  keeps the divisor positive (:func:`spc.sem.inference.robust.scaled_difference`).
+  keeps the divisor positive (:mod:`spc.sem.postestimation.strict_difference`).
 * Satorra (2000), in Heijmans, Pollock & Satorra (eds), *Innovations in Multivariate Statistical Analysis*, 233-247,
   with the shift of Asparouhov & Muthen (2010): ``(T0 - T1) a + b`` with the first two moments of a chi-square on m
   degrees of freedom. It needs the weights and the covariances of the moments, and is what weighted fits of ordered

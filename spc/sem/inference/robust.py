@@ -13,7 +13,6 @@ A scaled statistic is the normal-theory one divided by ``trace(U Gamma) / df``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -22,27 +21,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.errors import DataError, UnsupportedError, UsageError
+from spc.errors import DataError, UnsupportedError
 from spc.linalg import FloatArray
-from spc.moments import Moments, Patterns, numeric_values
+from spc.moments import Moments, numeric_values
 from spc.moments.columns import one_column
 from spc.results import Note
 from spc.sem.engine.diagnose import n_moments
-from spc.sem.engine.groups import Given, split
-from spc.sem.engine.joint import State, System, look, problems_of, shares_of
+from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.ml import Point, curvature, score_and_information
-from spc.sem.engine.problem import Problem, covariates_of
+from spc.sem.engine.problem import Problem
 from spc.sem.engine.ram import IntArray, directions
 from spc.sem.inference.casewise import Evidence, Loads, fourth, rows
-from spc.sem.inference.difference import scaled_by
-from spc.sem.inference.scaled import Correction, ratio, scaled_statistic
+from spc.sem.inference.scaled import Correction, ratio
 
 if TYPE_CHECKING:
     from spc.sem.result import SemFit
 
 __all__ = [
-    "complete_rows", "evidence", "few_clusters", "independent_blocks", "robust_vcov",
-    "sandwich", "sandwich_kind", "scaled_difference", "scaled_test", "state_of",
+    "cluster_numbers", "complete_rows", "evidence", "few_clusters", "independent_blocks", "sandwich", "sandwich_kind",
+    "state_of",
 ]  # fmt: skip
 
 Kind = Literal["MLM", "MLR", "cluster"]
@@ -262,81 +259,9 @@ def _df(problem: Problem, free: list[IntArray]) -> int:
     return n_moments(problem.place) - parameters - means
 
 
-def robust_vcov(fit: SemFit, data: Given, *, kind: Kind = "MLR", cluster: str | None = None) -> FloatArray:
-    """Sampling covariances of the free parameters of a maximum likelihood fit, by a sandwich.
-
-    Parameters
-    ----------
-    fit : SemFit
-        Fitted to the same data by maximum likelihood.
-    data : DataFrame or Moments
-        The rows the model was fitted to, or their moments with ``higher``.
-    kind : {"MLM", "MLR", "cluster"}
-    cluster : str, optional
-        Column of the clusters; needed by, and only for, ``kind="cluster"``.
-
-    Returns
-    -------
-    (q, q) array
-        In the user's units, ordered as ``fit.vcov``.
-
-    Raises
-    ------
-    UnsupportedError
-        Moments without those of order 3 and 4, or clusters without rows.
-    UsageError
-        Clusters named without ``kind="cluster"``, or the other way round.
-    DataError
-        The cluster column is absent, has missing values or a single cluster.
-
-    Examples
-    --------
-    >>> from spc.sem import fit
-    >>> rng = np.random.default_rng(1)
-    >>> rows = pd.DataFrame({"x": rng.normal(size=200)})
-    >>> rows["y"] = rows["x"] + rows["x"].abs() * rng.normal(size=200)
-    >>> plain = fit("y ~ x", rows)
-    >>> bool(robust_vcov(plain, rows)[0, 0] > 1.5 * plain.vcov[0, 0])
-    True
-    """
-    return fit.system.spread(_corrected(fit, data, kind, cluster)[0])
-
-
-def scaled_test(fit: SemFit, data: Given, *, kind: Kind = "MLR", cluster: str | None = None) -> dict[str, float]:
-    """Scaled chi-square of a maximum likelihood fit; parameters and errors as in :func:`robust_vcov`.
-
-    Returns
-    -------
-    dict
-        ``chisq_scaled, df_scaled, pvalue_scaled, chisq_scaling_factor``.
-    """
-    correction = _corrected(fit, data, kind, cluster)[1]
-    return scaled_statistic(fit.chisq, fit.df, correction.factor)
-
-
-def _corrected(fit: SemFit, data: Given, kind: Kind, cluster: str | None) -> tuple[FloatArray, Correction]:
-
-    if fit.options.missing == "fiml":
-        raise UnsupportedError("With missing='fiml' ask for robust errors at the fit itself: estimator='MLR'.")
-    if (kind == "cluster") != (cluster is not None):
-        raise UsageError("kind='cluster' and cluster='name of a column' go together: give both or neither.")
-    known, covariates = _rows_of_parts(fit, data, cluster), [covariates_of(part.model) for part in fit.parts]
-    return sandwich(fit.system, state_of(fit), known, covariates, kind)
-
-
 def state_of(fit: SemFit) -> State:
     """Where a fit ended."""
     return State(fit.solution.value, tuple(part.point for part in fit.parts))
-
-
-def _rows_of_parts(fit: SemFit, data: Given, cluster: str | None) -> list[Evidence]:
-    pieces = {piece.label: piece.data for piece in split(data, fit.options.group)}
-    found = []
-    for part in fit.parts:
-        one = pieces[part.group]
-        assert not isinstance(one, Patterns)
-        found.append(evidence(part.problem, *complete_rows(one, part.model.observed, cluster)))
-    return found
 
 
 def complete_rows(
@@ -373,115 +298,6 @@ def cluster_numbers(data: pd.DataFrame, cluster: str, complete: npt.NDArray[np.b
             "Name the column that tells the clusters apart, or leave cluster out.",
         )  # fmt: skip
     return np.asarray(codes, dtype=np.intp)
-
-
-def scaled_difference(
-    restricted: SemFit,
-    free: SemFit,
-    data: Given | None = None,
-    *,
-    method: Literal["2001", "2010"] = "2001",
-) -> dict[str, float]:
-    """Scaled chi-square difference test of nested models.
-
-    The plain difference of the unscaled statistics is divided by ``(df0 c0 - df1 c1) / (df0 - df1)``. The form of
-    2010 takes c1 at the estimates of the restricted model and is never negative; the form of 2001 may be.
-
-    Parameters
-    ----------
-    restricted, free : SemFit
-        Fitted with the same robust estimator to the same data; the first has more degrees of freedom.
-    data : DataFrame or Moments, optional
-        The data both were fitted to; needed for ``method="2010"``.
-    method : {"2001", "2010"}
-
-    Returns
-    -------
-    dict
-        ``chisq_diff, df_diff, pvalue, scaling_factor``. The first and the third are NaN where the scaling factor is
-        not positive, which the form of 2001 allows.
-
-    Raises
-    ------
-    UsageError
-        The fits are not robust, differ in estimator or data, are not nested by their degrees of freedom, or the data
-        are not given for the form of 2010.
-
-    References
-    ----------
-    Satorra & Bentler (2001), Psychometrika 66, 507-514; (2010), Psychometrika 75, 243-248.
-    """
-    df0, df1 = restricted.df, free.df
-    _check_pair(restricted, free, df0, df1, method, data)
-    c0, c1 = (_mean_of_test(fit) for fit in (restricted, free))
-    if method == "2010" and data is not None:
-        c1 = _trace_at(restricted, free, data)
-    plain = restricted.system.divisor * (restricted.solution.value - free.solution.value)
-    found = scaled_by(plain, c0 - c1, df0 - df1)
-    return {
-        "chisq_diff": found.chisq,
-        "df_diff": found.df,
-        "pvalue": found.p_value,
-        "scaling_factor": found.scale,
-    }
-
-
-def _mean_of_test(fit: SemFit) -> float:
-    """``df`` times the scaling factor; nothing without degrees of freedom."""
-    assert fit.correction is not None
-    return fit.correction.trace if fit.df > 0 else 0.0
-
-
-def _check_pair(restricted: SemFit, free: SemFit, df0: int, df1: int, method: str, data: Given | None) -> None:
-    if method not in ("2001", "2010"):
-        raise UsageError(f"method={method!r}: expected '2001' or '2010'.")
-    if restricted.correction is None or free.correction is None:
-        raise UsageError(
-            "A scaled difference test needs two fits with a scaled test: fit both with estimator='MLM' or 'MLR', or "
-            "with cluster=."
-        )
-    ways = [(fit.options.estimator, fit.options.cluster, fit.options.missing) for fit in (restricted, free)]
-    if ways[0] != ways[1]:
-        raise UsageError("The fits have different estimators, clusters or missing=: fit both in the same way.")
-    if method == "2010" and free.options.missing == "fiml":
-        raise UnsupportedError("The test of 2010 has no method with missing='fiml': use method='2001'.")
-    if _same_rows(restricted) != _same_rows(free):
-        raise UsageError("The fits are of different data: fit both models to the same variables and rows.")
-    if df0 <= df1:
-        raise UsageError(
-            f"The first fit has {df0} degrees of freedom and the second {df1}: give the more restricted model first."
-        )
-    if method == "2010" and data is None:
-        raise UsageError("The test of 2010 needs the data again: give data=, or use method='2001'.")
-
-
-def _same_rows(fit: SemFit) -> list[tuple[str, frozenset[str], int]]:
-    return sorted((part.group, frozenset(part.observed.names), part.observed.n) for part in fit.parts)
-
-
-def _trace_at(restricted: SemFit, free: SemFit, data: Given) -> float:
-    """``trace(U Gamma)`` of the free model at the estimates of the restricted one."""
-    options, system = free.options, free.system
-    values = dict(zip(_names(restricted), restricted.values, strict=True))
-    theta = free.solution.theta.copy()
-    for row, key in zip(free.model.parameters.rows, _names(free), strict=True):
-        if row.free:
-            theta[row.free - 1] = values.get(key, 0.0)
-    state = look(system, system.coordinates(theta))
-    if state is None:
-        return math.nan
-    known = _rows_of_parts(free, data, options.cluster)
-    kind, by_h1 = sandwich_kind(options.estimator, options.cluster)
-    covariates = [covariates_of(part.model) for part in free.parts]
-    return sandwich(system, state, known, covariates, kind, test_by_h1=by_h1)[1].trace
-
-
-def _names(fit: SemFit) -> list[tuple[int, frozenset[str], str, str]]:
-    """Key of each row of the table; a covariance is the same either way round."""
-    return [
-        (row.group, frozenset((row.lhs, row.rhs)), "" if row.op == "~~" else row.lhs, row.op)
-        for row in fit.model.parameters.rows
-    ]
 
 
 def few_clusters(cluster: str, count: int) -> tuple[Note, ...]:

@@ -21,8 +21,8 @@ from spc.sem.engine.start import WAYS, start_values
 from spc.sem.feasible import original
 from spc.sem.fit import SemFit
 from spc.sem.inference.difference import Difference, MomentSpace, plain_difference, satorra_2000, satorra_bentler_2001
-from spc.sem.inference.robust import scaled_difference
 from spc.sem.ordinal.problem import OrdinalProblem, slopes
+from spc.sem.postestimation.strict_difference import satorra_bentler_2010
 from spc.sem.result import Part
 from spc.sem.tables import moments_implied
 
@@ -300,8 +300,7 @@ def difference_of(
         return satorra_2000(one[0] - other[0], one[1] - other[1], _spaces(free, strict))
     if chosen == "2001":
         return satorra_bentler_2001(one, other)
-    found = scaled_difference(strict, free, data, method="2010")
-    return Difference(found["chisq_diff"], int(found["df_diff"]), found["scaling_factor"])
+    return satorra_bentler_2010(strict, free, data)
 
 
 def _statistic(fit: SemFit) -> tuple[float, int, float]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spc.errors import UnsupportedError
 from spc.spec import model as read_model
@@ -95,9 +96,13 @@ def step_model(model: Model, step: Step, partial: Sequence[str]) -> Model:
         raise UnsupportedError("The steps read the model again: build it from its text, with spc.model(...).")
     released = list(partial)
     if FIRST_ORDER in step.equal:
-        rows = (row for row in model.parameters if row.op == "=~" and row.rhs in model.latents)
-        released += [row.own_name for row in rows if row.group == 1]
-    options = {**model.options, "group_equal": step.words, "group_partial": tuple(released) if step.words else ()}
+        higher = (row for row in model.parameters if row.op == "=~" and row.rhs in model.latents)
+        released += [row.own_name for row in higher if row.group == 1]
+    options: dict[str, Any] = {
+        **model.options,
+        "group_equal": step.words,
+        "group_partial": tuple(released) if step.words else (),
+    }
     read = read_model(model.text, **options)
     rows = [_identified(row, read, step, frozenset(map(_plain, partial))) for row in read.parameters]
     return replace(read, parameters=replace(read.parameters, rows=tuple(_numbered(rows))))

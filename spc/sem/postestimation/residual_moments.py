@@ -114,19 +114,18 @@ def residual_spaces(fit: SemFit, data: pd.DataFrame | None) -> list[Residuals]:
     if not information.size:
         return [replace(one, spread=one.noise) for one in alone]
     moves = [np.linalg.solve(information, pull) for pull in pulls]
-    spread = [
-        sum(
-            _moved(at, h, one, moves[h]) @ other.noise @ _moved(at, h, one, moves[h]).T for h, other in enumerate(alone)
-        )
-        for at, one in enumerate(alone)
-    ]
-    return [replace(one, spread=found) for one, found in zip(alone, spread, strict=True)]
+    return [replace(one, spread=_spread(one, alone, moves)) for one in alone]
 
 
-def _moved(at: int, other: int, one: Residuals, moves: FloatArray) -> FloatArray:
-    """What the moments of one group do to the residuals of another, or of its own."""
-    through = -one.slopes @ moves
-    return through + np.eye(len(through)) if at == other else through
+def _spread(one: Residuals, groups: Sequence[Residuals], moves: Sequence[FloatArray]) -> FloatArray:
+    """What the moments of every group do to the residuals of one."""
+    total = np.zeros_like(one.noise)
+    for other, move in zip(groups, moves, strict=True):
+        through = -one.slopes @ move
+        if other is one:
+            through += np.eye(len(through))
+        total += through @ other.noise @ through.T
+    return total
 
 
 def _is_robust(fit: SemFit) -> bool:

@@ -16,7 +16,8 @@ from spc.errors import DataError, SpcWarning, UnsupportedError, UsageError
 from spc.moments import Moments
 from spc.sem import fit, fit_measures
 from spc.sem.fit import SemFit
-from spc.sem.inference.robust import robust_vcov, scaled_difference, scaled_test
+from spc.sem.postestimation.compare import difference_of
+from spc.sem.postestimation.strict_difference import satorra_bentler_2010
 from spc.spec import model
 
 REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_robust.json").read_text())
@@ -94,11 +95,11 @@ def test_the_reference_is_flat_enough_to_compare_with() -> None:
 def test_scaled_differences_are_those_of_lavaan(pair: dict[str, Any]) -> None:
     data = DATA[pair["data"]]
     restricted, free = (quietly(pair[key], data, estimator=pair["estimator"]) for key in ("restricted", "free"))
-    method = "2010" if pair["method"].endswith("2010") else "2001"
-    ours = scaled_difference(restricted, free, data, method=method)
-    assert ours["df_diff"] == pair["df"]
-    assert ours["chisq_diff"] == pytest.approx(pair["chisq"], rel=1e-6)
-    assert ours["pvalue"] == pytest.approx(pair["pvalue"], rel=1e-5)
+    method: Any = "2010" if pair["method"].endswith("2010") else "2001"
+    ours = difference_of(free, restricted, method, data)
+    assert ours.df == pair["df"]
+    assert ours.chisq == pytest.approx(pair["chisq"], rel=1e-6)
+    assert ours.p_value == pytest.approx(pair["pvalue"], rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -204,16 +205,6 @@ def test_blocks_of_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert fit_measures(parts)["chisq_scaled"] == pytest.approx(fit_measures(whole)["chisq_scaled"], rel=1e-9)
 
 
-def test_functions_of_a_plain_fit_give_the_same_numbers() -> None:
-    plain = fit(CASES["skewed_mlr"]["model"], DATA["skewed"])
-    for kind in ("MLM", "MLR"):
-        robust = fitted(f"skewed_{kind.lower()}")
-        np.testing.assert_allclose(robust_vcov(plain, DATA["skewed"], kind=kind), robust.vcov, rtol=1e-12)
-        glance = robust.glance().iloc[0]
-        for key, value in scaled_test(plain, DATA["skewed"], kind=kind).items():
-            assert value == pytest.approx(glance[key], rel=1e-12)
-
-
 def test_estimates_of_a_robust_fit_say_how_errors_were_had() -> None:
     assert "sandwich" in fitted("hs_mlr").estimates().method
     assert "unit" in fitted("clustered_mlr").estimates().method
@@ -266,30 +257,17 @@ def test_rows_with_missing_answers_are_left_out_of_everything(uneven: pd.DataFra
     np.testing.assert_allclose(result.vcov, fit("y ~ x", uneven, cluster="unit").vcov, rtol=1e-12)
 
 
-def test_difference_tests_of_fits_that_do_not_belong_together_are_refused() -> None:
+def test_difference_tests_of_2010_need_the_data_and_complete_rows() -> None:
     data = DATA["skewed"]
     free = fitted("skewed_mlr")
     restricted = fit("f =~ a1 + k*a2 + k*a3\ng =~ b1 + b2 + b3\ng ~ f", data, estimator="MLR")
-    with pytest.raises(UsageError, match="more restricted model first"):
-        scaled_difference(free, restricted)
-    with pytest.raises(UsageError, match="estimator='MLM' or 'MLR'"):
-        scaled_difference(fit(restricted.model, data), free)
-    with pytest.raises(UsageError, match="different estimators"):
-        scaled_difference(fit(restricted.model, data, estimator="MLM"), free)
-    with pytest.raises(UsageError, match="different data"):
-        scaled_difference(fit(restricted.model, data[:-1], estimator="MLR"), free)
+    with pytest.raises(UsageError, match="the stricter needs more"):
+        satorra_bentler_2010(free, restricted, data)
     with pytest.raises(UsageError, match="give data="):
-        scaled_difference(restricted, free, method="2010")
-    with pytest.raises(UsageError, match="expected '2001' or '2010'"):
-        scaled_difference(restricted, free, method="2000")  # type: ignore[arg-type]
-
-
-def test_a_plain_fit_needs_a_kind_that_goes_with_its_clusters(uneven: pd.DataFrame) -> None:
-    plain = fit("y ~ x", uneven)
-    with pytest.raises(UsageError, match="go together"):
-        robust_vcov(plain, uneven, kind="cluster")
-    with pytest.raises(UsageError, match="go together"):
-        scaled_test(plain, uneven, kind="MLR", cluster="unit")
+        satorra_bentler_2010(restricted, free, None)
+    holes = [fit(one.model.text, data, estimator="MLR", missing="fiml") for one in (restricted, free)]
+    with pytest.raises(UnsupportedError, match="missing='fiml'"):
+        satorra_bentler_2010(holes[0], holes[1], data)
 
 
 def skewed_sample(rng: np.random.Generator, n: int) -> pd.DataFrame:
