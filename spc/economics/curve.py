@@ -55,7 +55,8 @@ def survival_curve(
         return pd.DataFrame({name: pd.Series(dtype=float) for name in CURVE_COLUMNS})
     from statsmodels.duration.survfunc import SurvfuncRight
 
-    fit = SurvfuncRight(time, left.astype(int), entry=entry if entry.any() else None)
+    seen = time > entry if entry.any() else np.ones(time.size, dtype=bool)
+    fit = SurvfuncRight(time[seen], left[seen].astype(int), entry=entry[seen] if entry.any() else None)
     period = np.arange(1, int(np.flatnonzero(table.events)[-1]) + 2)
     step = np.searchsorted(fit.surv_times, period, side="right")
     survival = np.concatenate([[1.0], fit.surv_prob])[step]

@@ -132,8 +132,9 @@ def ages_of(ledger: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
 
 def _amounts(values: pd.Series) -> FloatArray:
     amounts = numeric_column(values, "margin", "amounts of money")
-    if np.isinf(amounts).any():
-        raise DataError.of("customers", "margin", "infinite", "infinite amounts", "finite ones", "Check the column.")
+    if (np.abs(amounts) > _LARGEST).any():
+        expected = f"amounts of at most {_LARGEST:g}"
+        raise DataError.of("customers", "margin", "infinite", "infinite amounts", expected, "Check the column.")
     return amounts
 
 
@@ -170,5 +171,6 @@ def margin_mean(ledger: pd.DataFrame) -> MarginMean | None:
     return MarginMean(mean, spread / root, amounts.size, int((amounts < 0).sum()), lean)
 
 
+_LARGEST = 1e100
 _MOST_LEAN = 0.05
 """Quantiles stay in order up to four errors from the estimate."""

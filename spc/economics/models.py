@@ -173,8 +173,8 @@ class BetaGeometricModel:
         return bool(self.point[1] > _BOX[0][1])
 
     def alpha_beta(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Alpha and beta, (...)."""
-        alpha, beta = (np.exp(log) for log in logs(parameters))
+        """Alpha and beta, (...), held to where they mean something."""
+        alpha, beta = (np.exp(log) for log in logs(np.clip(parameters, *_BOX)))
         return alpha, beta
 
     def without_each(self, tables: LifeTable) -> FloatArray:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spc.economics import loyalty_value
 from spc.economics.base import beta_mixture
 from spc.economics.beta_geometric import coordinates, loglik, logs, scores, survival
 from spc.economics.joint import joint_draws
@@ -11,6 +12,7 @@ from spc.economics.ledger import MarginMean, leaning, margin_mean, read_ledger
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.models import ConstantModel, choose_model, fit_model
 from spc.economics.region import Spread, student
+from spc.errors import DataError
 
 
 def cohort(n, seed, a=1.2, b=4.0):
@@ -141,3 +143,33 @@ def test_margin_moves_with_retention_in_the_region():
     reach = (joint.region_margin.max() - joint.region_margin.min()) / 2
     assert reach == pytest.approx(1.96 * joint.margin_error, rel=0.02)
     assert np.ptp(middle) / 2 == pytest.approx(joint.correlation * reach, rel=0.05)
+
+
+@pytest.mark.parametrize("model", ["auto", "sbg", "constant", "kaplan-meier"])
+def test_small_and_odd_ledgers_have_finite_intervals(model):
+    rng = np.random.default_rng(3)
+    for _ in range(6):
+        n = int(rng.integers(8, 30))
+        tenure = rng.integers(1, 9, n)
+        ledger = pd.DataFrame(
+            {
+                "tenure": tenure,
+                "entry": np.minimum(rng.integers(0, 3, n), tenure),
+                "churned": rng.random(n) < 0.4,
+                "margin": rng.choice([100.0, -50.0, 1e9, 0.0], n),
+                "unit": rng.choice(list("abcdef"), n),
+            }
+        )
+        ledger.loc[ledger["entry"] >= ledger["tenure"], "churned"] = False
+        ledger.loc[0, ["entry", "churned"]] = [0, True]
+        ledger.loc[1, ["entry", "tenure", "churned"]] = [0, 5, False]
+        table = loyalty_value(ledger, horizon=5, discount=0.1, retention_model=model, draws=100).tidy()
+        table = table[table["kind"].isin(["retention", "uplift_percent", "uplift_money", "clv"])]
+        assert np.isfinite(table[["estimate", "conf_low", "conf_high"]].to_numpy()).all()
+        assert ((table["conf_low"] <= table["estimate"]) & (table["estimate"] <= table["conf_high"])).all()
+
+
+def test_amounts_that_no_sum_can_hold_are_refused():
+    ledger = pd.DataFrame({"tenure": [3, 4, 5], "churned": [1, 0, 0], "margin": [1e300, 1.0, 2.0]})
+    with pytest.raises(DataError, match="at most"):
+        loyalty_value(ledger, horizon=5, discount=0.1)
