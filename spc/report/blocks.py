@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from spc.disclosure import Gate, ReleasedModel, ReleasedTable, require_released
-from spc.errors import UnsupportedError, UsageError
+from spc.errors import UsageError
 from spc.files import refuse_to_overwrite, write_all
 from spc.plot import Figure
 from spc.report.words import notes_in_words
@@ -352,12 +352,13 @@ class Report:
         return render_html(self)
 
     def save(self, path: str | Path, force: bool = False) -> Path:
-        """Write the page and, as ``NAME_confidentiality.csv`` beside it, what was hidden and why.
+        """Write the report in the format that the file's ending names.
 
         Parameters
         ----------
         path : str or Path
-            Ends in ``.html``.
+            Ends in ``.html``, ``.pdf`` (extra ``[pdf]``), ``.pptx`` (extra ``[slides]``) or ``.xlsx`` (extra
+            ``[excel]``).
         force : bool
             Replace a file that is there.
 
@@ -370,19 +371,14 @@ class Report:
         ------
         UnsupportedError
             Another ending.
+        MissingExtraError
+            The format needs an extra that is not installed.
         UsageError
             The file is there already, is a folder, or cannot be written.
         """
+        from spc.report.formats import written
+
         target = Path(path)
-        if target.suffix.lower() not in {".html", ".htm"}:
-            raise UnsupportedError(
-                f"A report cannot be written as {target.suffix or target.name!r}; name a file that ends in .html."
-            )
         if target.is_dir():
-            raise UsageError(f"{target} is a folder. Name a file that ends in .html.")
-        texts = {target.name: self.html()}
-        if self.gate is not None:
-            texts[f"{target.stem}_confidentiality.csv"] = str(self.gate.audit())
-            refuse_to_overwrite([target.parent / name for name in texts], force=force)
-            self.gate.remember()
-        return write_all(target.parent, texts, force=force)[0]
+            raise UsageError(f"{target} is a folder. Name a file in it.")
+        return write_all(target.parent, {target.name: written(self, target)}, force=force)[0]

@@ -16,7 +16,7 @@ from spc.results import Result
 
 __all__ = ["Material", "Wish", "gather", "glance_row", "kind_rows", "listed", "positions"]
 
-KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "loyalty", "levers")
+KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "loyalty", "levers", "scenario")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from spc.plot.numbers import bracket, count, estimate, number, percent
 from spc.report.blocks import Block, Column, FactsBlock, Prose, ScenarioBlock, Section, TableBlock, table
 from spc.report.material import Material, glance_row, kind_rows, listed
 from spc.report.money import money_span, money_text
+from spc.report.outlook import outlook_blocks
 from spc.report.words import begin, inner, label_of
 from spc.words import language, say
 
@@ -54,15 +55,21 @@ def lever_name(material: Material, row: dict[str, Any]) -> str:
 
 
 def scenarios_section(material: Material) -> Section | None:
-    """Sliders and the table of one step each; None without a chain."""
-    model = material.one("levers")
-    if model is None:
-        chain = material.one("chain")
-        if chain is None or material.readable:
-            return None
-        return Section("scenarios", say("section.scenarios"), (Prose(say("whatif.not_readable"), "caution"),))
+    """Sliders, the table of one step each, and scenarios that were worked out; None without any of them."""
+    blocks: list[Block] = []
+    chain, model = material.one("chain"), material.one("levers")
+    if chain is not None and not material.readable:
+        blocks.append(Prose(say("whatif.not_readable"), "caution"))
+    elif model is not None:
+        blocks += _live(material, model)
+    for given in material.every("scenario"):
+        blocks += outlook_blocks(material, given)
+    return Section("scenarios", say("section.scenarios"), tuple(blocks)) if blocks else None
+
+
+def _live(material: Material, model: ReleasedModel) -> list[Block]:
     terms = glance_row(model)
-    blocks: list[Block] = [
+    return [
         Prose(say("whatif.lead", draws=count(terms.draws), level=percent(terms.level))),
         Prose(_of_money(material, model)),
         *([] if model.curve is None else [ScenarioBlock(model.curve, _data(material, model), _words(material, model))]),
@@ -72,7 +79,6 @@ def scenarios_section(material: Material) -> Section | None:
         FactsBlock(say("whatif.terms"), tuple(_terms(model))),
         Prose(say("whatif.same"), "small"),
     ]
-    return Section("scenarios", say("section.scenarios"), tuple(blocks))
 
 
 def _of_money(material: Material, model: ReleasedModel) -> str:
