@@ -1,36 +1,29 @@
 """Direct, indirect and total effects among all variables of the regressions, with intervals from parameter draws.
 
-With ``A`` the arrows among the variables (rows are effects, columns causes), an indirect effect along one path is the
-product of its arrows, the total effects are ``(I - A)^-1 - I``, and the total indirect effects are what the direct
-ones leave of the total (Bollen 1987, Sociological Methodology 17, 37-69). In a model with loops the series of ever
-longer paths behind a total adds up only when every eigenvalue of ``A`` is below one in size.
+See :mod:`spc.sem.postestimation.effect_graph` for what is computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.results import Estimates, Note, Provenance, Replicates, Shown, tidy_frame
 from spc.sem.engine.diagnose import of_group
-from spc.sem.engine.ram import COVARIANCE, DIRECTED, Structure, structure
+from spc.sem.engine.ram import structure
+from spc.sem.postestimation.effect_graph import MAX_PATHS, EffectGraph, EffectValues, effect_graph, evaluated
 from spc.spec.table import Model, ParameterTable
 
 if TYPE_CHECKING:
     from spc.sem.result import Part, SemFit
 
-__all__ = ["MAX_PATHS", "Effects", "drawn_effects", "effects"]
-
-MAX_PATHS = 500
-"""Specific indirect effects listed at most."""
+__all__ = ["Effects", "drawn_effects", "effects"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -251,8 +244,8 @@ def drawn_effects(
     UsageError
         No regression in the model.
     """
-    graph = _graph(model, structure(model))
-    point, drawn = _evaluate(graph, values[None, :]), _evaluate(graph, draws)
+    graph = effect_graph(model, structure(model))
+    point, drawn = evaluated(graph, values[None, :]), evaluated(graph, draws)
     table = _table(graph, point, drawn, level)
     provenance = Provenance.record({"draws": len(draws), "level": level, "method": method}, data_fingerprint, seed)
     return Effects(
@@ -285,148 +278,6 @@ def _matched_draws(estimates: Estimates, n: int, rng: np.random.Generator) -> Fl
     return estimates.from_standard(np.asarray(np.linalg.solve(factor, standard.T).T, dtype=np.float64))
 
 
-# -- what there is to compute
-
-
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """One effect: all variables it runs through when it is one path, else cause and outcome only."""
-
-    kind: str
-    path: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Graph:
-    """Arrows among the variables of the regressions and all their causes, by position in the matrices."""
-
-    place: Structure
-    members: tuple[int, ...]
-    effects: tuple[_Effect, ...]
-    cyclic: bool
-    cut: bool
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(f"{effect.kind}: {self.label(effect)}" for effect in self.effects)
-
-    def label(self, effect: _Effect) -> str:
-        return " -> ".join(self.place.variables[v] for v in effect.path)
-
-
-def _graph(model: Model, place: Structure) -> _Graph:
-    arrows = [
-        (int(place.column[r]), int(place.row[r]), row.op)
-        for r, row in enumerate(model.parameters)
-        if place.part[r] == DIRECTED and (row.free or row.fixed != 0.0)
-    ]
-    ends = {v for cause, outcome, op in arrows if op == "~" for v in (cause, outcome)}
-    if not ends:
-        raise UsageError("The model has no regressions, so there are no effects. Write some with '~'.")
-    forward: dict[int, list[int]] = {v: [] for v in range(len(place.variables))}
-    for cause, outcome, _ in arrows:
-        forward[cause].append(outcome)
-    reach = {v: _reachable(v, forward) for v in forward}
-    cyclic = any(v in reach[v] for v in reach)
-    direct = [(cause, outcome) for cause, outcome, _ in arrows if {cause, outcome} <= ends]
-    pairs = [(x, y) for x in sorted(ends) for y in sorted(ends) if x != y and y in reach[x]]
-    onward = [(x, y) for x, y in pairs if any(y in reach[child] for child in forward[x])]
-    search = () if cyclic else (path for x, y in onward for path in _paths(x, y, forward, reach))
-    paths = list(islice(search, MAX_PATHS + 1))
-    listed = [
-        *(_Effect("direct", pair) for pair in direct),
-        *(_Effect("indirect", path) for path in paths[:MAX_PATHS]),
-        *(_Effect("total_indirect", pair) for pair in onward),
-        *(_Effect("total", pair) for pair in pairs),
-    ]
-    members = tuple(v for v in sorted(reach) if v in ends or reach[v] & ends)
-    return _Graph(place, members, tuple(listed), cyclic, len(paths) > MAX_PATHS)
-
-
-def _reachable(start: int, forward: Mapping[int, list[int]]) -> set[int]:
-    seen: set[int] = set()
-    waiting = list(forward[start])
-    while waiting:
-        v = waiting.pop()
-        if v not in seen:
-            seen.add(v)
-            waiting += forward[v]
-    return seen
-
-
-def _paths(
-    start: int, end: int, forward: Mapping[int, list[int]], reach: Mapping[int, set[int]]
-) -> Iterator[tuple[int, ...]]:
-    """All paths of two or more arrows in a graph without loops."""
-    waiting: list[tuple[int, ...]] = [(start,)]
-    while waiting:
-        path = waiting.pop()
-        for v in reversed(forward[path[-1]]):
-            if v == end and len(path) > 1:
-                yield (*path, v)
-            elif end in reach[v]:
-                waiting.append((*path, v))
-
-
-# -- computing, all draws at once
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Values:
-    """Effects (n, k) on both scales; whether the loops of each draw (n,) die out and its variances are positive."""
-
-    raw: FloatArray
-    standardized: FloatArray
-    stable: npt.NDArray[np.bool_]
-    proper: npt.NDArray[np.bool_]
-
-
-def _evaluate(graph: _Graph, values: FloatArray) -> _Values:
-    a, s = _members_only(graph, values)
-    eye = np.eye(a.shape[-1])
-    stable = np.ones(len(a), dtype=bool)
-    if graph.cyclic:
-        stable = np.asarray(np.abs(np.linalg.eigvals(a)).max(axis=-1) < 1.0)
-    reach = np.linalg.inv(eye - a)
-    variance = np.einsum("nij,njk,nik->ni", reach, s, reach, optimize=True)
-    deviation = np.sqrt(np.where(variance > 0.0, variance, np.nan))
-    total = np.where(stable[:, None, None], reach - eye, np.nan)
-    at = {v: i for i, v in enumerate(graph.members)}
-    raw = np.empty((len(a), len(graph.effects)))
-    ratio = np.empty_like(raw)
-    for k, effect in enumerate(graph.effects):
-        steps = [at[v] for v in effect.path]
-        x, y = steps[0], steps[-1]
-        raw[:, k] = _one(effect.kind, a, total, steps)
-        ratio[:, k] = deviation[:, x] / deviation[:, y]
-    return _Values(raw, raw * ratio, stable, np.asarray(np.isfinite(deviation).all(axis=1)))
-
-
-def _one(kind: str, a: FloatArray, total: FloatArray, steps: list[int]) -> FloatArray:
-    x, y = steps[0], steps[-1]
-    if kind == "total":
-        return np.asarray(total[:, y, x])
-    if kind == "total_indirect":
-        return np.asarray(total[:, y, x] - a[:, y, x])
-    return np.asarray(a[:, steps[1:], steps[:-1]].prod(axis=1))
-
-
-def _members_only(graph: _Graph, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A and S of the members alone: nothing else has a say in their effects and variances."""
-    place, at = graph.place, {v: i for i, v in enumerate(graph.members)}
-    a = np.zeros((len(values), len(at), len(at)))
-    s = np.zeros_like(a)
-    for r, (part, row, column) in enumerate(zip(place.part, place.row, place.column, strict=True)):
-        i, j = at.get(int(row)), at.get(int(column))
-        if i is None or j is None:
-            continue
-        if part == DIRECTED:
-            a[:, i, j] = values[:, r]
-        elif part == COVARIANCE:
-            s[:, i, j] = s[:, j, i] = values[:, r]
-    return a, s
-
-
 # -- tables and notes
 
 
@@ -451,7 +302,7 @@ def _summary(estimate: FloatArray, draws: FloatArray, level: float) -> dict[str,
     return out
 
 
-def _table(graph: _Graph, point: _Values, drawn: _Values, level: float) -> pd.DataFrame:
+def _table(graph: EffectGraph, point: EffectValues, drawn: EffectValues, level: float) -> pd.DataFrame:
     variables = graph.place.variables
     summary = _summary(point.raw[0], drawn.raw, level)
     rows: list[dict[str, Any]] = [
@@ -472,7 +323,7 @@ def _table(graph: _Graph, point: _Values, drawn: _Values, level: float) -> pd.Da
     return tidy_frame(rows)
 
 
-def _notes(graph: _Graph, point: _Values, drawn: _Values) -> tuple[Note, ...]:
+def _notes(graph: EffectGraph, point: EffectValues, drawn: EffectValues) -> tuple[Note, ...]:
     notes = []
     if not point.stable[0]:
         notes.append(Note(

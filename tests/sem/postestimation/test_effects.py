@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from dataclasses import FrozenInstanceError
 from pathlib import Path
@@ -307,7 +306,7 @@ def test_many_paths_are_cut_with_a_note_and_totals_stay(monkeypatch: pytest.Monk
     truth = {(y, x): 0.2 for k, y in enumerate(names) for x in names[:k]}
     result = fit(text, moments_under(truth, names))
     whole = effects(result, draws=50)
-    monkeypatch.setattr(sys.modules["spc.sem.postestimation.effects"], "MAX_PATHS", 5)
+    monkeypatch.setattr("spc.sem.postestimation.effect_graph.MAX_PATHS", 5)
     cut: Effects = effects(result, draws=50)
     assert (cut.tidy()["kind"] == "indirect").sum() == 5 < (whole.tidy()["kind"] == "indirect").sum()
     assert [note.code for note in cut.notes()] == ["many_paths"]
