@@ -217,11 +217,27 @@ def _converged(ready: _Ready) -> _End:
             best = found
     if best is not None:
         _refuse_unidentified(ready.goal, ready.system, best.x)
+    if best is not None and best.adrift is not None:
+        raise _run_off(ready.system, best.adrift)
     size = float("nan") if best is None else best.decrement
     raise NonConvergenceError(
         f"The two-level likelihood did not come to an end ({MAX_ITERATIONS} steps at most; Newton decrement "
         f"{size:.2g}). Usually the model does not fit a level anywhere near, or clusters are too few for the second "
         "one: name fewer variables there, or give start values."
+    )
+
+
+def _run_off(system: RowsJoint, adrift: FloatArray) -> NonConvergenceError:
+    """Error that names the parameters that run off while the likelihood hardly rises."""
+    far = np.abs(adrift) > 0.3 * np.abs(adrift).max()
+    moved = np.any(system.problems[0].to_theta[:, far] != 0.0, axis=1)
+    names = [name for name, here in zip(system.names, moved.tolist(), strict=True) if here]
+    return NonConvergenceError(
+        f"The two-level likelihood has no maximum that could be found: it rises ever less while {', '.join(names)} run "
+        "off without end. Usually a latent variable hardly differs among clusters, so that its loadings mean nothing: "
+        "leave it out, merge it with another one, or hold its loadings equal to those within clusters.",
+        None,
+        names,
     )
 
 

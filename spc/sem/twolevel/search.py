@@ -36,6 +36,7 @@ IntArray = npt.NDArray[np.intp]
 MAX_ITERATIONS = 200
 _TOLERANCE = 1e-12
 _NEAR = 1e-1
+_TRAIL, _ALIVE, _CRAWL = 25, 1e-2, 0.03
 
 
 class Found(Slope, Protocol):
@@ -265,7 +266,10 @@ def join_curvature(moments: Curvature, spot: Spot) -> FloatArray:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Search:
-    """Where a search ended; ``held`` coordinates rest on their bound."""
+    """Where a search ended; ``held`` coordinates rest on their bound.
+
+    ``adrift`` is how far the coordinates went lately where they run off along a valley without end; else None.
+    """
 
     x: FloatArray
     value: float
@@ -273,6 +277,7 @@ class Search:
     iterations: int
     converged: bool
     held: BoolArray
+    adrift: FloatArray | None = None
 
 
 def search(goal: Goal, x: FloatArray) -> Search | None:
@@ -287,6 +292,7 @@ def _search(goal: Goal, x: FloatArray) -> Search | None:
     if state is None:
         return None
     decrement, damping = np.inf, 0.0
+    trail = [(state.value, x)]
     for iteration in range(1, MAX_ITERATIONS + 1):
         gradient = goal.gradient(state)
         held = (x <= lower) & (gradient > 0.0)
@@ -304,6 +310,9 @@ def _search(goal: Goal, x: FloatArray) -> Search | None:
             continue
         x, state, full = moved
         damping = 0.0 if full else damping
+        trail.append((state.value, x))
+        if len(trail) > _TRAIL and decrement > _ALIVE and trail[-_TRAIL][0] - state.value < _CRAWL:
+            return Search(x, state.bare, decrement, iteration, False, held, x - trail[-_TRAIL][1])
     return Search(x, state.bare, decrement, iteration, False, held)
 
 

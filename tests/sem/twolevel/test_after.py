@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import DataError, UnsupportedError, UsageError
+from spc.errors import DataError, NonConvergenceError, UnsupportedError, UsageError
 from spc.resample import replicate_rng
 from spc.sem import (
     bootstrap,
@@ -395,3 +395,17 @@ def test_robust_errors_with_holes_are_the_sandwich_of_the_clusters_scores():
     expected = plain.vcov @ (scores @ scores.T) @ plain.vcov
     np.testing.assert_allclose(robust.vcov, expected, atol=1e-5 * expected.diagonal().max())
     np.testing.assert_allclose(np.sqrt(robust.vcov.diagonal()), np.sqrt(expected.diagonal()), rtol=1e-4)
+
+
+def test_a_likelihood_that_rises_for_ever_names_what_runs_off():
+    """Clusters that differ by chance alone have no factors; the search gives up long before its last step."""
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(30), 5)
+    common = rng.normal(size=150)
+    rng.normal(size=30)
+    items = {f"y{k}": common + 0.15 * rng.normal(size=30)[unit] + 0.8 * rng.normal(size=150) for k in range(6)}
+    frame = pd.DataFrame(items).assign(unit=unit)
+    text = "level: 1\nf =~ y0 + y1 + y2 + y3 + y4 + y5\nlevel: 2\ng1 =~ y0 + y1 + y2\ng2 =~ y3 + y4 + y5"
+    with pytest.raises(NonConvergenceError, match="run off without end") as caught:
+        fit(text, frame, cluster="unit")
+    assert {"g1~~g1.l2", "g2~~g2.l2"} & set(caught.value.parameters)
