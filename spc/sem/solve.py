@@ -54,7 +54,7 @@ def search_everywhere(system: System) -> Search:
     The user's own start values are left out where they lead nowhere.
     """
     best: Search | None = None
-    given = any(not np.isnan(problem.place.start).all() for problem in problems_of(system))
+    given = any(problem.place.started for problem in problems_of(system))
     ways: tuple[Way, ...] = (*WAYS, "unaided") if given else WAYS
     valleys: tuple[Way, ...] = ("measurement", "unaided" if given else "plain")
     for minimise, tried in ((search, ways), (along_valley, valleys)):
@@ -87,7 +87,7 @@ def not_converged(system: System, end: Search) -> NonConvergenceError:
     return NonConvergenceError(
         f"The search stopped after {end.iterations} steps before the gradient was zero (scaled gradient "
         f"{partial.gradient_norm:.1e}). Usually the model does not fit these data anywhere near: look for a latent "
-        "variable with indicators that do not correlate, or give start values.",
+        f"variable with indicators that do not correlate, or give start values.{diagnose.growing(system, end.x)}",
         partial,
     )
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf
 
 from spc.errors import NotIdentifiedError, SingularInformationError
-from spc.linalg import FloatArray
+from spc.linalg import FloatArray, inverse_of_factor
 from spc.results import Note
 from spc.sem.engine.joint import System, look, problems_of
 from spc.sem.engine.optimise import Search, Solution, derivatives
@@ -17,13 +17,14 @@ from spc.sem.engine.ram import DIRECTED, Implied, Structure
 
 __all__ = [
     "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
-    "improper", "inverse_information", "n_moments", "not_identified", "null_parameters", "of_group", "of_level",
-    "small_sample", "unidentified_nearby",
+    "growing", "improper", "inverse_information", "n_moments", "not_identified", "null_parameters", "of_group",
+    "of_level", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
 COLLINEAR = 0.98
 FAINTEST = 1e-13
+BEYOND = 100.0
 
 
 def n_moments(place: Structure) -> int:
@@ -73,24 +74,20 @@ def check_count(system: System, spared: int = 0) -> None:
         )
 
 
-def _scaled(information: FloatArray) -> tuple[FloatArray, FloatArray]:
-    root = np.sqrt(np.maximum(information.diagonal(), 0.0))
-    root[root == 0.0] = 1.0
-    return information / np.outer(root, root), root
-
-
 def _inverse(information: FloatArray) -> FloatArray | None:
     """The inverse, None where a parameter is all but determined by the others."""
     if not information.size:
         return information
-    scaled, root = _scaled(information)
-    factor, fault = dpotrf(scaled, lower=1)
-    if fault or not float(factor.diagonal().min()) ** 2 >= SMALLEST_PIVOT:
+    factor, fault = dpotrf(information, lower=1)
+    if fault or not float((factor.diagonal() ** 2 / information.diagonal()).min()) >= SMALLEST_PIVOT:
         return None
-    lower, _ = dpotri(factor, lower=1)
-    inverse = lower + lower.T
-    np.einsum("ii->i", inverse)[:] *= 0.5
-    return np.asarray(inverse / np.outer(root, root))
+    return inverse_of_factor(factor)
+
+
+def _scaled(information: FloatArray) -> tuple[FloatArray, FloatArray]:
+    root = np.sqrt(np.maximum(information.diagonal(), 0.0))
+    root[root == 0.0] = 1.0
+    return information / np.outer(root, root), root
 
 
 def null_parameters(system: System, information: FloatArray) -> tuple[str, ...]:
@@ -104,6 +101,21 @@ def null_parameters(system: System, information: FloatArray) -> tuple[str, ...]:
     rows = (rows / np.maximum(rows.max(axis=0), 1e-300)).max(axis=1)
     numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05})
     return tuple(problems[0].place.names[k] for k in numbers)
+
+
+def growing(system: System, x: FloatArray) -> str:
+    """A sentence on loadings and paths that a search drove out of all bounds; empty where there are none."""
+    names: dict[str, None] = {}
+    for problem in problems_of(system):
+        place, active = problem.place, problem.active
+        beyond = (np.abs(problem.offset + problem.map @ x) > BEYOND) & (place.part[active] == DIRECTED)
+        names |= dict.fromkeys(place.names[k] for k in place.free[active[beyond]])
+    if not names:
+        return ""
+    return (
+        f" These grew without bound: {', '.join(names)}; the marker of their latent variable may measure nothing of "
+        "it: take another one, or fix the latent variance in its place (std_lv=True)."
+    )
 
 
 def unidentified_nearby(system: System, x: FloatArray) -> FloatArray | None:
@@ -232,12 +244,10 @@ def _residual_block(place: Structure, at: Implied) -> FloatArray:
 
 def _positive(matrix: FloatArray) -> bool:
     """Whether a covariance matrix has no negative eigenvalue beyond rounding, ignoring variables without variance."""
-    root = np.sqrt(np.abs(matrix.diagonal()))
-    kept = root > 0
-    if not kept.all():
-        matrix, root = matrix[np.ix_(kept, kept)], root[kept]
-    scaled = matrix / np.outer(root, root)
-    return not scaled.size or not dpotrf(scaled + 1e-8 * np.eye(len(scaled)), lower=1)[1]
+    kept = matrix.diagonal() != 0
+    matrix = matrix.copy() if kept.all() else matrix[np.ix_(kept, kept)]
+    matrix.reshape(-1)[:: len(matrix) + 1] *= 1.0 + 1e-8
+    return not matrix.size or not dpotrf(matrix, lower=1)[1]
 
 
 def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:

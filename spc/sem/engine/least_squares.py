@@ -20,6 +20,7 @@ __all__ = ["MAX_ITERATIONS", "At", "Squares", "first_end", "point_of", "root_of_
 
 TOLERANCE = 1e-15
 MAX_ITERATIONS = 500
+_PATIENCE, _FARTHEST = 20, 1e3
 SMALLEST_EIGENVALUE = 1e-10
 
 At = TypeVar("At")
@@ -83,6 +84,8 @@ def search_squares(
 ) -> Search | None:
     """Minimise F by Gauss-Newton steps, halved, then damped where they do not lower it.
 
+    A search that runs away, because the data say next to nothing of some parameter, ends where it is.
+
     Parameters
     ----------
     squares : Squares
@@ -96,7 +99,7 @@ def search_squares(
     Search or None
         Its information is that of one row; None where nothing is implied at the start.
     """
-    x, at = start, squares.implied(start)
+    x, settled, at = start, start, squares.implied(start)
     if at is None:
         return None
     damper, iteration, last, spare = 0.0, 0, np.inf, newton_steps
@@ -112,9 +115,10 @@ def search_squares(
             step, decrement = (step, decrement) if exact is None else (exact, float(score @ exact))
         last = decrement
         converged = decrement < TOLERANCE and damper <= 1.0
-        if converged or iteration >= max_iterations or damper > 1e12:
+        if converged or iteration >= max_iterations or damper > 1e12 or _runs_away(iteration, x - settled):
             return Search(x, squares.state(at), squares.size * information, max(decrement, 0.0), iteration, converged)
         iteration += 1
+        settled = x if iteration <= _PATIENCE else settled
         for share in (1.0, 0.5, 0.25, 0.125):
             trial = squares.implied(x + share * step)
             if trial is None:
@@ -125,6 +129,11 @@ def search_squares(
                 break
         else:
             damper = max(10.0 * damper, 1e-5)
+
+
+def _runs_away(iteration: int, moved: FloatArray) -> bool:
+    """Whether a search still covers distances, in balanced units, when it should be near its end."""
+    return iteration > _PATIENCE and bool(np.abs(moved).max(initial=0.0) > _FARTHEST)
 
 
 def _step(score: FloatArray, information: FloatArray, damper: float) -> FloatArray:

@@ -9,7 +9,7 @@ from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.errors import NonConvergenceError, NotPositiveDefiniteError, SingularInformationError
 from spc.linalg import FloatArray
-from spc.sem.engine.diagnose import not_identified, null_parameters
+from spc.sem.engine.diagnose import growing, not_identified, null_parameters
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.least_squares import first_end, point_of, search_squares
 from spc.sem.engine.ml import Point
@@ -115,7 +115,7 @@ def ordinal_solve(system: System) -> Search:
     raise NonConvergenceError(
         f"The search stopped after {best.iterations} steps before the gradient was zero. Usually the model does not "
         "fit these data anywhere near: look for a latent variable with items that do not correlate, or give start "
-        "values.",
+        f"values.{growing(system, best.x)}",
         Solution(system.theta(best.x), best.value, best.decrement**0.5, best.iterations, "not converged", message),
     )
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from spc.errors import ImproperSolutionWarning, NotIdentifiedError, SingularInformationError
+from spc.errors import (
+    ImproperSolutionWarning,
+    NonConvergenceError,
+    NotIdentifiedError,
+    SingularInformationError,
+)
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.results import Note
@@ -112,3 +118,16 @@ def test_identified_in_general_but_not_by_these_data() -> None:
         quiet("f =~ x1 + x2\ng =~ x3 + x4", cov)
     assert caught.value.parameters
     assert caught.value.solution.converged
+
+
+def test_loadings_that_grow_without_bound_are_named() -> None:
+    """The marker of g hardly correlates with anything, so the other loadings have no end."""
+    rng = np.random.default_rng(2)
+    f = rng.standard_normal(300)
+    g = 0.3 * f + rng.standard_normal(300)
+    first = 0.8 * f[:, None] + 0.6 * rng.standard_normal((300, 3))
+    second = np.array([0.03, 0.7, 0.03]) * g[:, None] + 0.8 * rng.standard_normal((300, 3))
+    answers = pd.DataFrame(np.digitize(np.hstack([first, second]), [-0.7, 0.5]), columns=NAMES)
+    with pytest.raises(NonConvergenceError, match="without bound: g=~x5, g=~x6; the marker") as caught:
+        fit(TWO, answers, ordered=NAMES)
+    assert caught.value.solution is not None and caught.value.solution.iterations < 100

@@ -59,3 +59,29 @@ def test_a_search_that_cannot_start_or_end_says_so() -> None:
     assert search_squares(squares, np.array([1.0, -1.0])) is None
     short = search_squares(squares, np.array([0.5, 3.0]), max_iterations=1)
     assert short is not None and not short.converged and short.iterations == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Ceiling:
+    """One less ``x / (1 + x)``, which is least where x is infinite."""
+
+    size: float = 1.0
+
+    def implied(self, x: FloatArray) -> FloatArray:
+        return x
+
+    def residual(self, at: FloatArray) -> FloatArray:
+        return 1.0 / (1.0 + at)
+
+    def jacobian(self, at: FloatArray) -> FloatArray:
+        return (1.0 / (1.0 + at) ** 2)[:, None]
+
+    def state(self, at: FloatArray) -> State:
+        return State(float(self.residual(at)[0] ** 2), ())
+
+
+def test_a_search_that_runs_away_ends_early() -> None:
+    end = search_squares(Ceiling(), np.array([0.5]))
+    assert end is not None and not end.converged
+    assert end.iterations < 25
+    assert end.x[0] > 1e3
