@@ -68,7 +68,8 @@ def model(
         What is equal in all groups: loadings, intercepts, means, thresholds, regressions, residuals,
         residual_covariances, lv_variances, lv_covariances. Equal intercepts or thresholds free the latent means of
         the groups after the first, equal thresholds their scales too, and equal loadings their latent variances
-        under ``std_lv``. Labels of the text go before: two labels are two parameters.
+        under ``std_lv``. With equal intercepts the thresholds of ordered items are equal as well. Labels of the text
+        go before: two labels are two parameters.
     group_partial : sequence of str
         Parameters, such as ``"f=~x2"``, that stay free all the same.
     ordered : mapping of str to int, or sequence of str
@@ -118,6 +119,8 @@ def model(
     plan = plan_blocks(syntax, group_labels(groups))
     equal = _equal_in_groups(plan, group_equal, group_partial)
     counts = thresholds(ordered, syntax, plan)
+    if counts and "intercepts" in equal:
+        equal |= {"thresholds"}
     means = _meanstructure(syntax, meanstructure, growth, several=len(plan.parts) > 1 or bool(counts))
     if not means and equal & {"intercepts", "means"}:
         raise UsageError(

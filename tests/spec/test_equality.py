@@ -101,3 +101,11 @@ def test_a_fixed_parameter_fixes_its_equals():
 def test_without_means_there_are_none_to_hold_equal():
     with pytest.raises(UsageError, match="meanstructure is False"):
         model("f =~ a + b + c", groups=("x", "y"), group_equal=("loadings", "intercepts"), meanstructure=False)
+
+
+def test_equal_intercepts_are_equal_thresholds_of_ordered_items():
+    """As in lavaan, where either word stands for both."""
+    options = {"groups": TWO, "ordered": {"x1": 3, "x2": 3, "x3": 3}}
+    found = numbers(ONE, group_equal=["loadings", "intercepts"], **options)
+    assert found == numbers(ONE, group_equal=["loadings", "intercepts", "thresholds"], **options)
+    assert found["x1|t2"] == found["x1|t2.g2"] != found["x1|t1"]
