@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg.lapack import dpotri
 
 from spc.errors import NotPositiveDefiniteError
 
-__all__ = ["cholesky", "duplication", "frozen_array", "one_blas_thread", "unvech", "vech", "with_covariance"]
+__all__ = [
+    "cholesky", "duplication", "frozen_array", "inverse_of_factor", "one_blas_thread", "unvech", "vech",
+    "with_covariance",
+]  # fmt: skip
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -121,6 +125,21 @@ def cholesky(matrix: FloatArray, what: str, names: Sequence[str] = ()) -> FloatA
         ) from None
 
 
+def inverse_of_factor(lower: FloatArray) -> FloatArray:
+    """Inverse of a matrix from its lower Cholesky factor, with zeros above the diagonal.
+
+    Examples
+    --------
+    >>> inverse_of_factor(np.array([[2.0, 0.0], [0.0, 4.0]]))
+    array([[0.25  , 0.    ],
+           [0.    , 0.0625]])
+    """
+    half, _ = dpotri(lower, lower=1)
+    inverse = np.add(half, half.T, order="C")
+    inverse.ravel()[:: len(inverse) + 1] *= 0.5
+    return np.asarray(inverse)
+
+
 def with_covariance(standard: FloatArray, covariance: FloatArray) -> FloatArray:
     """Turn draws of independent standard variables into draws with the given covariances.
 
@@ -162,7 +181,7 @@ def _blas() -> Any:
     import scipy.linalg  # noqa: F401  # brings a BLAS of its own, which must be loaded to be held
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 @contextmanager
@@ -171,5 +190,11 @@ def one_blas_thread() -> Iterator[None]:
 
     Enter it once around a run, never inside an inner loop.
     """
-    with _blas().limit(limits=1, user_api="blas"):
+    held = [(library, threads) for library in _blas() if (threads := library.get_num_threads()) != 1]
+    try:
+        for library, _ in held:
+            library.set_num_threads(1)
         yield
+    finally:
+        for library, threads in held:
+            library.set_num_threads(threads)

@@ -12,7 +12,7 @@ import pandas as pd
 from spc.errors import DataError, Finding
 from spc.linalg import FloatArray
 
-__all__ = ["absent_columns", "numeric_values", "one_column", "plain_values"]
+__all__ = ["absent_columns", "kinds_of_columns", "numeric_values", "one_column", "plain_values"]
 
 
 def numeric_values(frame: pd.DataFrame, names: Sequence[str]) -> FloatArray:
@@ -45,15 +45,28 @@ def plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
     >>> plain_values(pd.DataFrame({"x": [1, 2], "y": ["a", "b"]}), ["x"]).tolist()
     [[1.0], [2.0]]
     """
-    columns = list(frame.columns)
+    columns = frame.columns.tolist()
     if names != columns:
         if not set(names) <= set(columns):
             return None
         frame = frame[names]
     if frame.shape[1] > len(set(names)):
         return None
-    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in frame.dtypes.tolist())
-    return frame.to_numpy(dtype=np.float64) if plain else None
+    return frame.to_numpy(dtype=np.float64) if kinds_of_columns(frame) <= _PLAIN else None
+
+
+_PLAIN = {type(np.dtype(letter)) for letter in "?bBhHiIlLqQefdg"}
+
+
+def kinds_of_columns(frame: pd.DataFrame) -> set[type]:
+    """Classes of the columns' types, each once.
+
+    Examples
+    --------
+    >>> pd.CategoricalDtype in kinds_of_columns(pd.DataFrame({"x": [1.0], "y": pd.Categorical(["a"])}))
+    True
+    """
+    return set(map(type, frame.dtypes.tolist()))
 
 
 def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:

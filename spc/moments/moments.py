@@ -262,7 +262,7 @@ def _faults(moments: Moments) -> list[Finding]:
     findings = []
     if not np.all(np.isfinite(moments.cov)):
         findings.append(fault("not_finite", "missing or infinite covariances", "numbers", "Complete it."))
-    elif not np.array_equal(moments.cov, moments.cov.T) and not np.allclose(
+    elif (moments.cov != moments.cov.T).any() and not np.allclose(
         moments.cov, moments.cov.T, rtol=1e-6, atol=1e-8 * np.abs(moments.cov).max()
     ):
         findings.append(fault("not_symmetric", "a matrix that is not symmetric", "symmetry", "Mirror it."))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Literal
 from warnings import warn
 
@@ -20,6 +20,7 @@ from spc.errors import (
 )
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
+from spc.moments.columns import kinds_of_columns
 from spc.results import Note, Provenance, fingerprint
 from spc.sem.completion import Piece, completed, has_levels, models_of, pieces_of
 from spc.sem.engine import diagnose
@@ -228,16 +229,12 @@ def _ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
     """Those that the model names, else its variables that are ordered categoricals in the data."""
     if isinstance(model, Model) and model.ordinal:
         return model.ordinal
-    if not isinstance(data, pd.DataFrame) or not any(map(_is_categorical, data.dtypes.tolist())):
+    if not isinstance(data, pd.DataFrame) or pd.CategoricalDtype not in kinds_of_columns(data):
         return ()
     from spc.sem.ordinal.fit import ordered_columns
     from spc.spec import observed_variables
 
     return ordered_columns(data, observed_variables(model) if isinstance(model, str) else model.observed)
-
-
-def _is_categorical(dtype: object) -> bool:
-    return isinstance(dtype, pd.CategoricalDtype) and bool(dtype.ordered)
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:
@@ -491,8 +488,7 @@ def _finish(
         for piece, one, problem, point in zip(pieces, moments, problems, end.state.points, strict=True)
     )
     arrays = [array for one in moments for array in (one.cov, one.mean) if array is not None]
-    said = {field.name: getattr(options, field.name) for field in fields(options)}
-    provenance = Provenance.record(said, fingerprint(*arrays))
+    provenance = Provenance.record(vars(options), fingerprint(*arrays))
     return SemFit(
         model, parts, solution, frozen_array(vcov), baseline(problems, models_of(pieces)), options, provenance, system,
         (*_improper(parts, end), *diagnose.dropped_rows(given, sum(one.n for one in moments))),

@@ -54,11 +54,13 @@ def baseline(problems: Sequence[Problem], models: Sequence[Model]) -> Baseline:
 def _independence(problem: Problem, model: Model) -> Baseline:
     place, cov = problem.place, problem.sample.cov
     covariates = covariates_of(model)
-    outcome = np.delete(np.arange(place.n_observed), covariates)
+    outcome = np.ones(place.n_observed, dtype=bool)
+    outcome[covariates] = False
     value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, covariates) - problem.sample.log_det
     estimated = 0 if place.exogenous.size else covariates.size * (covariates.size + 1) // 2
-    means = outcome.size + (0 if place.exogenous.size else covariates.size)
-    df = n_moments(place) - outcome.size - estimated - (means if place.meanstructure else 0)
+    outcomes = place.n_observed - covariates.size
+    means = outcomes + (0 if place.exogenous.size else covariates.size)
+    df = n_moments(place) - outcomes - estimated - (means if place.meanstructure else 0)
     return Baseline(max(problem.divisor * value, 0.0), df)
 
 
@@ -345,7 +347,7 @@ def glance_row(fit: SemFit) -> pd.DataFrame:
         "converged": fit.solution.converged,
     }
     numbers = _known(fit, numbers)
-    blocks = [(np.array([[numbers.get(name, math.nan)] for name in names]), at) for names, at in _GLANCE]
+    blocks = [(np.array([numbers.get(name, math.nan) for name in names])[:, None], at) for names, at in _GLANCE]
     row = assembled([*blocks, (_estimator(fit.options.estimator).copy(), _ESTIMATOR)], _COLUMNS, 1)
     if fit.levels is None:
         return row

@@ -17,6 +17,10 @@ Likelihood = Literal["normal", "wishart"]
 Engine = Literal["spc", "semopy"]
 Information = Literal["expected", "observed"]
 
+_ALLOWED = {
+    "estimator": get_args(Estimator), "missing": get_args(Missing), "likelihood": get_args(Likelihood),
+    "engine": get_args(Engine),
+}  # fmt: skip
 WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
 ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV")
 LEAST_SQUARES = (*WEIGHTED, *ORDINAL)
@@ -34,7 +38,7 @@ _WORDS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """How a model was fitted.
 
@@ -92,10 +96,8 @@ class Options:
     information: Information | None = None
 
     def __post_init__(self) -> None:
-        allowed = {"estimator": Estimator, "missing": Missing, "likelihood": Likelihood, "engine": Engine}
-        for name, literal in allowed.items():
-            value, works = getattr(self, name), get_args(literal)
-            if value not in works:
+        for name, works in _ALLOWED.items():
+            if (value := getattr(self, name)) not in works:
                 listed = " or ".join(map(repr, works))
                 raise UnsupportedError(f"{name}={value!r} has no method in this version. Use {listed}.")
         if self.missing == "fiml" and (self.likelihood, self.engine) != ("normal", "spc"):

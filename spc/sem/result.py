@@ -213,19 +213,16 @@ class SemFit(Shown):
     @cached_property
     def values(self) -> FloatArray:
         """Values of all rows of the table, in the user's units."""
-        theta = self.solution.theta
-        return frozen_array(np.concatenate([part.problem.row_values(theta) for part in self.parts]))
+        return frozen_array(np.concatenate([part.problem.row_values(self.solution.theta) for part in self.parts]))
 
     @cached_property
     def std_all(self) -> FloatArray:
         """Completely standardised values of all rows of the table."""
-        theta = self.solution.theta
-        found = [
-            standardised_values(
-                part.problem.place, part.problem.row_values(theta) * part.problem.multiplier, part.point.at
-            )
-            for part in self.parts
-        ]
+        values, found = self.values, []
+        for part in self.parts:
+            scale = part.problem.multiplier
+            found.append(standardised_values(part.problem.place, values[: scale.size] * scale, part.point.at))
+            values = values[scale.size :]
         return frozen_array(np.concatenate(found))
 
     @cached_property

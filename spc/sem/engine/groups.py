@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,17 +122,20 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-@contextmanager
-def in_group(label: str) -> Iterator[None]:
-    """Say in an error which group it is about."""
-    try:
-        yield
-    except DataError as error:
-        if not label:
-            raise
-        found = [replace(one, table=f"{one.table} (group {label})") for one in error.findings]
-        raise DataError(found) from None
-    except NotPositiveDefiniteError as error:
-        if not label:
-            raise
-        raise NotPositiveDefiniteError(f"Group {label}: {error}", error.solution, error.parameters) from None
+@dataclass(frozen=True, slots=True)
+class in_group:  # noqa: N801
+    """A context that says in an error which group it is about; an empty label says nothing."""
+
+    label: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not self.label:
+            return
+        if isinstance(error, DataError):
+            found = [replace(one, table=f"{one.table} (group {self.label})") for one in error.findings]
+            raise DataError(found) from None
+        if isinstance(error, NotPositiveDefiniteError):
+            raise NotPositiveDefiniteError(f"Group {self.label}: {error}", error.solution, error.parameters) from None

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf
 
-from spc.linalg import FloatArray
+from spc.linalg import FloatArray, inverse_of_factor
 from spc.sem.engine.ram import Implied, IntArray, Plan, Structure, implied
 
-__all__ = ["Point", "Products", "Sample", "bend", "curvature", "discrepancy", "products", "score_and_information"]
+__all__ = [
+    "Point", "Products", "Sample", "bend", "curvature", "discrepancy", "information", "products", "score",
+    "score_and_information",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -82,9 +86,7 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
     if fault:
         return None
     log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-    lower, _ = dpotri(factor, lower=1)
-    inverse = lower + lower.T
-    inverse.ravel("K")[:: p + 1] *= 0.5
+    inverse = inverse_of_factor(factor)
     value = log_det - sample.log_det + float(np.vdot(sample.cov, inverse)) - p
     residual = None
     if place.meanstructure and sample.mean is not None:
@@ -93,7 +95,7 @@ def discrepancy(place: Structure, values: FloatArray, sample: Sample) -> Point |
     return Point(value, at, inverse, log_det, residual) if math.isfinite(value) else None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Products:
     """Products with W and M that all derivatives at a point share.
 
@@ -104,10 +106,8 @@ class Products:
     ----------
     plan : Plan
         Where the rows of the table find their p and q.
-    pwp, qwq, pwq : (r, r) arrays
-        ``P'WP``, ``Q'WQ`` and ``P'WQ``.
-    basis, moved : (p, u) arrays
-        U and MU.
+    gram, tension : (u, u) arrays
+        ``U'WU`` and ``U'MU``.
     weight : (r,) array or None
         ``dmu = p weight``; None in models without means.
     pull : (u,) array or None
@@ -115,43 +115,80 @@ class Products:
     """
 
     plan: Plan
-    pwp: FloatArray
-    qwq: FloatArray
-    pwq: FloatArray
-    basis: FloatArray
-    moved: FloatArray
+    gram: FloatArray
+    tension: FloatArray
     weight: FloatArray | None
     pull: FloatArray | None
+
+    @cached_property
+    def chosen(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """``P'WP``, ``Q'WQ`` and ``P'WQ``, without the factors of q."""
+        return _chosen(self.plan, self.gram)
 
 
 def products(place: Structure, point: Point, sample: Sample, rows: IntArray) -> Products:
     """Products of the directions of the given rows of the table."""
     plan, at, w, p = place.plan(rows), point.at, point.inverse, place.n_observed
-    basis = np.concatenate([at.covariance[:p].take(place.sources, axis=1), at.total[:p]], axis=1)
+    basis = np.concatenate([at.covariance[:p, place.pointing], at.total[:p]], axis=1)
     weighted = w @ basis
     gram = basis.T @ weighted
     target, weight, pull = sample.cov, None, None
     if point.residual_mean is not None:
         target = target + np.outer(point.residual_mean, point.residual_mean)
         weight, pull = plan.weight(at), point.residual_mean @ weighted
-    moved = w @ (target @ weighted) - weighted
-    return Products(plan, *_chosen(plan, gram), basis, moved, weight, pull)
+    tension = weighted.T @ (target @ weighted)
+    tension -= gram
+    return Products(plan, gram, tension, weight, pull)
 
 
 def _chosen(plan: Plan, gram: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """``P'XP``, ``Q'XQ`` and ``P'XQ`` from ``U'XU``."""
-    from_p, factor = gram.take(plan.near, axis=0), plan.factor
-    pq = from_p.take(plan.far, axis=1)
-    pq *= factor
-    qq = gram.take(plan.far, axis=0).take(plan.far, axis=1)
-    qq *= plan.factors
-    return from_p.take(plan.near, axis=1), qq, pq
+    """``P'XP``, ``Q'XQ`` and ``P'XQ`` from ``U'XU``, without the factors of q."""
+    from_p = gram.take(plan.near, axis=0)
+    from_q = gram.take(plan.far, axis=0)
+    return from_p.take(plan.near, axis=1), from_q.take(plan.far, axis=1), from_p.take(plan.far, axis=1)
+
+
+def score(known: Products) -> FloatArray:
+    """Minus half of the gradient of F for the rows that the products are of (r,)."""
+    plan = known.plan
+    found = known.tension.take(plan.both) * plan.factor
+    if known.weight is None or known.pull is None:
+        return found
+    return np.asarray(found + known.pull[plan.near] * known.weight)
+
+
+def information(known: Products) -> FloatArray:
+    """Expected information (r, r) of one row of data for the rows that the products are of."""
+    pwp, qwq, pwq = known.chosen
+    found = pwp * qwq
+    found += pwq * pwq.T
+    found *= known.plan.factors
+    return found if known.weight is None else found + pwp * np.outer(known.weight, known.weight)
 
 
 def score_and_information(
-    place: Structure, point: Point, sample: Sample, rows: IntArray, known: Products | None = None
+    place: Structure, point: Point, sample: Sample, rows: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Score and expected information of the given rows of the table, for one row of data.
+    """Score (r,) and expected information (r, r) of the given rows of the table, for one row of data.
+
+    Parameters
+    ----------
+    place : Structure
+    point : Point
+    sample : Sample
+    rows : (r,) int array
+    """
+    known = products(place, point, sample, rows)
+    return score(known), information(known)
+
+
+def curvature(
+    place: Structure, point: Point, sample: Sample, rows: IntArray, known: Products | None = None
+) -> FloatArray:
+    """Observed less expected information of the given rows of the table, for one row of data.
+
+    Half of the Hessian of F is the expected information plus
+    ``tr(W dS_i M dS_j) - tr(M d2S_ij) / 2``, and in models with means the terms of ``r`` alike.
 
     Parameters
     ----------
@@ -164,48 +201,22 @@ def score_and_information(
 
     Returns
     -------
-    score : (r,) array
-        Minus half of the gradient of F.
-    information : (r, r) array
-    """
-    known = products(place, point, sample, rows) if known is None else known
-    plan, pwq = known.plan, known.pwq
-    information = known.pwp * known.qwq
-    information += pwq * pwq.T
-    score = np.einsum("ij,ij->j", known.basis.take(plan.near, axis=1), known.moved.take(plan.far, axis=1))
-    score *= plan.factor
-    if known.weight is not None and known.pull is not None:
-        information += known.pwp * np.outer(known.weight, known.weight)
-        score += known.pull[plan.near] * known.weight
-    return score, information
-
-
-def curvature(
-    place: Structure, point: Point, sample: Sample, rows: IntArray, known: Products | None = None
-) -> FloatArray:
-    """Observed less expected information of the given rows of the table, for one row of data.
-
-    Half of the Hessian of F is the expected information plus
-    ``tr(W dS_i M dS_j) - tr(M d2S_ij) / 2``, and in models with means the terms of ``r`` alike. Parameters are those
-    of :func:`score_and_information`.
-
-    Returns
-    -------
     (r, r) array
     """
     known = products(place, point, sample, rows) if known is None else known
-    plan, few = known.plan, place.sources.size
-    tension = known.basis.T @ known.moved
+    plan, few, tension = known.plan, place.sources.size, known.tension
+    pwp, qwq, pwq = known.chosen
     pmp, qmq, cross = _chosen(plan, tension)
-    cross *= known.pwq.T
+    cross *= pwq.T
     result = cross + cross.T
-    result += qmq * known.pwp
-    result += pmp * known.qwq
+    result += qmq * pwp
+    result += pmp * qwq
+    result *= plan.factors
     result -= _bend_of_covariances(place, point.at, tension[few:, few:], tension[few:, :few], rows)
     if known.weight is None or known.pull is None:
         return result
-    to, source = known.pull[plan.near], known.pull[plan.far] * plan.factor
-    both = (to[:, None] * known.pwq.T + source[:, None] * known.pwp) * known.weight
+    to, source = known.pull[plan.near], known.pull[plan.far]
+    both = (to[:, None] * pwq.T + source[:, None] * pwp) * np.outer(plan.factor, known.weight)
     return np.asarray(result + both + both.T - _bend_of_means(place, point.at, known.pull[few:], rows))
 
 
@@ -246,7 +257,7 @@ def _bend_of_covariances(place: Structure, at: Implied, tt: FloatArray, tc: Floa
     blocks = np.zeros((rows.size, rows.size))
     first, second = slice(d.size), slice(d.size, d.size + c.size)
     blocks[first, first], blocks[first, second], blocks[second, first] = within, mixed, mixed.T
-    return blocks.take(plan.back, axis=0).take(plan.back, axis=1)
+    return blocks if plan.back is None else blocks.take(plan.back, axis=0).take(plan.back, axis=1)
 
 
 def _bend_of_means(place: Structure, at: Implied, lean: FloatArray, rows: IntArray) -> FloatArray:

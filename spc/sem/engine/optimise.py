@@ -6,14 +6,15 @@ with the observed information are quadratic there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dposv
+from scipy.linalg.lapack import dposv, dpotrs
 
 from spc.linalg import FloatArray, frozen_array
 from spc.sem.engine.joint import State, System, look, problems_of, shares_of
-from spc.sem.engine.ml import Point, Products, curvature, products, score_and_information
+from spc.sem.engine.ml import Point, Products, curvature, information, products, score
 from spc.sem.engine.problem import Problem
 
 __all__ = ["Search", "Solution", "derivatives", "observed_information", "search"]
@@ -82,10 +83,10 @@ class Search:
         return point
 
 
-Known = tuple[Products, ...]
+Known = Sequence[Products]
 
 
-def derivatives(system: System, at: State | Point, known: Known | None = None) -> tuple[FloatArray, FloatArray]:
+def derivatives(system: System, at: State | Point) -> tuple[FloatArray, FloatArray]:
     """Score (k,) and expected information (k, k) in coordinates, for one row of data.
 
     Parameters
@@ -93,47 +94,57 @@ def derivatives(system: System, at: State | Point, known: Known | None = None) -
     system : Problem or Joint
     at : State or Point
         Where; a point where there is one block.
-    known : tuple of Products, optional
-        Of each block, where they are known already.
     """
-    points = (at,) if isinstance(at, Point) else at.points
-    held = (None,) * len(points) if known is None else known
-    if isinstance(system, Problem):
-        return _derived(system, points[0], held[0])
-    score, information = np.zeros(system.size), np.zeros((system.size, system.size))
-    for share, problem, point, one in zip(system.shares, system.problems, points, held, strict=True):
-        part = _derived(problem, point, one)
-        score += share * part[0]
-        information += share * part[1]
-    return score, information
+    known = _products(system, State(at.value, (at,)) if isinstance(at, Point) else at)
+    return _score(system, known), _information(system, known)
 
 
-def _derived(problem: Problem, point: Point, known: Products | None) -> tuple[FloatArray, FloatArray]:
-    score, information = score_and_information(problem.place, point, problem.sample, problem.active, known)
-    if problem.plain:
-        return score, information
-    return problem.map.T @ score, problem.map.T @ information @ problem.map
+def _products(system: System, state: State) -> Known:
+    each = zip(problems_of(system), state.points, strict=True)
+    return [products(one.place, point, one.sample, one.active) for one, point in each]
+
+
+def _score(system: System, known: Known) -> FloatArray:
+    if isinstance(system, Problem) and system.plain:
+        return score(known[0])
+    parts = zip(shares_of(system), problems_of(system), known, strict=True)
+    return np.asarray(sum(share * (problem.map.T @ score(one)) for share, problem, one in parts))
+
+
+def _information(system: System, known: Known) -> FloatArray:
+    return _in_coordinates(system, [information(one) for one in known])
+
+
+def _in_coordinates(system: System, each: Sequence[FloatArray]) -> FloatArray:
+    """Sum over the blocks of matrices of their free rows (r, r)."""
+    if isinstance(system, Problem) and system.plain:
+        return each[0]
+    parts = zip(shares_of(system), problems_of(system), each, strict=True)
+    return np.asarray(sum(share * (problem.map.T @ one @ problem.map) for share, problem, one in parts))
 
 
 def observed_information(system: System, at: State | Point) -> FloatArray:
     """Half of the Hessian of F in coordinates (k, k), for one row of data; see :func:`derivatives`."""
     state = State(at.value, (at,)) if isinstance(at, Point) else at
-    return np.asarray(derivatives(system, state)[1] + _bend(system, state))
+    known = _products(system, state)
+    return _information(system, known) + _bend(system, state, known)
 
 
-def _products(system: System, state: State) -> Known:
-    problems = problems_of(system)
-    each = zip(problems, state.points, strict=True)
-    return tuple(products(one.place, point, one.sample, one.active) for one, point in each)
+def _bend(system: System, state: State, known: Known) -> FloatArray:
+    """Observed less expected information, in coordinates."""
+    parts = zip(problems_of(system), state.points, known, strict=True)
+    each = [curvature(problem.place, point, problem.sample, problem.active, one) for problem, point, one in parts]
+    return _in_coordinates(system, each)
 
 
 def search(problem: System, start: FloatArray, *, max_iterations: int = MAX_ITERATIONS) -> Search | None:
     """Minimise the discrepancy from ``start``.
 
     A step solves ``(I + damper * diag(I)) step = score`` with I the expected, near the optimum or after ten steps the
-    observed information. A step that raises F, or leaves the region where sigma is positive definite, is halved up
-    to three times; after that the damper grows, and fades when steps succeed. The search ends when
-    ``score' I^-1 score`` falls below 1e-15, which is far below any standard error at any sample size in use.
+    observed information, whose factor serves the next steps as well while they shrink fast. A step that raises F, or
+    leaves the region where sigma is positive definite, is halved up to three times; after that the damper grows, and
+    fades when steps succeed. The search ends when ``score' I^-1 score`` falls below 1e-15, which is far below any
+    standard error at any sample size in use.
 
     Parameters
     ----------
@@ -151,27 +162,32 @@ def search(problem: System, start: FloatArray, *, max_iterations: int = MAX_ITER
     if point is None:
         return None
     damper, iteration, last = 0.0, 0, np.inf
-    score, information = derivatives(problem, point)
-    bend: FloatArray | None = None
+    factor: FloatArray | None = None
+    known = _products(problem, point)
     while True:
-        step, used = _step(score, information, bend, damper)
-        decrement = float(score @ step)
+        slope, expected = _score(problem, known), None
+        if factor is not None:
+            step, used = dpotrs(factor, slope, lower=1)[0], 0.0
+            factor = factor if float(slope @ step) <= _SLOW * last else None
+        if factor is None:
+            expected = _information(problem, known)
+            near = last < _NEAR or iteration > _PATIENCE
+            metric = expected + _bend(problem, point, known) if near else expected
+            step, used, factor = _step(slope, metric, expected.diagonal(), damper)
+            factor = factor if near and not used else None
+        decrement = float(slope @ step)
         converged = decrement < TOLERANCE and used <= 1.0
         if converged or iteration >= max_iterations or used > _MOST:
-            return Search(x, point, information, max(decrement, 0.0), iteration, converged)
+            expected = _information(problem, known) if expected is None else expected
+            return Search(x, point, expected, max(decrement, 0.0), iteration, converged)
         iteration += 1
         share, trial = _along(problem, point, x, step)
         if trial is None:
-            damper = max(10.0 * used, _LEAST)
+            damper, factor = max(10.0 * used, _LEAST), None
             continue
+        damper, last = 0.0 if used <= _LEAST else used / 10.0, decrement
         x, point = x + share * step, trial
-        damper = 0.0 if used <= _LEAST else used / 10.0
         known = _products(problem, point)
-        score, information = derivatives(problem, point, known)
-        if (decrement < _NEAR or iteration > _PATIENCE) and (bend is None or decrement > _SLOW * last):
-            bend, last = _bend(problem, point, known), np.inf
-        else:
-            last = decrement
 
 
 def _along(problem: System, point: State, x: FloatArray, step: FloatArray) -> tuple[float, State | None]:
@@ -183,34 +199,18 @@ def _along(problem: System, point: State, x: FloatArray, step: FloatArray) -> tu
     return 0.0, None
 
 
-def _bend(system: System, state: State, known: Known | None = None) -> FloatArray:
-    """Observed less expected information, in coordinates."""
-    total: FloatArray | None = None
-    held = (None,) * len(state.points) if known is None else known
-    for share, problem, point, one in zip(shares_of(system), problems_of(system), state.points, held, strict=True):
-        bend = curvature(problem.place, point, problem.sample, problem.active, one)
-        if isinstance(system, Problem) and problem.plain:
-            return bend
-        bend = share * (problem.map.T @ bend @ problem.map)
-        total = bend if total is None else total + bend
-    assert total is not None
-    return total
-
-
 def _step(
-    score: FloatArray, information: FloatArray, bend: FloatArray | None, damper: float
-) -> tuple[FloatArray, float]:
-    """Solve for the step, damping as much as it takes to be solvable; the step and the damper used."""
+    score: FloatArray, metric: FloatArray, diagonal: FloatArray, damper: float
+) -> tuple[FloatArray, float, FloatArray | None]:
+    """Solve for the step, damping as much as it takes to be solvable; the step, the damper used and the factor."""
     if not score.size:
-        return score, 0.0
-    metric = information if bend is None else information + bend
-    diagonal = information.diagonal()
+        return score, 0.0, None
     while damper <= _MOST:
-        _, step, fault = dposv(_damped(metric, diagonal, damper), score, lower=1)
+        factor, step, fault = dposv(_damped(metric, diagonal, damper), score, lower=1)
         if not fault and np.isfinite(step).all():
-            return np.asarray(step), damper
+            return np.asarray(step), damper, factor
         damper = max(10.0 * damper, _LEAST)
-    return np.full_like(score, np.nan), damper
+    return np.full_like(score, np.nan), damper, None
 
 
 def _damped(metric: FloatArray, diagonal: FloatArray, damper: float) -> FloatArray:

@@ -136,9 +136,9 @@ class Problem:
 
     def row_values(self, theta: FloatArray) -> FloatArray:
         """Values of all rows in the user's units, for (..., q) free parameters: (..., R)."""
-        place = self.place
-        values = np.broadcast_to(self.base / self.multiplier, (*theta.shape[:-1], self.base.size)).copy()
-        values[..., self.active] = theta[..., place.free[self.active]]
+        values = np.empty((*theta.shape[:-1], self.base.size))
+        values[...] = self.base / self.multiplier
+        values.T[self.active] = theta.T[self.place.free[self.active]]
         return values
 
 

@@ -45,7 +45,9 @@ class Plan:
     pick : (r,) int array
         Column of ``(C, B)`` that is q, but for ``factor``.
     near, far : (r,) int arrays
-        Columns of ``(C[:, sources], B)`` that are p, and q but for ``factor``.
+        Columns of ``U = (C[:, sources], B)`` that are p, and q but for ``factor``.
+    both : (r,) int array
+        Where ``p, q`` stand in ``U'XU``, laid out flat.
     factor : (r,) array
         A half for variances, nought for intercepts, else one.
     factors : (r, r) array
@@ -54,8 +56,8 @@ class Plan:
         The matrix that each row sits in.
     slopes, spreads : int arrays
         The rows that are directed effects, and those that are covariances.
-    back : (r,) int array
-        From an order of slopes, then spreads, then intercepts, to that of the rows.
+    back : (r,) int array or None
+        From an order of slopes, then spreads, then intercepts, to that of the rows; None where they are the same.
     """
 
     to: IntArray
@@ -63,13 +65,14 @@ class Plan:
     pick: IntArray
     near: IntArray
     far: IntArray
+    both: IntArray
     factor: FloatArray
     factors: FloatArray
     directed: BoolArray
     intercept: BoolArray
     slopes: IntArray
     spreads: IntArray
-    back: IntArray
+    back: IntArray | None
 
     def weight(self, at: Implied) -> FloatArray:
         """What to multiply p by for the derivatives of the means."""
@@ -154,6 +157,11 @@ class Structure:
         return np.unique(self.row[self.threshold_rows])
 
     @cached_property
+    def started(self) -> bool:
+        """Whether the user gave any start value."""
+        return not np.isnan(self.start).all()
+
+    @cached_property
     def active(self) -> IntArray:
         """Rows that are free."""
         return np.flatnonzero(self.free >= 0)
@@ -170,6 +178,24 @@ class Structure:
     def sources(self) -> IntArray:
         """Variables that point at some other."""
         return np.unique(self.column[self.directed_rows])
+
+    @cached_property
+    def pointing(self) -> slice | IntArray:
+        """The same as an index: a slice, which makes no copies, where they stand side by side."""
+        few = self.sources
+        return slice(few[0], few[-1] + 1) if few.size and few[-1] - few[0] == few.size - 1 else few
+
+    @cached_property
+    def identity(self) -> FloatArray:
+        """Of all variables."""
+        return np.eye(len(self.variables))
+
+    @cached_property
+    def few_cells(self) -> tuple[IntArray, IntArray]:
+        """As :attr:`cells`, for the transpose of the columns of A that hold anything and then S."""
+        v, d, (rows, cells) = len(self.variables), self.directed_rows, self.cells
+        paths = np.searchsorted(self.sources, self.column[d]) * v + self.row[d]
+        return rows, np.concatenate([paths, cells[d.size :] + (self.sources.size - v) * v])
 
     @cached_property
     def diagonal(self) -> BoolArray:
@@ -233,10 +259,13 @@ class Structure:
         pick = np.where(directed, source, source + len(self.variables))
         factor = np.where(directed | covariance, np.where(covariance & (to == source), 0.5, 1.0), 0.0)
         few = self.sources.size
+        near = to + few
         far = np.where(directed, np.searchsorted(self.sources, source) if few else 0, source + few)
+        in_order = bool((np.diff(part) >= 0).all())
         return Plan(
-            to, source, pick, to + few, far, factor, np.outer(factor, factor), directed, intercept,
-            np.flatnonzero(directed), np.flatnonzero(covariance), np.argsort(part, kind="stable").argsort(),
+            to, source, pick, near, far, near * (few + len(self.variables)) + far, factor, np.outer(factor, factor),
+            directed, intercept, np.flatnonzero(directed), np.flatnonzero(covariance),
+            None if in_order else np.argsort(part, kind="stable").argsort(),
         )  # fmt: skip
 
     @property
@@ -395,26 +424,34 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     numpy.linalg.LinAlgError
         ``I - A`` has no inverse: feedback effects that sum to one.
     """
-    a, s, alpha = matrices(place, values)
-    total, covariance, few = np.zeros(a.shape), s, place.sources
-    if few.size:
-        columns = a.take(few, axis=-1)
-        slopes = columns @ _inverse(np.eye(few.size) - columns.take(few, axis=-2))
-        total[..., few] = slopes
-        half = s + slopes @ s.take(few, axis=-2)
-        covariance = half + half.take(few, axis=-1) @ np.swapaxes(slopes, -1, -2)
-    total.reshape(*a.shape[:-2], -1)[..., :: a.shape[-1] + 1] += 1.0
-    mean = (total @ alpha[..., None])[..., 0] if place.intercept_rows.size else alpha
-    return Implied(total, covariance, mean, s)
+    v, few, lead = len(place.variables), place.sources.size, values.shape[:-1]
+    rows, cells = place.few_cells
+    both = np.zeros((*lead, (few + v) * v))
+    both.T[cells] = values.T[rows]
+    residual = both[..., few * v :].reshape(*lead, v, v)
+    total, covariance = np.zeros(residual.shape), residual
+    if few:
+        slopes = _slopes(both[..., : few * v].reshape(*lead, few, v), place.sources)
+        total[..., place.pointing] = slopes
+        half = residual + slopes @ residual.take(place.sources, axis=-2)
+        covariance = half + half[..., place.pointing] @ slopes.swapaxes(-1, -2)
+    total += place.identity
+    alpha = np.zeros((*lead, v))
+    if (at := place.intercept_rows).size:
+        alpha.T[place.row[at]] = values.T[at]
+        alpha = (total @ alpha[..., None])[..., 0]
+    return Implied(total, covariance, alpha, residual)
 
 
-def _inverse(core: FloatArray) -> FloatArray:
+def _slopes(paths: FloatArray, sources: IntArray) -> FloatArray:
+    """Y of :func:`implied` from ``A_s'``."""
+    core = np.eye(sources.size) - paths.take(sources, axis=-1)
     if core.ndim > 2:
-        return np.asarray(np.linalg.inv(core))
-    _, _, inverse, fault = dgesv(core, np.eye(len(core)))
+        return np.asarray(np.linalg.solve(core, paths).swapaxes(-1, -2))
+    _, _, solved, fault = dgesv(core, paths)
     if fault:
         raise np.linalg.LinAlgError("Singular matrix")
-    return np.asarray(inverse)
+    return np.asarray(solved.T)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

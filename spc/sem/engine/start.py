@@ -23,8 +23,9 @@ WAYS: tuple[Way, ...] = ("structure", "measurement", "plain", "instruments")
 class _Layout:
     """What start values need of a structure: loadings of observed items, then paths of the structural part.
 
-    ``first`` is the first item of each loading's latent, ``count`` the number of its items, ``alone`` whether the
-    item has no other latent. ``several`` holds the paths to each outcome of several causes, ``apart`` the free
+    ``cell`` is the place of each loading in a (p, v) matrix laid out flat, ``first`` that of its item and the first
+    item of its latent in a (p, p) matrix, ``count`` the number of the latent's items, ``alone`` whether the item has
+    no other latent. ``several`` holds the paths to each outcome of several causes, ``apart`` the free
     covariances of latent variables that nothing in the structural part points at. Then the rows that start values are
     for: markers, the last first; free loadings; all variances; covariances of observed variables that nothing points
     at; means of observed variables; and whether the user gave any start value.
@@ -33,6 +34,7 @@ class _Layout:
     loadings: IntArray
     item: IntArray
     latent: IntArray
+    cell: IntArray
     first: IntArray
     count: IntArray
     alone: BoolArray
@@ -73,8 +75,9 @@ def _layout(place: Structure) -> _Layout:
     held = place.loading & (place.free < 0) & ~(place.fixed == 0.0)
     given = ~np.isnan(place.start)
     return _Layout(
-        loadings, item, latent, first[latent], count, alone, paths, outcome, cause, causes > 0, several, apart,
-        np.flatnonzero(held)[::-1], np.flatnonzero(place.loading & (place.free >= 0)), np.flatnonzero(place.diagonal),
+        loadings, item, latent, item * v + latent, item * p + first[latent], count, alone, paths, outcome, cause,
+        causes > 0, several, apart, np.flatnonzero(held)[::-1],
+        np.flatnonzero(place.loading & (place.free >= 0)), np.flatnonzero(place.diagonal),
         np.flatnonzero(untouched), np.flatnonzero((place.part == INTERCEPT) & (place.row < p)),
         given if given.any() else None,
     )  # fmt: skip
@@ -180,16 +183,17 @@ def _axes(place: Structure, cov: FloatArray) -> FloatArray:
     covariance with the others.
     """
     lay, v = _layout(place), len(place.variables)
-    item, latent, count = lay.item, lay.latent, lay.count
+    latent, count = lay.latent, lay.count
+    sign = np.where(cov.take(lay.first) < 0, -1.0, 1.0)
     weight = np.zeros((place.n_observed, v))
-    sign = weight[item, latent] = np.where(cov[item, lay.first] < 0, -1.0, 1.0)
-    own = cov.diagonal()[item]
-    others = (cov @ weight)[item, latent] * sign - own
-    squares = ((cov * cov) @ np.abs(weight))[item, latent] - own * own
+    weight.reshape(-1)[lay.cell] = sign
+    own = cov.diagonal()[lay.item]
+    others = (cov @ weight).take(lay.cell) * sign - own
+    squares = ((cov * cov) @ np.abs(weight)).take(lay.cell) - own * own
     among = np.bincount(latent, others, v)[latent] - 2.0 * others
     exact = (count > 2) & (among > 0.01 * count**2)
     ratio = np.where(exact, (others**2 - squares) / np.where(exact, among, 1.0), others / np.maximum(count - 1, 1))
-    loading = np.where(count > 1, np.sqrt(np.clip(ratio, 0.04, 0.9)), 0.95)
+    loading = np.where(count > 1, np.sqrt(np.minimum(np.maximum(ratio, 0.04), 0.9)), 0.95)
     axis = np.full(place.part.size, 0.7)
     axis[lay.loadings] = np.copysign(loading, others) * sign
     return axis
@@ -221,11 +225,12 @@ def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
     p, v = place.n_observed, len(place.variables)
     lay = _layout(place)
     loading = axis[lay.loadings]
-    weight = np.eye(p, v)
-    weight[lay.item, lay.latent] = np.sign(loading)
+    weight = place.identity[:p].copy()
+    weight.reshape(-1)[lay.cell] = np.sign(loading)
     reach = np.bincount(lay.latent, np.abs(loading), v).astype(np.float64)
     reach[:p] = np.sqrt(cov.diagonal())
     reach[reach == 0.0] = np.inf
-    joint: FloatArray = 0.97 * np.clip((weight.T @ cov @ weight) / np.outer(reach, reach), -1.0, 1.0)
-    np.fill_diagonal(joint, 1.0)
-    return joint
+    joint = weight.T @ cov @ weight / np.outer(reach, reach)
+    joint = 0.97 * np.minimum(np.maximum(joint, -1.0), 1.0)
+    joint.reshape(-1)[:: v + 1] = 1.0
+    return np.asarray(joint)
