@@ -4,7 +4,7 @@ from spc.accounts.bridge import bridge, price_times_quantity
 from spc.accounts.effort import allocate_hours, sales_effort
 from spc.accounts.elasticity import contribution_elasticity
 from spc.accounts.groups import Agreement, agreement, customer_groups, share_interval
-from spc.accounts.ledger import ControlTotal, CustomerAccounts, customer_accounts, default_drivers
+from spc.accounts.ledger import ControlTotal, CustomerAccounts, book_findings, customer_accounts, default_drivers
 from spc.accounts.menu import best_choices, service_menu
 from spc.accounts.peers import PeerRate, peer_gaps, peer_rate
 from spc.accounts.profile import good_customer_profile
@@ -13,12 +13,13 @@ from spc.accounts.risk import contribution_at_risk, rate_uncertainty
 from spc.accounts.sellers import seller_portfolios
 from spc.accounts.sight import kpi_tree_faults, line_of_sight, seller_share
 from spc.accounts.targets import driver_targets
-from spc.accounts.together import ledger_results
+from spc.accounts.together import PARTS, ledger_results
 from spc.accounts.waterfall import waterfall
 from spc.accounts.whale import gini, whale_curve
 from spc.study.accounts import AccountsSpec, CostDriver
 
 __all__ = [
+    "PARTS",
     "AccountsSpec",
     "AccountsTable",
     "Agreement",
@@ -29,6 +30,7 @@ __all__ = [
     "agreement",
     "allocate_hours",
     "best_choices",
+    "book_findings",
     "bridge",
     "contribution_at_risk",
     "contribution_elasticity",

@@ -26,7 +26,7 @@ from spc.study.accounts import TOTALS, AccountsSpec, CostDriver, in_period
 if TYPE_CHECKING:
     from spc.study import Study
 
-__all__ = ["ControlTotal", "CustomerAccounts", "customer_accounts", "default_drivers"]
+__all__ = ["ControlTotal", "CustomerAccounts", "book_findings", "customer_accounts", "default_drivers"]
 
 Tables = Mapping[str, str | Path | pd.DataFrame | Relation]
 Texts = npt.NDArray[np.object_]
@@ -293,6 +293,20 @@ def customer_accounts(
     return _reconciled(accounts)
 
 
+def book_findings(study: Study) -> tuple[Finding, ...]:
+    """What keeps the accounts of a study from being kept: control totals missed, shares that do not sum to one.
+
+    Nothing of a study without ``[accounts]``.
+    """
+    if study.accounts is None:
+        return ()
+    try:
+        customer_accounts(study)
+    except DataError as error:
+        return tuple(error.findings)
+    return ()
+
+
 def _inputs(study: Any) -> tuple[dict[str, Relation], AccountsSpec | None, str]:
     """Tables, lines and currency of whatever was given."""
     from spc.study import Study
@@ -498,11 +512,20 @@ def _attributes(tables: Mapping[str, Relation]) -> pd.DataFrame:
         text = f"SELECT {', '.join(map(quoted, kept))} FROM {{source}}"  # noqa: S608 - quoted
         frame = pd.DataFrame(customers.arrays(text))
         frame["customer"] = key_text(frame["customer"])
-        parts.append(frame.dropna(subset="customer").drop_duplicates("customer").set_index("customer"))
+        parts.append(_once(frame.dropna(subset="customer").drop_duplicates()).set_index("customer"))
     sellers = _sellers(tables)
     if sellers is not None:
         parts.append(sellers.to_frame("seller"))
     return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=pd.Index([], name="customer", dtype=object))
+
+
+def _once(frame: pd.DataFrame) -> pd.DataFrame:
+    """Customers of whom one thing is known; an error where two rows differ, since neither is to be guessed."""
+    twice = frame["customer"][frame["customer"].duplicated()].unique()
+    if twice.size:
+        found = f"{twice.size:,} customers with rows that differ, such as {twice[0]!r}"
+        raise DataError.of("customers", "customer", "duplicate_key", found, "one row a customer", "Keep the right one.")
+    return frame
 
 
 def _sellers(tables: Mapping[str, Relation]) -> pd.Series | None:

@@ -21,8 +21,9 @@ _FEWEST = 30
 
 
 def good_customer_profile(
-    study: Any, *, traits: pd.DataFrame | None = None, share: float = 0.25, after: str | None = None, seed: int = 1
-) -> AccountsTable:
+    study: Any, *, traits: pd.DataFrame | None = None, prospects: pd.DataFrame | None = None, share: float = 0.25,
+    after: str | None = None, seed: int = 1,
+) -> AccountsTable:  # fmt: skip
     """Find traits of customers whose contribution is among the best, and say how far they hold a period later.
 
     Parameters
@@ -31,6 +32,8 @@ def good_customer_profile(
     traits : DataFrame, optional
         Index or column ``customer``; numbers and texts known *before* the contribution is. What the accounts know of
         customers (unit, segment, ...) when None. Columns that name employees, such as ``seller``, are no traits.
+    prospects : DataFrame, optional
+        The same traits of those who are no customers yet; they come last in ``augment()``, with a probability alone.
     share : float
         Best share of customers that is called good.
     after : str, optional
@@ -41,12 +44,13 @@ def good_customer_profile(
     -------
     AccountsTable
         Kind ``profile``. Rows: ``trait`` (standardised log-odds from a penalised logistic regression, penalty by
-        cross-validation), ``importance`` (loss of the area under the curve when a trait is shuffled, on the later
-        period), ``check`` (area under the curve, Brier score and calibration slope on the later period, where 0.5, the
-        base rate and 1 are no skill, no skill and perfect), ``stability`` (share of good customers that stay good;
-        reliability of
-        contribution between periods; what of a customer's lead over the mean is expected to last). ``augment()`` has
-        each customer's calibrated probability and contribution shrunk to the mean.
+        cross-validation; of either period, ``group``, and with a bootstrap interval of the first), ``importance`` (loss
+        of the area under the curve when a trait is shuffled, on the later period), ``check`` (area under the curve,
+        Brier score and calibration slope on the later period, where 0.5, the base rate and 1 are no skill, no skill and
+        perfect), ``stability`` (share of good customers that stay good, and by chance; ``lasting``, the share of a
+        customer's lead over the mean that lasted from one period to the next; correlation of the profiles of both
+        periods). ``augment()`` has each customer's calibrated probability, and its contribution as it is to be expected
+        once luck is taken out: shrunk to the mean by ``lasting``.
 
     Raises
     ------
@@ -91,7 +95,14 @@ def good_customer_profile(
     p = np.clip(calibrated.predict_proba(b)[:, 1], 1e-6, 1 - 1e-6)
     weights = np.ravel(penalised.best_estimator_[-1].coef_)
     shuffled = permutation_importance(calibrated, b, y_new, scoring="roc_auc", n_repeats=10, random_state=seed)
-    rows = [{"lhs": name, "kind": "trait", "estimate": w} for name, w in zip(design.columns, weights, strict=True)]
+    best = penalised.best_params_["logisticregression__C"]
+    low, high = _weight_bands(a, y_old, best, seed)
+    later = _weights(b, y_new, best)
+    rows: list[dict[str, Any]] = [
+        {"lhs": name, "group": before, "kind": "trait", "estimate": weights[i], "conf_low": low[i],
+         "conf_high": high[i]} for i, name in enumerate(design.columns)]  # fmt: skip
+    rows += [{"lhs": name, "group": after, "kind": "trait", "estimate": w} for name, w in
+             zip(design.columns, later, strict=True)]  # fmt: skip
     rows += [{"lhs": name, "kind": "importance", "estimate": m, "std_error": s} for name, m, s in
              zip(design.columns, shuffled.importances_mean, shuffled.importances_std, strict=True)]  # fmt: skip
     slope = _calibration_slope(p, y_new)
@@ -99,10 +110,14 @@ def good_customer_profile(
               "brier_of_base_rate": float(y_new.mean() * (1 - y_new.mean())), "calibration_slope": slope}  # fmt: skip
     rows += [{"lhs": name, "rhs": after, "kind": "check", "estimate": value} for name, value in checks.items()]
     stable, shrunk = _stability(old, new, y_old, y_new)
+    alike = np.ptp(weights) > 0 and np.ptp(later) > 0
+    stable["same_profile"] = float(np.corrcoef(weights, later)[0, 1]) if alike else float("nan")
     between = f"{before} to {after}"
     rows += [{"lhs": name, "rhs": between, "kind": "stability", "estimate": v} for name, v in stable.items()]
     table = pd.DataFrame({"customer": new.customers, "probability": p, "good": y_new,
                           "contribution": new.money(new.contribution), "expected_contribution": shrunk})  # fmt: skip
+    if prospects is not None:
+        table = pd.concat([table, _scored(prospects, calibrated, design.columns, fill)], ignore_index=True)
     notes = [
         Note("traits_not_causes", "info", "profile", "Traits go with good customers; changing one makes nobody good.")
     ]
@@ -112,6 +127,50 @@ def good_customer_profile(
         notes.append(Note("no_skill", "warning", "profile", text))
     summary = {"before": before, "after": after, "share": share, "traits": design.shape[1], **checks}
     return table_of("profile", accounts, rows, summary, table, notes, {"share": share}, seed)
+
+
+def _weights(x: FloatArray, good: npt.NDArray[np.bool_], penalty: float) -> FloatArray:
+    """Standardised log-odds at a penalty."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fit = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=2000)).fit(x, good)
+    return np.asarray(np.ravel(fit[-1].coef_))
+
+
+def _weight_bands(
+    x: FloatArray, good: npt.NDArray[np.bool_], penalty: float, seed: int, draws: int = 50
+) -> tuple[FloatArray, FloatArray]:
+    """Percentile intervals of the log-odds, customers resampled among the good and among the others."""
+    rng = np.random.default_rng(seed)
+    sides = [np.flatnonzero(good), np.flatnonzero(~good)]
+    found = []
+    for _ in range(draws):
+        rows = np.concatenate([rng.choice(side, side.size) for side in sides])
+        found.append(_weights(x[rows], good[rows], penalty))
+    low, high = np.quantile(found, [0.025, 0.975], axis=0)
+    return np.asarray(low), np.asarray(high)
+
+
+def _scored(prospects: pd.DataFrame, model: Any, columns: pd.Index, fill: pd.Series) -> pd.DataFrame:
+    """Probability of each prospect; traits that are not known are those of the middle."""
+    if "customer" not in prospects:
+        raise DataError.of("prospects", "customer", "missing_column", "no such column", "who each one is", "Add it.")
+    known = prospects.set_index(prospects["customer"].astype(str)).drop(columns="customer")
+    parts = {}
+    for name in columns:
+        source = next((c for c in known.columns if name == c or str(name).startswith(f"{c}_")), None)
+        if source is None:
+            continue
+        value = known[source]
+        level = str(name)[len(str(source)) + 1 :]
+        parts[name] = value if name == source else (value.astype(str) == level).where(value.notna())
+    if not parts:
+        found = ", ".join(map(str, known.columns)) or "no column"
+        raise DataError.of("prospects", None, "missing_column", found, "the traits of customers", "Name them alike.")
+    x = pd.DataFrame(parts, index=known.index).reindex(columns=columns).astype(float).fillna(fill)
+    return pd.DataFrame({"customer": known.index, "probability": model.predict_proba(x.to_numpy(float))[:, 1]})
 
 
 def _design(accounts: CustomerAccounts, traits: pd.DataFrame | None) -> pd.DataFrame:
@@ -162,13 +221,12 @@ def _stability(
     """How far good customers stay good, and every customer's contribution shrunk to the mean by what lasts."""
     was = pd.DataFrame({"good": good_old, "money": old.money(old.contribution)}, index=old.customers)
     now = pd.DataFrame({"good": good_new, "money": new.money(new.contribution)}, index=new.customers)
-    both = was.add_suffix("_was").join(now.add_suffix("_now"), how="inner")
-    reliable = float("nan")
-    if len(both) > 2 and both["money_was"].std() > 0 and both["money_now"].std() > 0:
-        ranks = both[["money_was", "money_now"]].rank()
-        reliable = float(np.corrcoef(ranks.to_numpy(float).T)[0, 1])
-    lasting = min(max(reliable, 0.0), 1.0) if np.isfinite(reliable) else 0.0
+    both = was.add_suffix("_was").join(now.add_suffix("_now"), how="inner").astype(float)
+    lasting = 0.0
+    if len(both) > 2 and both["money_was"].std() > 0:
+        lead = both["money_was"].to_numpy() - both["money_was"].mean()
+        lasting = min(max(float(lead @ both["money_now"].to_numpy() / (lead @ lead)), 0.0), 1.0)
     money = now["money"].to_numpy()
-    stays = float(both.loc[both["good_was"], "good_now"].mean()) if both["good_was"].any() else float("nan")
-    found = {"stays_good": stays, "by_chance": float(now["good"].mean()), "reliability": reliable}
+    stays = float(both.loc[both["good_was"] > 0, "good_now"].mean()) if both["good_was"].any() else float("nan")
+    found = {"stays_good": stays, "by_chance": float(now["good"].mean()), "lasting": lasting}
     return found, np.asarray(money.mean() + lasting * (money - money.mean()))

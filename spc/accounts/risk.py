@@ -84,7 +84,8 @@ def contribution_at_risk(
              for name, k, earned in zip(known, at, money, strict=True)]  # fmt: skip
     whole = float(rate[at] @ money)
     rows.append({"lhs": "contribution", "rhs": "all", "group": last, "kind": "at_risk", "estimate": whole,
-                 "conf_low": tail[0], "conf_high": tail[1], "std_all": _part(whole, total)})  # fmt: skip
+                 "conf_low": min(tail[0], whole), "conf_high": max(tail[1], whole),
+                 "std_all": _part(whole, total)})  # fmt: skip
     notes = []
     if len(known) < len(now):
         text = "Some groups had no customers before, so nobody can say how many of theirs leave; they are left out."

@@ -31,7 +31,6 @@ PIECES = 6
 """Decimals to which quantities are kept."""
 
 Data = str | Path | pd.DataFrame | Relation
-_WIDE = "DECIMAL(28, {})"
 _WHOLE = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "BOOLEAN")
 )
@@ -177,7 +176,7 @@ def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list
     if kind == "BOOLEAN":
         cell = f"CAST({cell} AS INTEGER)"
     elif kind not in _WHOLE and not (kind.startswith("DECIMAL") and _decimals(kind) <= scale):
-        cell = f"TRY_CAST({cell} AS {_WIDE.format(scale)})"
+        cell = _decimal(cell, kind, scale)
     return f"sum({cell}){only} * {10**scale}", values
 
 
@@ -188,6 +187,12 @@ def _condition(driver: CostDriver) -> tuple[str, list[str]]:
         parts.append(f"trim(CAST({quoted(column)} AS STRING)) IN ({marks})")
         values += list(allowed)
     return " AND ".join(parts), values
+
+
+def _decimal(cell: str, kind: str, scale: int) -> str:
+    """A cell as a decimal number, missing where it is none; a text longer than any amount is none."""
+    cell = f"CASE WHEN length({cell}) <= 64 THEN {cell} END" if kind == "VARCHAR" else cell
+    return f"TRY_CAST({cell} AS DECIMAL(28, {scale}))"
 
 
 def _decimals(kind: str) -> int:
@@ -243,6 +248,6 @@ def _looks(name: str, kind: str, digits: int | None) -> tuple[str, str]:
         scaled = f"{wide} * {10**digits}"
         near = f"abs({scaled} - round({scaled})) > {slack} + abs({scaled}) * {4e-16 if kind == 'DOUBLE' else 1.2e-7}"
         return no_number, f"count_if(abs({wide}) <= {limit!r} AND {near})"
-    wide = cell if kind.startswith("DECIMAL") else f"TRY_CAST({cell} AS {_WIDE.format(10)})"
+    wide = cell if kind.startswith("DECIMAL") else _decimal(cell, kind, 10)
     no_number = "0" if kind.startswith("DECIMAL") else f"count_if(trim({cell}) <> '' AND {wide} IS NULL)"
-    return no_number, "0" if digits is None else f"count_if({wide} <> TRY_CAST({cell} AS {_WIDE.format(digits)}))"
+    return no_number, "0" if digits is None else f"count_if({wide} <> {_decimal(cell, kind, digits)})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from spc.accounts.bridge import bridge
+from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.peers import peer_rate, period_noise
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
 from spc.errors import DataError
@@ -17,8 +19,9 @@ __all__ = ["seller_portfolios"]
 
 
 def seller_portfolios(
-    study: Any, *, by: str = "seller", before: str | None = None, after: str | None = None
-) -> AccountsTable:
+    study: Any, *, by: str = "seller", within: Collection[str] | None = None, before: str | None = None,
+    after: str | None = None,
+) -> AccountsTable:  # fmt: skip
     """Compare portfolios by contribution ratio, shrunk to the mean by their size, and split what changed.
 
     Parameters
@@ -26,6 +29,8 @@ def seller_portfolios(
     study : CustomerAccounts, or what :func:`customer_accounts` takes
     by : str
         Property of customers that says whose they are.
+    within : collection of str, optional
+        Customers of a selected group, such as the good ones; all when None.
     before, after : str, optional
         Periods; the latest two when None.
 
@@ -33,9 +38,11 @@ def seller_portfolios(
     -------
     AccountsTable
         Kind ``sellers``. Portfolios are numbered from the largest net revenue; names of sellers are left out. Rows:
-        ``portfolio`` (shrunken contribution ratio with interval, ``statistic`` customers), ``spread`` (standard
-        deviation of true ratios between portfolios, and reliability of a middle one), ``part`` (parts of the change of
-        contribution of each, which sum to the change of all). ``augment()`` has a row a portfolio.
+        ``portfolio`` (shrunken contribution ratio with interval, ``statistic`` customers), ``change`` (of contribution,
+        with an interval as if its customers were a sample), ``growth`` (change a customer, shrunken to that of all),
+        ``spread`` (standard deviation of true ratios between portfolios, and reliability of a middle one), ``part``
+        (parts of the change of contribution of each, which sum to the change of all). ``augment()`` has a row a
+        portfolio.
 
     Raises
     ------
@@ -47,10 +54,15 @@ def seller_portfolios(
     Notes
     -----
     A customer's ratio varies from period to period; that variance, over revenue, is the chance in a portfolio's ratio.
+    Growth is a model of two levels, customers in portfolios, by the same moments.
     """
     accounts = accounts_of(study)
     before, after = latest_two(accounts, before, after)
     owner = accounts.attribute(by)
+    if within is not None:
+        chosen = {str(customer) for customer in within}
+        owner = np.array([whose if customer in chosen else None for whose, customer in
+                          zip(owner, accounts.customers, strict=True)], dtype=object)  # fmt: skip
     whole = (accounts.net_revenue > 0) & ~pd.isna(owner)
     revenue, result = accounts.money(accounts.net_revenue), accounts.money(accounts.contribution)
     noise = period_noise(result[whole], revenue[whole], pd.factorize(accounts.customers[whole])[0])
@@ -78,10 +90,13 @@ def seller_portfolios(
     rows += [{"lhs": "between portfolios", "rhs": "contribution_ratio", "kind": "spread",
               "estimate": rate.between**0.5},
              {"lhs": "reliability", "rhs": "contribution_ratio", "kind": "spread", "estimate": middle}]  # fmt: skip
-    parts = bridge(accounts, before=before, after=after, by=by).tidy()
-    parts = parts.assign(rhs=[numbers.get(name, "others") for name in parts["rhs"]])
-    for (whose, kind, part), own in parts.groupby(["rhs", "kind", "lhs"], sort=False):
-        rows.append({"lhs": part, "rhs": whose, "kind": kind, "estimate": round(float(own["estimate"].sum()), 6)})
+    parts = _parts(accounts, owner, numbers, before, after)
+    rows += _growth(parts, list(numbers.values()), before, after)
+    steps = [name for name in parts.columns if name not in ("of", "customer")]
+    kinds = {before: "start", after: "end"}
+    for whose, own in parts.groupby("of", sort=False)[steps].sum().iterrows():
+        rows += [{"lhs": step, "rhs": str(whose), "kind": kinds.get(step, "part"), "estimate": round(value, 6)}
+                 for step, value in zip(steps, own.to_numpy(float).tolist(), strict=True)]  # fmt: skip
     table = sums.assign(
         portfolio=[numbers[name] for name in sums.index], ratio=ratio, shrunken_ratio=shrunk, weight=weight
     )
@@ -93,3 +108,32 @@ def seller_portfolios(
     return table_of(
         "sellers", accounts, rows, summary, table, [Note("not_a_ranking", "warning", "sellers", text)], {"by": by}
     )
+
+
+def _parts(accounts: CustomerAccounts, owner: Any, numbers: Mapping[str, str], before: str, after: str) -> pd.DataFrame:
+    """Bridge of every customer, and whose portfolio it is in."""
+    whose = pd.Series(owner, index=accounts.customers).dropna().astype(str).map(numbers)
+    table = bridge(accounts, before=before, after=after, by="customer").augment()
+    found = table["customer"].map(whose[~whose.index.duplicated()])
+    return table.assign(of=found.fillna("others")).sort_values("of", kind="stable")
+
+
+def _growth(parts: pd.DataFrame, numbers: Sequence[str], before: str, after: str) -> list[dict[str, Any]]:
+    """Change of each portfolio as if its customers were a sample, and the change a customer, shrunken."""
+    own = parts.assign(change=parts[after] - parts[before])[parts["of"].isin(numbers)]
+    changes = own.groupby("of")["change"]
+    names = [name for name in numbers if name in changes.groups]
+    n, total = (getattr(changes, what)().loc[names].to_numpy(float) for what in ("size", "sum"))
+    spread = changes.var().fillna(0.0).loc[names].to_numpy(float)
+    noise = float(((n - 1) * spread).sum() / max((n - 1).sum(), 1.0))
+    rate = peer_rate(total, n, noise)
+    weight = rate.weight(n)
+    middle = rate.mean + weight * (total / n - rate.mean)
+    rows: list[dict[str, Any]] = []
+    for i, name in enumerate(names):
+        half, near = 1.96 * np.sqrt(n[i] * spread[i]), 1.96 * np.sqrt(weight[i] * noise / n[i])
+        rows += [{"lhs": name, "rhs": "contribution", "kind": "change", "estimate": total[i],
+                  "conf_low": total[i] - half, "conf_high": total[i] + half, "statistic": n[i]},
+                 {"lhs": name, "rhs": "contribution", "kind": "growth", "estimate": middle[i],
+                  "conf_low": middle[i] - near, "conf_high": middle[i] + near, "statistic": n[i]}]  # fmt: skip
+    return rows

@@ -20,6 +20,13 @@ def accounts(
         str | None, typer.Option(help="Property of customers to compare and make peers of, such as unit or segment.")
     ] = None,
     customer: Annotated[str | None, typer.Option(help="Show the account of one customer only.")] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show this beside the accounts, as often as wanted: waterfall, whale, elasticity, groups, risk, "
+            "bridge, price, peers, sellers, profile. The usual ones when left out."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Keep an account for every customer: from gross revenue to contribution, to the cent, and what changed."""
@@ -33,7 +40,9 @@ def accounts(
     given = read_study(study)
     ledger = customer_accounts(given)
     results: list[Result] = (
-        [*ledger_results(ledger, by=by)] if customer is None else [ledger, waterfall(ledger, customer=customer)]
+        [ledger, waterfall(ledger, customer=customer)]
+        if customer is not None
+        else [*ledger_results(ledger, by=by, parts=part)]
     )
     gate = Gate.of(given)
     released = [gate.model(result) for result in results]

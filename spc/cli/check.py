@@ -11,10 +11,11 @@ from spc.cli.options import Json, StudyPath
 @app.command()
 def check(study: StudyPath, json: Json = False) -> None:
     """Read every table of a study and list all that is wrong or odd, at once."""
+    from spc.accounts import book_findings
     from spc.cli import show
     from spc.study import check_study
 
-    report = check_study(study)
+    report = check_study(study, more=book_findings)
     if json:
         show.as_json({"ok": report.ok, "tables": report.tables, "findings": show.findings_json(report.findings)})
     else:

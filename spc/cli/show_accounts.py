@@ -15,6 +15,8 @@ __all__ = ["model"]
 
 _PERIODS = 3
 """How many periods stand beside each other on a screen; tables and JSON have all."""
+_ROWS = 20
+"""How many groups stand below each other on a screen."""
 
 
 def model(released: ReleasedModel) -> None:
@@ -27,6 +29,10 @@ def model(released: ReleasedModel) -> None:
         "bridge": _bridge,
         "price_quantity": _bridge,
         "peers": _peers,
+        "at_risk": _at_risk,
+        "sellers": _sellers,
+        "profile": _profile,
+        "elasticity": _elasticity,
     }
     printers.get(released.kind, _plain)(released)
     show.notes(released.notes)
@@ -35,6 +41,10 @@ def model(released: ReleasedModel) -> None:
 
 def _money(value: float) -> str:
     return "" if math.isnan(value) else f"{value:,.2f}"
+
+
+def _whole(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:,.0f}"
 
 
 def _share(value: float) -> str:
@@ -106,7 +116,11 @@ def _waterfall(released: ReleasedModel) -> None:
     columns = {"name": summary["by"], "customers": "customers", "net_revenue": "net revenue",
                "contribution": "contribution", "contribution_ratio": "ratio"}  # fmt: skip
     formats = {"net_revenue": _money, "contribution": _money, "contribution_ratio": _share}
-    show.table(table, columns, f"By {summary['by']}", formats=formats)
+    nobody = table["customers"] == 0
+    first = table[~nobody].sort_values("contribution", ascending=False, kind="stable").head(_ROWS)
+    show.table(pd.concat([first, table[nobody]]), columns, f"By {summary['by']}", formats=formats)
+    if (~nobody).sum() > _ROWS:
+        show.say(f"The {_ROWS} of most contribution of {(~nobody).sum()}; --output writes all.")
 
 
 def _whale(released: ReleasedModel) -> None:
@@ -183,6 +197,73 @@ def _peers(released: ReleasedModel) -> None:
     columns = {"lhs": "customer", "line": "line", "points": "above peers", "estimate": "worth", "range": "interval"}
     show.table(gaps, columns, f"Dearest gaps to peers in {summary['period']}",
                formats={"estimate": _money, "points": str, "range": str})  # fmt: skip
+
+
+def _at_risk(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    leaving = rows[rows["kind"] == "leaving"].set_index("rhs")["estimate"]
+    own = rows[rows["kind"] == "at_risk"]
+    own = own.assign(
+        leaving=[_share(leaving.get(name, math.nan)) for name in own["rhs"]],
+        range=[_range(low, high, _money) for low, high in zip(own["conf_low"], own["conf_high"], strict=True)],
+    )
+    columns = {"rhs": "group", "leaving": "leave", "estimate": "at risk", "range": "interval", "std_all": "of profit"}
+    show.table(own, columns, f"Profit of {summary['period']} that goes if customers leave as before",
+               formats={"leaving": str, "estimate": _money, "range": str, "std_all": _share})  # fmt: skip
+
+
+def _sellers(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    own = rows[rows["kind"] == "portfolio"]
+    change = rows[(rows["kind"] == "change")].set_index("lhs")
+    own = own.assign(
+        range=[_range(low, high, _share) for low, high in zip(own["conf_low"], own["conf_high"], strict=True)],
+        change=[change["estimate"].get(name, math.nan) for name in own["lhs"]],
+        between=[_range(change["conf_low"].get(name, math.nan), change["conf_high"].get(name, math.nan), _whole)
+                 for name in own["lhs"]],
+    )  # fmt: skip
+    columns = {"lhs": "", "statistic": "customers", "std_all": "ratio", "estimate": "shrunken", "range": "interval",
+               "change": "change", "between": "its interval"}  # fmt: skip
+    formats: dict[str, Callable[[float], str]]
+    formats = {"statistic": "{:,.0f}".format, "std_all": _share, "estimate": _share, "range": str,
+               "change": _whole, "between": str}  # fmt: skip
+    title = f"Portfolios by net revenue: contribution ratio {summary['after']}, contribution since {summary['before']}"
+    show.table(own.head(_ROWS), columns, title, formats=formats)
+    show.say(f"How far a middle portfolio's ratio can be told from chance: {summary['reliability']:.0%}.")
+
+
+def _profile(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    traits = rows[(rows["kind"] == "trait") & (rows["group"] == summary["before"])]
+    later = rows[(rows["kind"] == "trait") & (rows["group"] == summary["after"])].set_index("lhs")["estimate"]
+    weight = rows[rows["kind"] == "importance"].set_index("lhs")["estimate"]
+    order = traits["estimate"].abs().sort_values(ascending=False).index
+    traits = traits.loc[order].head(_ROWS)
+    traits = traits.assign(
+        what=traits["lhs"].map(wording), later=[later.get(name, math.nan) for name in traits["lhs"]],
+        weight=[weight.get(name, math.nan) for name in traits["lhs"]],
+        range=[_range(a, b, "{:.2f}".format) for a, b in zip(traits["conf_low"], traits["conf_high"], strict=True)],
+    )  # fmt: skip
+    columns = {"what": "trait", "estimate": summary["before"], "range": "interval", "later": summary["after"],
+               "weight": "importance"}  # fmt: skip
+    two = "{:.2f}".format
+    show.table(traits, columns, f"Who is among the best {summary['share']:.0%} (log-odds a standard deviation)",
+               formats={"estimate": two, "range": str, "later": two, "weight": "{:.3f}".format})  # fmt: skip
+    checks = rows[rows["kind"].isin(["check", "stability"])]
+    checks = checks.assign(what=checks["lhs"].map(wording))
+    show.table(checks, {"what": f"on {summary['after']}", "estimate": "figure"}, formats={"estimate": two})
+
+
+def _elasticity(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    two = "{:.2f}".format
+    rows = rows.assign(
+        what=[f"{wording(lhs)}, {rhs}" for lhs, rhs in zip(rows["lhs"], rows["rhs"], strict=True)],
+        range=[_range(a, b, two) for a, b in zip(rows["conf_low"], rows["conf_high"], strict=True)],
+    )
+    title = f"Contribution for one per cent more revenue, {summary['period']} (1 where profit follows revenue)"
+    show.table(rows, {"what": "", "estimate": "figure", "range": "interval"}, title,
+               formats={"estimate": two, "range": str})  # fmt: skip
 
 
 def _plain(released: ReleasedModel) -> None:

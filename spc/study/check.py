@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 
 from spc.errors import Finding
 from spc.study.read import Checked, open_study
+from spc.study.study import Study
 
 __all__ = ["CheckReport", "check_study"]
 
@@ -57,7 +59,7 @@ class CheckReport:
         return pd.DataFrame(rows, columns=columns)
 
 
-def check_study(path: str | Path) -> CheckReport:
+def check_study(path: str | Path, *, more: Callable[[Study], Iterable[Finding]] | None = None) -> CheckReport:
     """Check a study document and all of its tables, and report everything at once.
 
     Never raises for bad data: what is wrong is among the findings.
@@ -66,6 +68,8 @@ def check_study(path: str | Path) -> CheckReport:
     ----------
     path : str or Path
         Of the study document.
+    more : callable, optional
+        What else to look for in a study without errors.
 
     Examples
     --------
@@ -73,7 +77,10 @@ def check_study(path: str | Path) -> CheckReport:
     'document_missing'
     """
     checked = open_study(path)
-    return CheckReport(Path(path), checked.findings, _summary(checked))
+    findings = checked.findings
+    if more is not None and checked.document is not None and checked.ok:
+        findings = (*findings, *more(Study(checked.document, checked.tables, findings)))
+    return CheckReport(Path(path), findings, _summary(checked))
 
 
 def _summary(checked: Checked) -> pd.DataFrame:

@@ -132,6 +132,7 @@ acquisition_cost = 0                # of winning one customer
 
 # [accounts]
 # period = "year"                   # month, quarter, year, all
+# year_start = 7                    # years that begin in July
 # until = "2026-12-31"              # last day of the books
 # [[accounts.drivers]]              # lines of the account; taken from the columns when left out
 #   name = "gross_revenue"

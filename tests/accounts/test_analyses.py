@@ -97,6 +97,30 @@ def test_profile_finds_the_trait_and_holds_a_year_later():
     assert checks["brier"] < checks["brier_of_base_rate"]
     shrunk = result.augment()
     assert shrunk["expected_contribution"].std() < shrunk["contribution"].std()
+    traits = rows_of(result, "trait").set_index("group")
+    assert traits.loc["2025", "conf_low"] < traits.loc["2025", "estimate"] < traits.loc["2025", "conf_high"]
+    assert traits.loc["2026", "estimate"] > 0.5
+
+
+def test_luck_is_taken_out_of_contribution():
+    """Permanent variance 40², chance 40² a period: half of a lead lasts."""
+    result = good_customer_profile(two_years_of_customers(effect=0.0, n=1500))
+    lasting = rows_of(result, "stability").set_index("lhs").loc["lasting", "estimate"]
+    assert lasting == pytest.approx(0.5, abs=0.06)
+    best = result.augment().nlargest(150, "contribution")
+    permanent = 200 + 0.5 * (best["contribution"].mean() - 200)
+    assert best["expected_contribution"].mean() == pytest.approx(permanent, rel=0.03)
+
+
+def test_prospects_are_scored_and_an_unknown_trait_is_that_of_the_middle():
+    prospects = pd.DataFrame({"customer": ["p1", "p2", "p3"], "segment": ["trade", "retail", None]})
+    tables = two_years_of_customers(effect=120.0)
+    scored = good_customer_profile(tables, prospects=prospects).augment().tail(3)
+    p = scored.set_index("customer")["probability"]
+    assert p["p2"] < p["p3"] < p["p1"]
+    assert scored["contribution"].isna().all()
+    with pytest.raises(DataError, match="traits of customers"):
+        good_customer_profile(tables, prospects=prospects[["customer"]])
 
 
 def test_profile_without_skill_says_so():
@@ -140,6 +164,14 @@ def test_portfolios_keep_names_inside_and_their_bridges_sum(accounts, tables):
     parts = result.tidy().query("kind == 'part'")["estimate"].sum()
     change = own.at("2026").contribution.sum() - own.at("2025").contribution.sum()
     assert round(parts * 100) == change
+    changes = rows_of(result, "change").set_index("lhs")
+    for name, own_parts in result.tidy().query("kind == 'part'").groupby("rhs"):
+        assert changes.loc[name, "estimate"] == pytest.approx(own_parts["estimate"].sum(), abs=0.01)
+    raw = changes["estimate"] / changes["statistic"]
+    assert rows_of(result, "growth")["estimate"].std() <= raw.std() + 1e-9
+    good = own.customers[own.contribution > np.median(own.contribution)]
+    few = rows_of(seller_portfolios(own, within=good), "portfolio")
+    assert few["statistic"].sum() < rows_of(result, "portfolio")["statistic"].sum()
 
 
 def panel(effect, seed, customers=80, noise=0.02):

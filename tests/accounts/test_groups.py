@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from spc.accounts import agreement, customer_groups, share_interval
+from spc.accounts import agreement, customer_accounts, customer_groups, share_interval, waterfall
 from spc.errors import UsageError
 
 
@@ -83,3 +85,27 @@ def test_jeffreys_against_scipy():
     assert low[0] == 0.0
     assert high[2] == 1.0
     assert (low[1], high[1]) == pytest.approx((beta(3.5, 4.5).ppf(0.025), beta(3.5, 4.5).ppf(0.975)))
+
+
+any_row = st.tuples(
+    st.sampled_from("abcdef"), st.sampled_from(["2025-01-01", "2026-01-01"]), st.integers(-9999, 99999),
+    st.integers(0, 99999),
+)  # fmt: skip
+edges = st.lists(st.integers(-100, 1000), min_size=1, max_size=4, unique=True).map(sorted)
+
+
+@settings(max_examples=25)
+@given(rows=st.lists(any_row, min_size=1, max_size=20), cuts=edges, ratios=edges, seed=st.integers(0, 99))
+def test_any_groups_of_any_ledger_partition_it_in_any_order(rows, cuts, ratios, seed):
+    frame = pd.DataFrame(rows, columns=["customer", "date", "amount", "product_cost"])
+    frame[["amount", "product_cost"]] /= 100
+    options = {"revenue_cuts": cuts, "ratio_cuts": [ratio / 1000 for ratio in ratios]}
+    result = customer_groups(frame, **options)
+    accounts = customer_accounts(frame)
+    groups = result.tidy().query("kind == 'group'")
+    assert groups["statistic"].sum() == len(accounts.customers) == len(result.augment())
+    assert round(groups["estimate"].sum() * 100) == accounts.contribution.sum()
+    other = customer_groups(frame.sample(frac=1.0, random_state=seed), **options)
+    pd.testing.assert_frame_equal(other.tidy(), result.tidy())
+    steps = waterfall(frame, by="customer").tidy().query("lhs == 'contribution'")["estimate"]
+    assert round(steps.sum() * 100) == accounts.contribution.sum()

@@ -24,6 +24,13 @@ def test_what_is_at_risk_is_what_leavers_of_the_group_would_take(accounts):
     assert whole["conf_low"] < whole["estimate"] < whole["conf_high"]
 
 
+def test_where_nobody_left_nothing_is_at_risk_as_far_as_is_seen():
+    sales = pd.DataFrame({"customer": ["a", "b"] * 2, "date": ["2025-01-01"] * 2 + ["2026-01-01"] * 2, "amount": 10.0})
+    row = contribution_at_risk(sales).tidy().query("kind == 'at_risk' and rhs == 'all'").iloc[0]
+    assert (row["estimate"], row["conf_low"]) == (0.0, 0.0)
+    assert row["conf_high"] > 0
+
+
 def test_leaving_needs_two_periods(accounts):
     with pytest.raises(UsageError, match="two periods"):
         contribution_at_risk(accounts.at("2026"))

@@ -122,7 +122,7 @@ def ledger(tmp_path_factory):
 SHARED = re.compile(
     r"select|from|where|group|by|order|having|nulls|last|as|and|or|not|is|null|in|like|case|when|then|else|end|true|"
     r"false|distinct|limit|filter|cast|try_cast|string|bigint|integer|double|decimal|date|interval|sum|count|count_if|"
-    r"coalesce|nullif|trim|substr|lower|round|abs|floor|isnan|year|quarter|month"
+    r"coalesce|nullif|trim|substr|length|lower|round|abs|floor|isnan|year|quarter|month"
 )
 
 

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 import spc
+from spc.accounts import PARTS as KNOWN
+from spc.accounts import ledger_results
 from spc.cli import show_accounts
 
 
@@ -28,6 +30,41 @@ def test_json_has_every_result(run, document):
     kinds = [result["kind"] for result in json.loads(out)["accounts"]]
     assert code == 0
     assert kinds == ["accounts", "waterfall", "whale", "groups", "bridge", "price_quantity", "peers"]
+
+
+PARTS = ("waterfall", "whale", "elasticity", "groups", "risk", "bridge", "price", "peers", "sellers", "profile")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_fits_on_a_screen(run, part, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    rng = np.random.default_rng(1)
+    who = rng.integers(0, 120, 2400)
+    sales = pd.DataFrame({
+        "customer": [f"A{i:05d}" for i in who], "seller": [f"Anna {i % 6}" for i in who], "quantity": 1,
+        "amount": rng.integers(100000, 90000000, 2400) / 100, "product": rng.choice(["basic", "plus"], 2400),
+        "product_cost": rng.integers(100000, 60000000, 2400) / 100,
+        "date": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 731, 2400), unit="D"),
+    })  # fmt: skip
+    people = pd.DataFrame({"customer": [f"A{i:05d}" for i in range(120)], "segment": ["public sector", "retail"] * 60})
+    accounts = spc.customer_accounts({"transactions": sales, "customers": people}, currency="EUR")
+    for result in ledger_results(accounts, parts=[part]):
+        show_accounts.model(spc.Gate().model(result))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert "Anna" not in out
+    assert max(map(len, out.splitlines())) <= 100
+    assert len(out.splitlines()) > 10
+
+
+def test_no_part_is_left_out_of_these_tests():
+    assert set(PARTS) == set(KNOWN)
+
+
+def test_an_unknown_part_is_named(run, document):
+    code, _, err = run("accounts", document, "--part", "wales")
+    assert code == 2
+    assert "There is no part 'wales'" in err
 
 
 def test_months_fit_on_a_screen(capsys, monkeypatch):
