@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from spc.errors import UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.resample import Rows, bootstrap
@@ -119,6 +119,8 @@ def htmt(
     UsageError
         Fewer than two constructs, a construct of a single item (its items have no correlations among them), an item of
         two constructs, ``level`` or ``draws`` out of range, groups or ordered items of moments.
+    UnsupportedError
+        A model of two levels.
 
     Notes
     -----
@@ -212,6 +214,11 @@ def _constructs(model: SemFit | Model | str | Mapping[str, Sequence[str]]) -> di
     if isinstance(model, str):
         model = read_model(model)
     if isinstance(model, Model):
+        if len(model.levels) > 1:
+            raise UnsupportedError(
+                "HTMT is of one level. Give one level's measurement and the free moments of that level, which a fit "
+                "holds: htmt('f =~ ...', fit.views[1].observed, draws=0)."
+            )
         latents, given = set(model.latents), {}
         for name in model.latents:
             rows = [row.rhs for row in model.parameters if row.op == "=~" and row.lhs == name and row.fixed != 0.0]

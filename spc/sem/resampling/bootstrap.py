@@ -25,7 +25,7 @@ from spc.sem.engine.standardize import standardised_values
 from spc.sem.fit import SemFit
 from spc.sem.lean import information_of
 from spc.sem.resampling.answer_draws import AnswerDraws
-from spc.sem.resampling.boot_rows import Rows, rows_of
+from spc.sem.resampling.boot_rows import Cluster, Rows, rows_of
 from spc.sem.resampling.draws import Found, fit_draws, refit_draws
 from spc.sem.resampling.influence import accelerations, cluster_accelerations
 from spc.sem.resampling.intervals import bca_interval, percentile_interval, two_sided
@@ -240,26 +240,15 @@ def bootstrap(
     """
     _check_options(draws, kind, interval, level, cluster)
     _check_fit(fit, kind, interval)
-    acceleration = np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
     if fit.levels is not None:
         check_clusters(fit, data)
-        made = level_draws(fit, seed, kind, cluster)
-        found = refit_draws(made, len(fit.model.parameters.names), draws, workers=workers)
-        units = made.units.count
-        if kind == "case":
-            acceleration = cluster_accelerations(fit)
+        found, units, acceleration = _of_clusters(fit, kind, cluster, draws, seed, workers)
     elif fit.options.ordered:
         ordinal = ordinal_draws(fit, data, cluster, seed)
         found = refit_draws(ordinal, len(fit.model.parameters.names), draws, workers=workers)
-        units = ordinal.units.count
+        units, acceleration = ordinal.units.count, _unknown(fit)
     else:
-        rows = None if kind == "parametric" else rows_of(fit, data, cluster)
-        units = fit.system.n if rows is None else rows.units.count
-        with one_blas_thread():
-            metric = _metric(fit, observed=kind == "case")
-            found = _drawn(fit, kind, rows, metric, draws, seed, workers)
-            if kind == "case" and rows is not None:
-                acceleration = accelerations(fit, rows.balanced, rows.units.codes, metric)
+        found, units, acceleration = _of_rows(fit, kind, data, cluster, draws, seed, workers)
     done, kept = len(found.theta), found.kept
     if found.interrupted and len(kept) < 2:
         raise KeyboardInterrupt
@@ -323,6 +312,34 @@ def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
         )
     if fit.options.estimator == "WLS" and kind != "case":
         raise UnsupportedError(f"kind={kind!r} has no method under WLS, whose weights come from rows. Use kind='case'.")
+
+
+def _unknown(fit: SemFit) -> FloatArray:
+    """No acceleration of any parameter."""
+    return np.full(len(fit.model.parameters.names) + len(fit.model.defined), np.nan)
+
+
+def _of_clusters(
+    fit: SemFit, kind: Method, cluster: Cluster | None, draws: int, seed: int, workers: int
+) -> tuple[Found, int, FloatArray]:
+    """Draws of a fit of two levels, what they were drawn from, and accelerations."""
+    made = level_draws(fit, seed, kind, cluster)
+    found = refit_draws(made, len(fit.model.parameters.names), draws, workers=workers)
+    return found, made.units.count, cluster_accelerations(fit) if kind == "case" else _unknown(fit)
+
+
+def _of_rows(
+    fit: SemFit, kind: Method, data: pd.DataFrame | None, cluster: Cluster | None, draws: int, seed: int, workers: int
+) -> tuple[Found, int, FloatArray]:
+    """The same of a fit of one level."""
+    rows = None if kind == "parametric" else rows_of(fit, data, cluster)
+    units = fit.system.n if rows is None else rows.units.count
+    with one_blas_thread():
+        metric = _metric(fit, observed=kind == "case")
+        found = _drawn(fit, kind, rows, metric, draws, seed, workers)
+        if kind != "case" or rows is None:
+            return found, units, _unknown(fit)
+        return found, units, accelerations(fit, rows.balanced, rows.units.codes, metric)
 
 
 def _drawn(
