@@ -10,7 +10,7 @@ import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Chart, Figure, Series, drawing, finish, floats, standin
-from spc.plot.numbers import bracket, count, estimate, number, percent, shares, wording
+from spc.plot.numbers import bracket, count, estimate, money, number, percent, shares, wording
 from spc.words import say
 
 __all__ = ["effects_plot", "five_points", "importance_performance", "in_time", "retention_curve", "unit_quality"]
@@ -133,9 +133,11 @@ def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
     Parameters
     ----------
     table : ReleasedTable
-        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_constant``, ``closed_form`` and ``claim``.
+        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_constant``, ``closed_form`` and ``claim``;
+        ``claim_terms`` are written below them.
     """
     rows = _rows(table, "five_points", ["uplift_percent", "uplift_constant", "closed_form", "claim"])
+    terms = _claim_terms(table)
     rows = rows[rows["lhs"] == "uplift_percent"]
     bars = [
         (say(f"plot.five.{words}"), rows[rows["kind"] == kind].iloc[0], colour)
@@ -147,7 +149,7 @@ def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
         )
         if (rows["kind"] == kind).any()
     ]
-    with drawing(_WIDTH, 70 + 46 * max(len(bars), 1)) as (_, axes, out):
+    with drawing(_WIDTH, 70 + 46 * max(len(bars), 1) + (56 if terms else 0)) as (_, axes, out):
         for at, (_, row, colour) in enumerate(bars):
             thin = row["kind"] != "claim"
             ends = [row["estimate"] if pd.isna(row[name]) else row[name] for name in ("conf_low", "conf_high")]
@@ -157,14 +159,27 @@ def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
             )  # fmt: skip
             axes.plot([100 * row["estimate"]], [at], "o", color=standin(colour), markersize=8)
         axes.set_yticks(range(len(bars)), [fill(words, 14) for words, *_ in bars])
-        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel=say("plot.five_x"))
+        below = [say("plot.five_x"), *([fill(terms, 58)] if terms else [])]
+        axes.set(ylim=(len(bars) - 0.4, -0.6), xlabel="\n".join(below))
         lows = [100 * float(row["conf_low"]) for _, row, _ in bars if pd.notna(row["conf_low"])]
         axes.set_xlim(left=min(0.0, *lows) if lows else 0.0)
         axes.tick_params(axis="y", length=0)
-    said = say("list.semicolon").join(_said_share(words, row) for words, row, _ in bars)
+    sentences = [*(_said_share(words, row) for words, row, _ in bars), *([terms] if terms else [])]
+    said = say("list.semicolon").join(sentences)
     names = [words for words, *_ in bars]
     chart = _intervals(names, pd.DataFrame([row for _, row, _ in bars]), say("plot.five_x"), 100.0) if bars else None
     return finish(title or say("plot.five_title"), say("plot.five_alt", said=said), out[0], chart=chart)
+
+
+def _claim_terms(table: ReleasedTable) -> str:
+    """Under which one assumption each end of the usual range would come out here, in words; empty for none."""
+    rows = _rows(table, "five_points", ["claim_terms"]).dropna(subset=["estimate"])
+    said = []
+    for name, on, value in zip(rows["lhs"], rows["rhs"], rows["estimate"].astype(float), strict=True):
+        text = money(value, "") if name == "acquisition_cost" else percent(value, 1)
+        share = str(on).partition("worth ")[2].partition("%")[0]
+        said.append(say(f"plot.five.{name}", value=text, share=percent(float(share) / 100)))
+    return say("plot.five_terms", terms=say("list.or").join(said)) if said else ""
 
 
 def unit_quality(table: ReleasedTable, labels: Labels = None, *, title: str | None = None) -> Figure:
