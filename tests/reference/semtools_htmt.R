@@ -1,6 +1,7 @@
 # Writes semtools_htmt.json: heterotrait-monotrait ratios by semTools of ordered items (polychoric correlations), of
 # ordered beside continuous ones, of answers with holes, and in groups, one by one. Rows are those of
 # lavaan_invariance.json and lavaan_ordinal.json.
+# Also the composite reliability of ordered items in the sum of their answers (Green & Yang).
 # Run from the root of the repository or from this folder:  Rscript tests/reference/semtools_htmt.R
 suppressPackageStartupMessages({
   library(lavaan)
@@ -22,9 +23,14 @@ case <- function(data, group = NULL, ...) {
   }, simplify = FALSE))
   list(data = unbox(data), groups = I(if (is.null(group)) "1" else names(parts)), ratios = ratios)
 }
+omega <- function(data, ...) {
+  found <- compRelSEM(cfa(three, frames[[data]], ordered = items, ...))
+  as.data.frame(as.list(found))
+}
 result <- list(
   semTools = unbox(as.character(packageVersion("semTools"))),
   cases = list(ordered = case("hs4", ordered = items), mixed = case("hs_mixed", ordered = items[1:6]),
-               fiml = case("hs_holes", missing = "fiml"), groups = case("hs4", "school", ordered = items))
+               fiml = case("hs_holes", missing = "fiml"), groups = case("hs4", "school", ordered = items)),
+  omega_categorical = list(four = omega("hs4"), groups = omega("hs4", group = "school"))
 )
 write(toJSON(result, digits = 9), file.path(here, "semtools_htmt.json"))

@@ -26,6 +26,8 @@ from spc.sem.engine.diagnose import of_group
 from spc.sem.engine.joint import State, shares_of
 from spc.sem.engine.optimise import derivatives
 from spc.sem.engine.ram import COVARIANCE, DIRECTED, IntArray, Structure, directions, matrices
+from spc.sem.ordinal.category_sum import category_omega
+from spc.sem.postestimation.ordinal_scores import thresholds_of
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -41,8 +43,8 @@ class LatentReliability(Shown):
     Attributes
     ----------
     table : DataFrame
-        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``; for a factor of
-        factors one of ``omega_l1, omega_l2, omega_partial``.
+        One row a coefficient: ``lhs`` the latent variable, ``kind`` one of ``alpha, omega, cr, ave``, for ordered items
+        ``omega_categorical``; for a factor of factors one of ``omega_l1, omega_l2, omega_partial``.
     n : int
         Rows of data.
     level : float
@@ -90,6 +92,10 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     cr      ``(sum l)^2 f / ((sum l)^2 f + sum t)``          composite reliability, Fornell & Larcker (1981)
     ave     ``f sum l^2 / sum T_ii``                         average variance extracted; ``AVE`` of semTools
     ======  ===============================================  ==========================================
+
+    Of ordered items these are coefficients of the responses behind the answers. ``omega_categorical`` is that of the
+    sum of the answers themselves, coded in steps of one (Green & Yang 2009; what ``compRelSEM`` of semTools prints
+    for ordered items).
 
     A factor of factors has three: ``omega_l1``, the share of the variance of the sum of all items below it that comes
     from it; ``omega_l2``, the same for the sum of the factors; ``omega_partial``, its share of the sum of items beside
@@ -169,10 +175,25 @@ def _of_view(
         if own.size > 1:
             for kind, found in _coefficients(space, place.variables.index(name), own, bool(shared & {*own.tolist()})):
                 rows.append(_row(name, kind, found, space, level, group))
+            rows += _of_categories(view, name, own, group)
         elif name in lower:
             rows += [_row(name, kind, one, space, level, group) for kind, one in _higher(space, name, lower[name])]
     known = {name: own for name, own in items.items() if name not in lower}
     return rows, tuple(of_group(tuple(_notes(place, known, shared, space)), group))
+
+
+def _of_categories(view: SemFit, name: str, items: IntArray, group: str) -> Iterator[dict[str, Any]]:
+    """The coefficient of the sum of ordered answers, where all items are ordered."""
+    place, at, sample = view.problem.place, view.point.at, view.problem.sample.cov
+    if not np.isin(items, place.ordered).all():
+        return
+    f, deviation = place.variables.index(name), np.sqrt(at.covariance.diagonal())
+    cuts = thresholds_of(view)
+    scaled = [(cuts[place.observed[i]][1:-1] - at.mean[i]) / deviation[i] for i in items]
+    loading = matrices(place, view.values * view.problem.multiplier)[0][items, f] * deviation[f] / deviation[items]
+    root = np.sqrt(sample.diagonal()[items])
+    value = category_omega(scaled, np.outer(loading, loading), sample[np.ix_(items, items)] / np.outer(root, root))
+    yield {"lhs": name, "level": "1", "group": group or "1", "kind": "omega_categorical", "estimate": value}
 
 
 def _lower(place: Structure, values: FloatArray, name: str) -> list[tuple[int, IntArray]]:
