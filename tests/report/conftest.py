@@ -193,16 +193,24 @@ construct = "employee_productivity"
 DRAWS = 300
 
 
-def made_firm(folder, **options):
+def made_firm(folder, *, units, method):
     """A study of a made-up firm whose report has every section."""
-    document = make_firm(seed=3, units=40, name="Fjord Retail", transactions=True, **options).write(folder)
-    document.write_text(document.read_text(encoding="utf-8") + LEVERS, encoding="utf-8")
+    document = make_firm(seed=3, units=units, name="Fjord Retail", transactions=True).write(folder)
+    text = document.read_text(encoding="utf-8")
+    assert "[chain]\n" in text
+    text = text.replace("[chain]\n", f'[chain]\nmethod = "{method}"\n') + LEVERS
+    document.write_text(text, encoding="utf-8")
     return read_study(document)
 
 
 @pytest.fixture(scope="session")
 def firm(tmp_path_factory):
-    return made_firm(tmp_path_factory.mktemp("firm"))
+    return made_firm(tmp_path_factory.mktemp("firm"), units=40, method="two_sided")
+
+
+@pytest.fixture(scope="session")
+def small_firm(tmp_path_factory):
+    return made_firm(tmp_path_factory.mktemp("small"), units=25, method="unit_means")
 
 
 @pytest.fixture(scope="session")
