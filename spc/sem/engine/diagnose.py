@@ -17,8 +17,8 @@ from spc.sem.engine.ram import DIRECTED, Implied, Structure
 
 __all__ = [
     "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
-    "growing", "improper", "inverse_information", "n_moments", "not_identified", "null_parameters", "of_group",
-    "of_level", "small_sample", "unidentified_nearby",
+    "growing", "improper", "inverse_information", "inverse_of", "n_moments", "not_identified", "null_parameters",
+    "of_group", "of_level", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -74,7 +74,7 @@ def check_count(system: System, spared: int = 0) -> None:
         )
 
 
-def _inverse(information: FloatArray) -> FloatArray | None:
+def inverse_of(information: FloatArray) -> FloatArray | None:
     """The inverse, None where a parameter is all but determined by the others."""
     if not information.size:
         return information
@@ -126,7 +126,7 @@ def unidentified_nearby(system: System, x: FloatArray) -> FloatArray | None:
         state = look(system, near)
         if state is not None:
             information = derivatives(system, state)[1]
-            return information if _inverse(information) is None else None
+            return information if inverse_of(information) is None else None
     return None
 
 
@@ -140,7 +140,7 @@ def inverse_information(problem: System, end: Search, solution: Solution) -> Flo
     SingularInformationError
         It is singular at these estimates only: these data cannot.
     """
-    inverse = _inverse(end.information)
+    inverse = inverse_of(end.information)
     if inverse is not None:
         return inverse
     nearby = unidentified_nearby(problem, end.x)

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
+from scipy.linalg.lapack import dpotrf
 
-from spc.linalg import FloatArray
+from spc.linalg import FloatArray, inverse_of_factor
 from spc.moments import Patterns
 from spc.sem.engine.ram import IntArray
 
@@ -144,9 +144,7 @@ def likelihood(data: Incomplete, mu: FloatArray, sigma: FloatArray) -> Likelihoo
     if fault:
         return None
     log_det = 2.0 * float(np.log(factor.diagonal()).sum())
-    lower, _ = dpotri(factor, lower=1)
-    inverse = lower + lower.T
-    np.einsum("ii->i", inverse)[:] *= 0.5
+    inverse = inverse_of_factor(factor)
     root = np.sqrt(data.n)
     gaps = np.concatenate([root[:, None] * (data.mean - mu * data.answered), data.spread])
     weighted = gaps @ inverse

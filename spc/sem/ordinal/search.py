@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotri
 
 from spc.errors import NonConvergenceError, NotPositiveDefiniteError, SingularInformationError
 from spc.linalg import FloatArray
-from spc.sem.engine.diagnose import growing, not_identified, null_parameters
+from spc.sem.engine.diagnose import growing, inverse_of, not_identified, null_parameters
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.least_squares import first_end, point_of, search_squares
 from spc.sem.engine.ml import Point
@@ -21,8 +20,6 @@ __all__ = [
     "OrdinalBlocks", "Spread", "independence", "ordinal_blocks", "ordinal_problems", "ordinal_search", "ordinal_solve",
     "spread",
 ]  # fmt: skip
-
-SMALLEST_PIVOT = 1e-10
 
 Spot = tuple[FloatArray, Implied]
 
@@ -109,7 +106,7 @@ def ordinal_solve(system: System) -> Search:
             "The model implies no correlations at its start values. Check its fixed values and start values."
         )
     information = _nearby(system, best.x)
-    if information is not None and _inverse(information) is None:
+    if information is not None and inverse_of(information) is None:
         raise not_identified(null_parameters(system, information))
     message = f"stopped after {best.iterations} steps"
     raise NonConvergenceError(
@@ -118,21 +115,6 @@ def ordinal_solve(system: System) -> Search:
         f"values.{growing(system, best.x)}",
         Solution(system.theta(best.x), best.value, best.decrement**0.5, best.iterations, "not converged", message),
     )
-
-
-def _inverse(information: FloatArray) -> FloatArray | None:
-    """The inverse, None where a parameter is all but determined by the others."""
-    if not information.size:
-        return information
-    root = np.sqrt(np.maximum(information.diagonal(), 0.0))
-    root[root == 0.0] = 1.0
-    factor, fault = dpotrf(information / np.outer(root, root), lower=1)
-    if fault or not float(factor.diagonal().min()) ** 2 >= SMALLEST_PIVOT:
-        return None
-    lower, _ = dpotri(factor, lower=1)
-    inverse = lower + lower.T
-    np.einsum("ii->i", inverse)[:] *= 0.5
-    return np.asarray(inverse / np.outer(root, root))
 
 
 def _nearby(system: System, x: FloatArray) -> FloatArray | None:
@@ -188,7 +170,7 @@ def spread(system: System, end: Search) -> Spread:
     spots = blocks.implied(end.x)
     assert spots is not None
     every = blocks.jacobian(spots)
-    bread = _inverse(every.T @ every)
+    bread = inverse_of(every.T @ every)
     if bread is None:
         raise _singular(system, end)
     k = end.x.size
@@ -216,7 +198,7 @@ def spread(system: System, end: Search) -> Spread:
 
 def _singular(system: System, end: Search) -> Exception:
     nearby = _nearby(system, end.x)
-    if nearby is not None and _inverse(nearby) is None:
+    if nearby is not None and inverse_of(nearby) is None:
         return not_identified(null_parameters(system, nearby))
     named = null_parameters(system, end.information)
     solution = Solution(
