@@ -14,6 +14,7 @@ import pytest
 import spc
 from spc.chain.again import refit_material
 from spc.disclosure.kinds import CURVES, OF_NO_ANSWERS, OF_THE_BOOKS
+from spc.economics.groups import retention_by
 from spc.errors import DataError
 from spc.results import Shown
 
@@ -144,6 +145,7 @@ MAKERS = {
         spc.loyalty_value(m.ledger, horizon=5, discount=0.1, draws=200), m.link, np.full(200, 0.5)
     ),
     "HazardFit": lambda m: spc.fit_hazard(m.ledger, ["x"]),
+    "RetentionGroups": lambda m: retention_by(m.ledger.assign(segment=m.ledger["unit"] % 2), by="segment"),
     "MarketQuality": lambda m: spc.relative_nps([10] * 50 + [7] * 30, [9] * 40 + [0] * 30),
     "BuyingModel": lambda m: spc.fit_buying(m.purchases),
     "SpendModel": lambda m: spc.fit_spend(m.purchases),

@@ -6,6 +6,8 @@ the greatest mean that a protected group can have, by linear programs written he
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -201,6 +203,41 @@ def test_answers_that_come_late_are_not_the_difference_of_two_reports(seed, late
     assert intruder.breaches([*groups, *small_groups(people, ("unit",), ("region",))]) == []
 
 
+def told_by_waves(seed: int, digits: int) -> list[tuple]:
+    """Who came between two waves, where all who stay answer the same: intervals of their mean, with rounding."""
+    rng = np.random.default_rng(seed)
+    people = people_of(seed)
+    people["came"] = rng.choice([1, 1, 1, 1, 2, 2, 3], len(people))
+    frames = [table_of(people[people["came"] <= wave], *UNITS).assign(wave=wave) for wave in (1, 2, 3)]
+    frame = pd.concat(frames, ignore_index=True)
+    shown = Gate(hierarchy=hierarchy(people)).groups(
+        frame, keys=["region", "unit", "wave"], values=["mean"], counts="n", limits=(LOW, HIGH), name="t", digits=digits
+    )  # fmt: skip
+    seen = shown.frame[shown.frame["mean"].notna()]
+    found = []
+    for _, rows in seen.groupby([seen["region"].astype(str), seen["unit"].astype(str)]):
+        for one, two in combinations(rows.sort_values("wave").to_dict("records"), 2):
+            d = two["n"] - one["n"]
+            if 0 < d < FEWEST:
+                middle = (two["n"] * two["mean"] - one["n"] * one["mean"]) / d
+                half = (two["n"] + one["n"]) * 10.0**-digits / 2 / d
+                width = min(middle + half, HIGH) - max(middle - half, LOW)
+                if width < OPEN - 1e-9:
+                    found.append((one, two, width))
+    return found
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 10_000), digits=st.integers(0, 3))
+def test_who_came_between_two_waves_is_not_told(seed, digits):
+    assert told_by_waves(seed, digits) == []
+
+
+def test_the_intruder_finds_who_came_where_waves_are_not_compared(monkeypatch):
+    monkeypatch.setattr(gate, "close_waves", lambda groups, n, values, **_: np.zeros(len(n), dtype=bool))
+    assert any(told_by_waves(seed, 2) for seed in SEEDS)
+
+
 def never(cells, people, sums, minimum):
     return np.zeros_like(sums, dtype=bool)
 
@@ -221,6 +258,7 @@ def test_the_intruder_finds_what_a_broken_rule_lets_out(fault, monkeypatch):
 
 def test_the_intruder_finds_what_a_broken_rule_for_margins_lets_out(monkeypatch):
     monkeypatch.setattr(crossing_module, "_open", lambda *_: True)
+    monkeypatch.setattr(crossing_module, "at_one_end", lambda *_: np.zeros(1, dtype=bool))
     assert any(attack(seed, "margins that cross") for seed in SEEDS)
 
 
