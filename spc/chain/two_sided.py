@@ -21,7 +21,7 @@ from spc.linalg import FloatArray
 from spc.moments import numeric_values
 from spc.results import Note, Provenance, Replicates, Severity, fingerprint
 from spc.sem.twolevel.answers import answer_moments
-from spc.sem.twolevel.draws import parametric_bootstrap, theta_draws
+from spc.sem.twolevel.draws import bootstrap_chisq, parametric_bootstrap, theta_draws, unit_bootstrap
 from spc.sem.twolevel.fit import Errors, TwoLevelFit, fit_two_level
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
 from spc.sem.twolevel.membership_moments import member_moments
@@ -31,6 +31,7 @@ from spc.study import LinkPrior
 __all__ = ["Missing", "fit_two_sided", "units_of"]
 
 Missing = Literal["fiml", "listwise"]
+Resample = Literal["parametric", "units"]
 
 
 def fit_two_sided(
@@ -43,6 +44,7 @@ def fit_two_sided(
     level: float = 0.95,
     draws: int = 4000,
     bootstrap: int = 0,
+    resample: Resample = "parametric",
     seed: int = 1,
     boundary: bool = True,
     priors: Sequence[LinkPrior] = (),
@@ -77,7 +79,10 @@ def fit_two_sided(
     draws : int
         Draws behind the intervals of indirect and total effects.
     bootstrap : int
-        Replicates of a parametric bootstrap; where given, intervals of links and effects come from it.
+        Replicates of a bootstrap; where given, intervals and p-values of links and effects come from it.
+    resample : {"parametric", "units"}
+        What the bootstrap draws: units made from the fit, which also gives a p-value of the chi-square; or the units
+        there are, with all their respondents.
     seed : int
     boundary : bool
         Keep the variances among units of the causes off zero, where the likelihood of few units often puts them and
@@ -133,6 +138,8 @@ def fit_two_sided(
         raise UsageError(f"level is {level}; give a share between 0 and 1, such as 0.95.")
     if missing not in get_args(Missing):
         raise UsageError(f"missing={missing!r}; use one of {', '.join(map(repr, get_args(Missing)))}.")
+    if resample not in get_args(Resample):
+        raise UsageError(f"resample={resample!r}; use one of {', '.join(map(repr, get_args(Resample)))}.")
     model = read_model(text, fixed_x=False)
     shares, frames = shares_of(assignments, sides, unit), in_memory(sides)
     missing = missing if len(frames) == len(sides) else "listwise"
@@ -145,18 +152,22 @@ def fit_two_sided(
     )  # fmt: skip
     core = _few_clusters(core) if errors == "robust" else core
     freedom = _freedom(core)
-    replicates = parametric_bootstrap(core, bootstrap, seed) if bootstrap else None
+    draw = parametric_bootstrap if resample == "parametric" else unit_bootstrap
+    replicates = draw(core, bootstrap, seed) if bootstrap else None
+    tested = bootstrap_chisq(core, bootstrap, seed) if bootstrap and resample == "parametric" else None
     theta = theta_draws(core, draws, seed, freedom) if replicates is None else replicates.values
     apart = [] if len(frames) == len(sides) else [moments.counts, moments.means, moments.scatter]
     weights = [share.table() for share in shares.values()]
     mark = fingerprint(*frames.values(), *([] if units is None else [units]), *apart, *weights)
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
+               "resample": resample,
                "boundary": boundary, "priors": [repr(prior) for prior in priors], "missing": missing,
                "equal_loadings": equal_loadings}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,
-        resampled=replicates is not None,
+        resampled="" if replicates is None else resample,
+        bootstrap_pvalue=_bootstrap_pvalue(core, tested),
         keys=keys,
         unit=unit,
         level=level,
@@ -164,6 +175,13 @@ def fit_two_sided(
         messages=(*messages, *prior_notes(core, priors), *_unit_notes(core), *_failure_notes(replicates)),
         provenance=Provenance.record(options, mark, seed),
     )
+
+
+def _bootstrap_pvalue(core: TwoLevelFit, tested: FloatArray | None) -> float:
+    """Share of chi-squares of a true chain that are at least the fit's own, it among them; NaN without any."""
+    if tested is None or not tested.size or np.isnan(core.chisq):
+        return float("nan")
+    return float(((tested >= core.chisq * core.scaling).sum() + 1.0) / (tested.size + 1.0))
 
 
 def _few_clusters(core: TwoLevelFit) -> TwoLevelFit:

@@ -22,11 +22,15 @@ from spc.sem.inference import fitmeasures as measure
 from spc.sem.postestimation.effects import Effects, drawn_effects
 from spc.sem.twolevel.draws import predict_units
 from spc.sem.twolevel.fit import TwoLevelFit, independence_chisq
+from spc.sem.twolevel.membership_moments import MemberMoments
+from spc.sem.twolevel.profile import link_profiles
 from spc.spec import Model
 
 __all__ = ["TwoSidedFit"]
 
 FEW_UNITS = 60
+PROFILED = 100
+"""Units below which intervals of links come from the profile of the likelihood."""
 WEAK = 0.5
 ALIKE = 0.98
 Row = dict[str, Any]
@@ -42,8 +46,11 @@ class TwoSidedFit:
         Estimates of both levels, likelihood, test.
     draws : (n, q) array
         Draws of the free parameters of the chain.
-    resampled : bool
-        The draws are bootstrap replicates, and intervals of links come from them too.
+    resampled : str
+        Where the draws are bootstrap replicates, and intervals of links come from them too: ``"parametric"`` or
+        ``"units"``; else empty.
+    bootstrap_pvalue : float
+        Of the chi-square, from chi-squares of units made from the fit; NaN without.
     keys : tuple
         The units, in the order of ``augment()``.
     unit : str
@@ -58,7 +65,8 @@ class TwoSidedFit:
 
     core: TwoLevelFit
     draws: FloatArray
-    resampled: bool
+    resampled: str
+    bootstrap_pvalue: float
     keys: tuple[Hashable, ...]
     unit: str
     level: float
@@ -78,9 +86,9 @@ class TwoSidedFit:
     @cached_property
     def effects(self) -> Effects:
         """Direct, indirect and total effects, with intervals from the draws."""
-        source = (
-            "a parametric bootstrap" if self.resampled else f"Student's t with {self.freedom:.0f} degrees of freedom"
-        )
+        source = {
+            "parametric": "a parametric bootstrap", "units": "a bootstrap of units",
+        }.get(self.resampled, f"Student's t with {self.freedom:.0f} degrees of freedom")  # fmt: skip
         return drawn_effects(
             self.core.model, self.core.values, self.core.problem.row_values(self.draws), level=self.level,
             method=f"{len(self.draws)} draws from {source}", nobs=round(float(self.core.units.counts.sum())),
@@ -97,6 +105,9 @@ class TwoSidedFit:
         ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``). Constructs
         whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free of the
         error of their items.
+
+        Below 100 units intervals of links are those of the profile likelihood, whose arms differ where the variance of
+        a cause is badly known, and ``statistic`` is its signed root; errors stay those of the curvature at its top.
         """
         return self._tidy
 
@@ -112,6 +123,8 @@ class TwoSidedFit:
             columns = ["std_error", "statistic", "p_value", "conf_low", "conf_high"]
             links = links.drop(columns=columns).merge(direct[["lhs", "rhs", *columns]], on=["lhs", "rhs"], how="left")
             links = links[list(others.columns)]
+        elif self._profiled:
+            links = self._with_profiles(links)
         unreadable = self.unreadable
         links = links.assign(label=[
             verdict(low, high, interpretable=cause not in unreadable)
@@ -120,6 +133,25 @@ class TwoSidedFit:
         return pd.concat(
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
         )
+
+    @property
+    def _profiled(self) -> bool:
+        """Intervals of links follow the likelihood: few units, whose likelihood has no arms of equal length."""
+        core = self.core
+        return len(self.keys) < PROFILED and core.errors != "robust" and not isinstance(core.units, MemberMoments)
+
+    def _with_profiles(self, links: pd.DataFrame) -> pd.DataFrame:
+        """Intervals, statistics and p-values from the profile of the likelihood, where there is one."""
+        from scipy.special import stdtr, stdtrit
+
+        links, rows = links.copy(), tuple(self.core.model.parameters)
+        for found in link_profiles(self.core, float(stdtrit(self.freedom, 0.5 + self.level / 2.0))):
+            here = (links["lhs"] == rows[found.row].lhs) & (links["rhs"] == rows[found.row].rhs)
+            if not np.isnan([found.low, found.high, found.root]).any():
+                links.loc[here, ["conf_low", "conf_high", "statistic", "p_value"]] = [
+                    found.low, found.high, found.root, 2.0 * stdtr(self.freedom, -abs(found.root)),
+                ]  # fmt: skip
+        return links
 
     def _latent_reliability_rows(self) -> Iterator[Row]:
         latent = self.core.latent
@@ -262,6 +294,7 @@ class TwoSidedFit:
         return {
             "npar": core.npar, "chisq": chisq, "df": df, "pvalue": measure.chisq_pvalue(chisq, df),
             "chisq_corrected": core.chisq_corrected, "pvalue_corrected": measure.chisq_pvalue(core.chisq_corrected, df),
+            **({} if np.isnan(self.bootstrap_pvalue) else {"pvalue_bootstrap": self.bootstrap_pvalue}),
             "chisq_scaling_factor": core.scaling, "baseline_chisq": base, "baseline_df": base_df,
             "cfi": measure.cfi(chisq, df, base, base_df), "tli": measure.tli(chisq, df, base, base_df),
             "rmsea": measure.rmsea(chisq, df, units), "rmsea_ci_lower": low, "rmsea_ci_upper": high,

@@ -20,12 +20,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from spc.chain.two_sided_result import PROFILED
 from spc.errors import EstimationError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import in_order, replicate_rng
 from spc.sem.twolevel.draws import theta_draws
 from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
+from spc.sem.twolevel.profile import roots_at
 from spc.spec import Model
 from spc.spec import model as read_model
 from spc.synthetic.chain import draw_within, structure
@@ -153,22 +155,24 @@ def simulate_cell(
         the mean over firms) of the two-sided fit; the same with ``unit_means_`` in front; ``firms`` that were fitted,
         and ``failed``; ``rejected`` and ``rejected_corrected``, the share of firms whose chain, true here, the
         chi-square test rejects at 5 %. Truth and estimates are in standard deviations of units; coverage is of 95 %
-        intervals.
+        intervals, of links those that :class:`spc.TwoSidedFit` gives.
     """
     work = partial(_firm, cell, seed, boundary, test)
     every = in_order(work, range(firms), f"{cell.units} units", workers=workers)
     good = [found for found in every if found is not None]
-    two_sided, means, pvalues = (np.array(part) for part in zip(*good, strict=True))
+    two_sided, means, pvalues, inside = (np.array(part) for part in zip(*good, strict=True))
     truth = np.append(PATHS, np.prod(PATHS))
     table = pd.DataFrame({"lhs": [*CHAIN[1:], CHAIN[-1]], "rhs": [*CHAIN[:-1], CHAIN[0]], "truth": truth})
     for prefix, estimates in (("", two_sided), ("unit_means_", means)):
         for column, numbers in summary(estimates, truth).items():
             table[prefix + column] = numbers
+    if cell.units < PROFILED:
+        table.loc[: len(PATHS) - 1, "coverage"] = inside.mean(axis=0)
     rejected = (pvalues < 0.05).mean(axis=0) if test else (np.nan, np.nan)
     return table.assign(firms=len(good), failed=firms - len(good), rejected=rejected[0], rejected_corrected=rejected[1])
 
 
-Found = tuple[FloatArray, FloatArray, tuple[float, float]]
+Found = tuple[FloatArray, FloatArray, tuple[float, float], FloatArray]
 
 
 def _firm(cell: Cell, seed: int, boundary: bool, test: bool, i: int) -> Found | None:
@@ -179,9 +183,22 @@ def _firm(cell: Cell, seed: int, boundary: bool, test: bool, i: int) -> Found | 
     try:
         with one_blas_thread():
             fit = fit_two_level(chain_model(), firm, test=test, boundary=boundary)
-            return estimated_links(fit, cell.units, i) * unit, _regressions(firm.means) * unit, _pvalues(fit)
+            inside = _profiled(fit, cell.units) if cell.units < PROFILED else np.full(len(PATHS), np.nan)
+            return estimated_links(fit, cell.units, i) * unit, _regressions(firm.means) * unit, _pvalues(fit), inside
     except EstimationError:
         return None
+
+
+def _profiled(fit: TwoLevelFit, units: int) -> FloatArray:
+    """Whether the profile interval of each link covers its truth; that of the curvature where it cannot be told."""
+    from scipy.special import stdtrit
+
+    size = np.append(np.sqrt(ICC), 1.0)
+    truth = np.array(PATHS) * size[1:] / size[:-1]
+    reach, links = float(stdtrit(units - 2.0, 0.975)), len(PATHS)
+    roots = np.array(list(roots_at(fit, dict(enumerate(truth.tolist()))).values()))
+    plain = (truth - fit.solution.theta[:links]) / np.sqrt(fit.vcov.diagonal()[:links])
+    return np.asarray(np.abs(np.where(np.isnan(roots), plain, roots)) <= reach, dtype=np.float64)
 
 
 def _pvalues(fit: TwoLevelFit) -> tuple[float, float]:

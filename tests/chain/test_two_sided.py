@@ -422,3 +422,38 @@ def test_priors_of_links_between_constructs_with_items(with_items):
     prior = LinkPrior("value", "mood", 0.9, 0.02, source="a firm that is certain")
     fit = fit_two_sided(ITEMS, sides=sides, units=units, unit="shop", draws=2, equal_loadings=True, priors=[prior])
     assert of(fit, "link").loc[("value", "mood"), "std_all"] == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_bootstrap_of_units_agrees_with_robust_errors(tables):
+    sides, outcomes = tables
+    text = "value ~ service\nprofit ~ value"
+    units = fit_two_sided(
+        text, sides=sides, units=outcomes, unit="shop", bootstrap=60, resample="units", boundary=False, draws=2
+    )
+    robust = fit_two_sided(text, sides=sides, units=outcomes, unit="shop", errors="robust", boundary=False, draws=2)
+    ratio = of(units, "link")["std_error"] / of(robust, "link")["std_error"]
+    assert ratio.between(0.6, 1.7).all()
+    assert "a bootstrap of units" in units.effects.glance()["method"].iloc[0]
+    assert "pvalue_bootstrap" not in units.glance()
+
+
+def test_a_parametric_bootstrap_judges_the_chi_square(tables):
+    sides, outcomes = tables
+    options = {"sides": sides, "units": outcomes, "unit": "shop", "draws": 2, "bootstrap": 39}
+    true = fit_two_sided("service ~ quality\nvalue ~ service\nprofit ~ value", **options)
+    assert true.glance()["pvalue_bootstrap"].iloc[0] > 0.05
+    wrong = fit_two_sided("value ~ 0*service + quality\nservice ~ 0*quality\nprofit ~ 0*value", **options)
+    assert wrong.glance()["pvalue_bootstrap"].iloc[0] == pytest.approx(1 / 40)
+
+
+def test_below_a_hundred_units_arms_of_intervals_differ(tables):
+    sides, outcomes = tables
+    fit = fit_two_sided("value ~ service\nprofit ~ value", sides=sides, units=outcomes, unit="shop", draws=2)
+    link = of(fit, "link").loc[("value", "service")]
+    assert abs((link["conf_high"] - link["estimate"]) / (link["estimate"] - link["conf_low"]) - 1.0) > 0.02
+    assert (link["p_value"] < 0.05) == (link["conf_low"] > 0.0 or link["conf_high"] < 0.0)
+
+
+def test_an_unknown_bootstrap(tables):
+    with pytest.raises(UsageError, match="parametric"):
+        fit_two_sided("value ~ quality", sides=tables[0], units=tables[1], unit="shop", bootstrap=2, resample="rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from types import MappingProxyType
 
@@ -20,7 +21,9 @@ from spc.sem.twolevel.membership_moments import MemberMoments, simulated
 from spc.sem.twolevel.scores import given_means
 from spc.sem.twolevel.simulated import made_scatter, made_units
 
-__all__ = ["parametric_bootstrap", "predict_units", "simulate_units", "theta_draws"]
+__all__ = [
+    "bootstrap_chisq", "parametric_bootstrap", "predict_units", "simulate_units", "theta_draws", "unit_bootstrap",
+]  # fmt: skip
 
 _FARTHEST = 50.0
 """Largest logarithm of a factor on a drawn variance."""
@@ -93,15 +96,20 @@ def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
     EstimationError
         Fewer than half of the replicates could be fitted.
     """
+    return _replicates(fit, lambda rng: simulate_units(fit, rng), draws, seed, "Parametric bootstrap")
+
+
+def _replicates(
+    fit: TwoLevelFit, made: Callable[[np.random.Generator], UnitMoments], draws: int, seed: int, what: str
+) -> Replicates:
+    """Free parameters of the model, fitted to units that are made anew each time."""
     kept: list[FloatArray] = []
     failures: Counter[str] = Counter()
-    refit = partial(
-        fit_two_level, fit.model, test=False, boundary=fit.boundary, known=fit.known, within=fit.within
-    )  # fmt: skip
+    refit = partial(fit_two_level, fit.model, test=False, boundary=fit.boundary, known=fit.known, within=fit.within)
     with one_blas_thread():
-        for i in progress(range(draws), "Parametric bootstrap", draws):
+        for i in progress(range(draws), what, draws):
             try:
-                kept.append(refit(simulate_units(fit, replicate_rng(seed, i))).solution.theta)
+                kept.append(refit(made(replicate_rng(seed, i))).solution.theta)
             except EstimationError as error:
                 failures[type(error).__name__] += 1
     if 2 * len(kept) < draws:
@@ -109,8 +117,59 @@ def parametric_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
             f"{draws - len(kept)} of {draws} bootstrap replicates could not be fitted. "
             "The model asks more than these units can give: use fewer constructs or links."
         )
-    names = fit.model.parameters.names
-    return Replicates(np.array(kept), names, MappingProxyType(dict(failures)), seed)
+    return Replicates(np.array(kept), fit.model.parameters.names, MappingProxyType(dict(failures)), seed)
+
+
+def bootstrap_chisq(fit: TwoLevelFit, draws: int, seed: int) -> FloatArray:
+    """Chi-squares of units made from a fit, whose chain is true there: what the fit's own is compared with.
+
+    Parameters
+    ----------
+    fit : TwoLevelFit
+    draws : int
+    seed : int
+        Replicate i uses ``SeedSequence(seed, spawn_key=(i,))``.
+
+    Returns
+    -------
+    (n,) array
+        Replicates that could not be fitted, or have no test, are left out.
+    """
+    found: list[float] = []
+    with one_blas_thread():
+        for i in progress(range(draws), "Bootstrap of the test of fit", draws):
+            try:
+                made = simulate_units(fit, replicate_rng(seed, i))
+                again = fit_two_level(fit.model, made, boundary=fit.boundary, known=fit.known, within=fit.within)
+            except EstimationError:
+                continue
+            found.append(again.chisq * again.scaling)
+    return np.array([value for value in found if np.isfinite(value)])
+
+
+def unit_bootstrap(fit: TwoLevelFit, draws: int, seed: int) -> Replicates:
+    """Fit the model again and again to units drawn from those there are, with their respondents.
+
+    Parameters
+    ----------
+    fit : TwoLevelFit
+    draws : int
+    seed : int
+        Replicate i uses ``SeedSequence(seed, spawn_key=(i,))``.
+
+    Raises
+    ------
+    EstimationError
+        Fewer than half of the replicates could be fitted.
+    UnsupportedError
+        Units share respondents.
+    """
+    number = len(fit.units.counts)
+
+    def drawn(rng: np.random.Generator) -> UnitMoments:
+        return fit.units.take(rng.integers(0, number, number))
+
+    return _replicates(fit, drawn, draws, seed, "Bootstrap of units")
 
 
 def predict_units(fit: TwoLevelFit) -> tuple[FloatArray, FloatArray]:

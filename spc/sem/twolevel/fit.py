@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -37,7 +37,7 @@ from spc.sem.twolevel.tied import Tied, tied
 from spc.spec import model as read_model
 from spc.spec.table import Model
 
-__all__ = ["Errors", "Latent", "TwoLevelFit", "Within", "fit_two_level", "independence_chisq"]
+__all__ = ["Errors", "Latent", "TwoLevelFit", "Within", "fit_two_level", "independence_chisq", "objective_of"]
 
 BoolArray = npt.NDArray[np.bool_]
 Within = Literal["free", "tied", "alone"]
@@ -115,6 +115,8 @@ class TwoLevelFit:
         What covariances within units are: free, by the loadings of the constructs of units, or zero beside variances.
     latent : Latent or None
         The constructs, where their loadings hold within units.
+    x : (k,) array
+        Coordinates at which the search ended.
     """
 
     model: Model
@@ -142,10 +144,11 @@ class TwoLevelFit:
     known: tuple[Known, ...] = ()
     within: Within = "free"
     latent: Latent | None = None
+    x: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         for name in ("vcov", "mu", "mu_vcov", "sigma_b", "sigma_w", "variances_vcov", "within_error", "free_sigma_b",
-                     "alone"):  # fmt: skip
+                     "alone", "x"):  # fmt: skip
             object.__setattr__(self, name, frozen_array(getattr(self, name)))
 
     @property
@@ -284,6 +287,12 @@ def _ready(
     return _Ready(balanced, problem, centre, scale, free, objective, start)
 
 
+def objective_of(fit: TwoLevelFit) -> Objective:
+    """What the search of a fit lowered."""
+    ready = _ready(fit.model, fit.units, boundary=fit.boundary, known=fit.known, within=fit.within)
+    return ready.objective
+
+
 def _order(units: UnitMoments, names: Sequence[str]) -> IntArray:
     return np.array([units.names.index(name) for name in names], dtype=np.intp)
 
@@ -385,6 +394,7 @@ def _result(
         errors=errors,
         problem=problem,
         latent=_latent(ready, found.x, cov) if isinstance(ready.map, Tied) else None,
+        x=found.x,
     )
 
 
