@@ -324,7 +324,7 @@ class TestOnACluster:
             return [(f.table, f.column, f.rule, f.n_rows) for f in both if f.severity == "error"]
 
         near = found("")
-        assert {rule for _, _, rule, _ in near} == {"left_in_place", "future_date", "mixed_currency",
+        assert {rule for _, _, rule, _ in near} == {"future_date", "mixed_currency",
             "negative_quantity", "duplicate_key", "not_finite", "broken_cent"}  # fmt: skip
         assert found(SETTINGS.format(cluster.master)) == near
 
