@@ -354,6 +354,8 @@ class Report:
     def save(self, path: str | Path, force: bool = False) -> Path:
         """Write the report in the format that the file's ending names.
 
+        ``NAME_confidentiality.csv`` beside it says what was hidden and why.
+
         Parameters
         ----------
         path : str or Path
@@ -381,4 +383,9 @@ class Report:
         target = Path(path)
         if target.is_dir():
             raise UsageError(f"{target} is a folder. Name a file in it.")
-        return write_all(target.parent, {target.name: written(self, target)}, force=force)[0]
+        files: dict[str, str | bytes] = {target.name: written(self, target)}
+        if self.gate is not None:
+            files[f"{target.stem}_confidentiality.csv"] = str(self.gate.audit())
+            refuse_to_overwrite([target.parent / name for name in files], force=force)
+            self.gate.remember()
+        return write_all(target.parent, files, force=force)[0]
