@@ -40,15 +40,15 @@ def refuse_to_overwrite(paths: Iterable[Path], *, force: bool) -> None:
         raise UsageError(f"There already: {listed}. Nothing was written. Choose another place, or add --force.")
 
 
-def write_all(folder: Path, texts: Mapping[str, str], *, force: bool = False) -> list[Path]:
+def write_all(folder: Path, texts: Mapping[str, str | bytes], *, force: bool = False) -> list[Path]:
     """Write texts into a folder: first beside their names, then put in place one after the other.
 
     Parameters
     ----------
     folder : Path
         Made when it does not exist.
-    texts : mapping of str to str
-        File name to text.
+    texts : mapping of str to str or bytes
+        File name to what it holds.
     force : bool
         Write over files that are there.
 
@@ -76,7 +76,7 @@ def write_all(folder: Path, texts: Mapping[str, str], *, force: bool = False) ->
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for draft, text in zip(drafts, texts.values(), strict=True):
-            draft.write_text(text, encoding="utf-8", newline="\n")
+            draft.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
         for draft, target in zip(drafts, targets, strict=True):
             draft.replace(target)
     except OSError as error:

@@ -14,18 +14,21 @@ from spc.cli.options import Draws, Force, Json, Seed, StudyPath
 @app.command()
 def report(
     study: StudyPath,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .html, .pdf, .pptx or .xlsx.")] = Path(
+        "report.html"
+    ),
     force: Force = False,
     draws: Draws = 2000,
     seed: Seed = None,
     json: Json = False,
 ) -> None:
     """Fit everything a study allows and write the report that leadership reads."""
-    from spc.scenario import fit_study
     from spc.cli import show
-    from spc.report import compose_report, refuse_to_overwrite
+    from spc.report import check_format, compose_report, refuse_to_overwrite
+    from spc.scenario import fit_study
     from spc.study import read_study
 
+    check_format(output)
     refuse_to_overwrite([output], force=force)
     page = compose_report(fit_study(read_study(study), draws=draws, seed=seed))
     path = page.save(output, force=force)

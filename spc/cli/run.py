@@ -23,9 +23,9 @@ def run(
     json: Json = False,
 ) -> None:
     """Do all of it: check, fit, drivers, money; write the report and every table."""
-    from spc.scenario import fit_study
     from spc.cli import show
     from spc.report import write_study
+    from spc.scenario import fit_study
     from spc.study import read_study
 
     given = read_study(study)
