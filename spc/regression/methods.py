@@ -59,13 +59,16 @@ def wild_rows(
 
 
 def quantile_rows(frame: pd.DataFrame, lhs: str, causes: Sequence[str], quantile: float, *, level: float) -> Rows:
-    """Regression of a quantile of the outcome, by statsmodels, with kernel errors."""
+    """Regression of a quantile of the outcome, by statsmodels, with kernel errors; its name says if it did not end."""
     from statsmodels.regression.quantile_regression import QuantReg
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning, IterationLimitWarning
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
         fit = QuantReg(frame[lhs], _design(frame, causes)).fit(q=quantile, max_iter=5000)
-    return _fitted_rows(fit, lhs, causes, f"quantile regression, {quantile:.0%}", frame, level)
+    ended = not any(issubclass(one.category, ConvergenceWarning | IterationLimitWarning) for one in said)
+    method = f"quantile regression, {quantile:.0%}" + ("" if ended else ", search not ended")
+    return _fitted_rows(fit, lhs, causes, method, frame, level)
 
 
 def fixed_rows(
