@@ -84,12 +84,12 @@ def line_of_sight(
         own = figures[figures["kpi"].astype(str) == kpi].dropna(subset=["value", "seller"])
         share, sellers = seller_share(own["value"].to_numpy(float), list(own["seller"])) if len(own) else (np.nan, 0)
         said = ratings.loc[ratings["kpi"].astype(str) == kpi, "influence"]
-        mean = float("nan")
+        mean = count = float("nan")
         if len(said) >= fewest:
-            mean = float((said.mean() - low) / (high - low))
+            mean, count = float((said.mean() - low) / (high - low)), float(len(said))
             rated.append(len(said))
         flag = _flag(mean, share)
-        rows += [{"lhs": kpi, "kind": "influence", "estimate": mean, "statistic": float(len(said))},
+        rows += [{"lhs": kpi, "kind": "influence", "estimate": mean, "statistic": count},
                  {"lhs": kpi, "kind": "seller_share", "estimate": share, "statistic": float(sellers)},
                  {"lhs": kpi, "kind": "flag", "label": flag}]  # fmt: skip
         table.append({"kpi": kpi, "influence": mean, "seller_share": share, "flag": flag})
