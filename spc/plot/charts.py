@@ -43,8 +43,9 @@ def effects_plot(
         for name, e, lo, hi in zip(names, rows["estimate"], rows["conf_low"], rows["conf_high"], strict=True)
     ]
     reached = _word(end or "", labels)
-    axis = say("plot.effects_axis", end=_short(reached.lower(), 36))
-    alt = say("plot.effects_alt", end=reached.lower(), said=say("list.semicolon").join(said))
+    inside = reached.lower() if say("grammar.lower_inside") == "yes" else reached
+    axis = say("plot.effects_axis", end=_short(inside, 36))
+    alt = say("plot.effects_alt", end=inside, said=say("list.semicolon").join(said))
     return finish(title or say("plot.effects"), alt, _forest(names, rows, axis), chart=_intervals(names, rows, axis))
 
 
