@@ -59,6 +59,12 @@ def test_another_language_says_the_same_things_of_the_same_values(name):
         assert values(text) == values(ENGLISH[key]), key
 
 
+def test_the_languages_of_the_firms_are_there_and_whole():
+    assert set(languages()) == {"da", "de", "en", "nb", "nl"}
+    for name in languages():
+        assert set(catalogue.templates(name)) == set(ENGLISH), name
+
+
 def test_what_a_language_lacks_is_said_in_english(monkeypatch):
     monkeypatch.setattr(catalogue, "languages", lambda: ("en", "xx"))
     monkeypatch.setattr(catalogue, "templates", lambda name: ENGLISH if name == "en" else {"list.and": " og "})
