@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import spc
+from spc.contracts import schema_text
 from spc.errors import UsageError
 from spc.words import catalogue, language, languages, say, speaking
 
@@ -63,6 +64,7 @@ def test_the_languages_of_the_firms_are_there_and_whole():
     assert set(languages()) == {"da", "de", "en", "nb", "nl"}
     for name in languages():
         assert set(catalogue.templates(name)) == set(ENGLISH), name
+    assert f"enum: [{', '.join(sorted(languages()))}]" in schema_text("study")
 
 
 def test_what_a_language_lacks_is_said_in_english(monkeypatch):
