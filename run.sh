@@ -1,5 +1,5 @@
 #!/bin/sh
-# Set up the package in .venv and run it:  sh run.sh demo | test | setup
+# Set up the package in .venv and run it:  sh run.sh demo | test | docs | setup
 #   demo [DIR]   make a synthetic firm, fit it, write DIR/report.html   (DIR: spc-demo)
 #   test [ARGS]  lint, types, layers and every test; ARGS go to pytest
 #   docs         build the site into docs/_build, notebooks run
