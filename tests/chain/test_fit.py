@@ -239,8 +239,7 @@ def test_unit_means_stand_in_where_the_likelihood_has_no_answer(study, monkeypat
         spc.fit_chain(study, draws=100, method="two_sided")
 
 
-@pytest.fixture(scope="module")
-def short_with_items(study, tmp_path_factory):
+def with_items(study, folder):
     def change(text):
         text = text.replace('measurement = "auto"', 'measurement = "items"')
         return text.replace(
@@ -248,7 +247,12 @@ def short_with_items(study, tmp_path_factory):
             'model = "customer_value ~ employee_satisfaction\\nprofitability ~ customer_value"',
         )
 
-    return changed(study, tmp_path_factory.mktemp("items"), change)
+    return changed(study, folder, change)
+
+
+@pytest.fixture(scope="module")
+def short_with_items(study, tmp_path_factory):
+    return with_items(study, tmp_path_factory.mktemp("items"))
 
 
 def test_items_of_both_sides_have_loadings_that_hold_on_both_levels(short_with_items):
@@ -264,10 +268,14 @@ def test_items_of_both_sides_have_loadings_that_hold_on_both_levels(short_with_i
 
 
 @pytest.mark.slow
-def test_rivals_and_evidence_of_a_chain_of_items(short_with_items):
-    found = spc.rivals(short_with_items, folds=3).compared().set_index("rival")
-    assert found[["bic_difference", "held_out"]].notna().all(axis=None)
-    graded = spc.evidence(short_with_items).tidy()
+def test_rivals_and_evidence_of_a_chain_of_items(tmp_path_factory):
+    larger = spc.read_study(spc.make_firm(seed=5, units=100).write(tmp_path_factory.mktemp("firm")))
+    larger = with_items(larger, tmp_path_factory.mktemp("items"))
+    found = spc.rivals(larger, folds=3).compared().set_index("rival")
+    assert found["bic_difference"].idxmin() in {"chain", "reverse"}
+    assert found.loc[["direct_only", "no_chain"], "bic_difference"].min() > 10.0
+    assert found.loc["chain", "held_out"] > found.loc["no_chain", "held_out"]
+    graded = spc.evidence(larger).tidy()
     assert set(graded.loc[graded["kind"] == "grade", "lhs"]) == {"customer_value", "profitability"}
 
 
