@@ -32,7 +32,7 @@ def test_a_folder_that_is_a_file_is_our_error(tmp_path):
         write_all(tmp_path / "here", {"a.txt": "1"})
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t=", "\r", " =", "\u00a0=", "\ufeff=", "\uff1d", "\n="])
+@pytest.mark.parametrize("begin", ["=", "{=", "+", "-", "@", "\t=", "\r", " =", "\u00a0=", "\ufeff=", "\uff1d", "\n="])
 def test_no_text_begins_a_formula(begin):
     assert safe_cell(f"{begin}cmd|'/c calc'!A1") == f"'{begin}cmd|'/c calc'!A1"
     assert safe_cell(f"North {begin}") == f"North {begin}"

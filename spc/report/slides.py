@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ _LETTERS = 420
 """Letters of text that a slide holds in a readable size."""
 _INK, _MUTED, _CAUTION = "1F2933", "6B7280", "A16207"
 _ACCENT = "0F6F8C"
+_ADDRESS = re.compile(r"(https?|ftps?|mailto|internal|external|file):", re.IGNORECASE)
 
 
 def slides(report: Report) -> bytes:
@@ -287,21 +289,26 @@ def _data(chart: Chart) -> tuple[Any, CategoryChartData | XyChartData]:
     if chart.sort in {"line", "scatter"}:
         points = XyChartData()
         for series in chart.series:
-            line = points.add_series(str(safe_cell(series.name or chart.y_label)))
+            line = points.add_series(_label(series.name or chart.y_label))
             for x, y in zip(series.x, series.values, strict=True):
                 if y is not None:
                     line.add_data_point(x, y)
         lines = chart.sort == "line"
         return XL_CHART_TYPE.XY_SCATTER_LINES_NO_MARKERS if lines else XL_CHART_TYPE.XY_SCATTER, points
     bars = CategoryChartData()
-    bars.categories = [str(safe_cell(name)) for name in chart.categories]
+    bars.categories = [_label(name) for name in chart.categories]
     if chart.sort == "bridge":
         for name, values in _steps(chart.series[0]):
             bars.add_series(name, values)
         return XL_CHART_TYPE.COLUMN_STACKED, bars
     for series in chart.series:
-        bars.add_series(str(safe_cell(series.name or chart.y_label)), series.values)
+        bars.add_series(_label(series.name or chart.y_label), series.values)
     return XL_CHART_TYPE.BAR_CLUSTERED, bars
+
+
+def _label(text: str) -> str:
+    """A name in a chart's workbook: no formula, and no address that the workbook's writer would link to."""
+    return f"'{text}" if _ADDRESS.match(text) else str(safe_cell(text))
 
 
 def _steps(series: Series) -> Iterator[tuple[str, list[float]]]:

@@ -15,7 +15,8 @@ import pytest
 import spc
 from spc.errors import MissingExtraError, UnsupportedError
 from spc.files import safe_cell
-from spc.report.blocks import FigureBlock, FindingBlock, NotesBlock, Report, TableBlock
+from spc.plot.figure import Chart, Series, finish
+from spc.report.blocks import FigureBlock, FindingBlock, NotesBlock, Report, Section, TableBlock
 from spc.report.extras import extra
 from spc.report.formats import written
 
@@ -75,6 +76,23 @@ def test_charts_of_slides_are_native_and_hold_the_numbers_drawn(report, deck) ->
             spans = zip(figure.chart.series[0].low, figure.chart.series[0].high, strict=True)
             tops = [low + up + down for low, up, down in zip(under, more, less, strict=True)]
             assert tops == pytest.approx([max(span) for span in spans])
+
+
+@pytest.mark.parametrize("sort", ["interval", "scatter"])
+def test_charts_workbooks_hold_no_formula_and_no_link(sort) -> None:
+    names = (HOSTILE, "{=1+1}", "https://a.b", "mailto:a@b.c", "external:c:/a", "<b>&amp;</b>")
+    told = tuple(map(float, range(len(names))))
+    figures = [finish("A", "", "", chart=Chart(sort, names, (Series(name, told, x=told),))) for name in names]
+    blocks = tuple(FigureBlock(figure, "") for figure in figures)
+    deck = pptx.Presentation(BytesIO(written(Report("A", "", (Section("a", "A", blocks),)), Path("a.pptx"))))
+    drawn = [shape.chart for shape in shapes(deck) if shape.has_chart]
+    assert len(drawn) == len(names)
+    for chart, name in zip(drawn, names, strict=True):
+        assert name in chart.plots[0].series[0].name
+        book = chart.part.chart_workbook.xlsx_part.blob
+        cells = [cell for sheet in openpyxl.load_workbook(BytesIO(book)) for row in sheet.iter_rows() for cell in row]
+        assert any(name in str(cell.value) for cell in cells)
+        assert not [cell for cell in cells if cell.data_type == "f" or cell.hyperlink]
 
 
 def test_tables_of_slides_are_native_and_whole(report, deck) -> None:
