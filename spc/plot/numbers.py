@@ -126,7 +126,10 @@ def bracket(low: float, high: float) -> str:
     >>> bracket(0.1, 0.25)
     '[0.10, 0.25]'
     """
-    return f"[{', '.join(ends(low, high))}]" if math.isfinite(low) or math.isfinite(high) else MISSING
+    if not (math.isfinite(low) or math.isfinite(high)):
+        return MISSING
+    first, last = ends(low, high)
+    return say("number.bracket", low=first, high=last)
 
 
 def between(low: str, high: str) -> str:

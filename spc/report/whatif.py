@@ -191,4 +191,5 @@ def _words(material: Material, model: ReleasedModel) -> dict[str, str]:
     said["each_period"] = say("whatif.each_period", **(filled | {"period": begin(period)}))
     numbers = {name: say(f"number.{name}") for name in ("decimal", "thousands")}
     numbers |= {name: say(f"number.{name}", value="{value}") for name in ("percent", "million", "billion")}
-    return said | {"span": say("money.to", low="{low}", high="{high}"), **numbers}
+    ends = {"low": "{low}", "high": "{high}"}
+    return said | {"span": say("money.to", **ends), "bracket": say("number.bracket", **ends), **numbers}

@@ -35,7 +35,7 @@
   const estimate = (value, low, high) => signed(value, decimals(within(low, high)));
   function bracket(low, high) {
     const digits = decimals(within(low, high));
-    return "[" + signed(low, digits) + ", " + signed(high, digits) + "]";
+    return fill(words.bracket, { low: signed(low, digits), high: signed(high, digits) });
   }
   const percent = (value, digits) => fill(words.percent, { value: signed(100 * value, digits) });
   const SYMBOL = { EUR: "\u20ac", USD: "$", GBP: "\u00a3", JPY: "\u00a5" };
