@@ -18,7 +18,7 @@ from spc.sem.engine.ram import DIRECTED, Implied, Structure
 __all__ = [
     "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
     "growing", "improper", "inverse_information", "inverse_of", "n_moments", "not_identified", "null_parameters",
-    "of_group", "of_level", "small_sample", "unidentified_nearby",
+    "of_group", "of_level", "singular", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -146,7 +146,7 @@ def inverse_information(problem: System, end: Search, solution: Solution) -> Flo
     nearby = unidentified_nearby(problem, end.x)
     if nearby is not None:
         raise not_identified(null_parameters(problem, nearby))
-    raise _singular(null_parameters(problem, end.information), solution)
+    raise singular(null_parameters(problem, end.information), solution)
 
 
 def check_faint(system: System, end: Search, solution: Solution) -> None:
@@ -161,10 +161,11 @@ def check_faint(system: System, end: Search, solution: Solution) -> None:
         rows = np.abs(np.concatenate([problem.map[:, faint] for problem in problems])).max(axis=1)
         free = np.concatenate([problem.place.free[problem.active] for problem in problems])
         numbers = sorted({int(k) for k, weight in zip(free, rows, strict=True) if weight > 0.05 * rows.max()})
-        raise _singular(tuple(problems[0].place.names[k] for k in numbers), solution)
+        raise singular(tuple(problems[0].place.names[k] for k in numbers), solution)
 
 
-def _singular(named: tuple[str, ...], solution: Solution) -> SingularInformationError:
+def singular(named: tuple[str, ...], solution: Solution) -> SingularInformationError:
+    """Error for parameters that these data cannot tell apart, though others could."""
     return SingularInformationError(
         f"The information matrix is singular at the estimates, so there are no standard errors. Parameters involved: "
         f"{', '.join(named)}. The model is identified in general, but not by these data: look for latent variables "

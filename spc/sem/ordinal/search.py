@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spc.errors import NonConvergenceError, NotPositiveDefiniteError, SingularInformationError
+from spc.errors import NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray
-from spc.sem.engine.diagnose import growing, inverse_of, not_identified, null_parameters
+from spc.sem.engine.diagnose import growing, inverse_of, not_identified, null_parameters, singular
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.least_squares import first_end, point_of, search_squares
 from spc.sem.engine.ml import Point
@@ -204,13 +204,7 @@ def _singular(system: System, end: Search) -> Exception:
     solution = Solution(
         system.theta(end.x), end.value, end.decrement**0.5, end.iterations, "converged", "singular information"
     )
-    return SingularInformationError(
-        f"The information matrix is singular at the estimates, so there are no standard errors. Parameters involved: "
-        f"{', '.join(named)}. The model is identified in general, but not by these data: look for latent variables "
-        "that correlate perfectly or not at all, and simplify the model there.",
-        solution,
-        named,
-    )
+    return singular(named, solution)
 
 
 def independence(problem: OrdinalProblem, gamma: FloatArray) -> tuple[float, float, float]:
