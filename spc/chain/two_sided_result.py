@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -23,7 +23,7 @@ from spc.sem.postestimation.effects import Effects, drawn_effects
 from spc.sem.twolevel.draws import predict_units
 from spc.sem.twolevel.fit import TwoLevelFit, independence_chisq
 from spc.sem.twolevel.membership_moments import MemberMoments
-from spc.sem.twolevel.profile import link_profiles
+from spc.sem.twolevel.profile import FARTHEST, LinkProfile, link_profiles
 from spc.spec import Model
 
 __all__ = ["TwoSidedFit"]
@@ -123,7 +123,7 @@ class TwoSidedFit:
             columns = ["std_error", "statistic", "p_value", "conf_low", "conf_high"]
             links = links.drop(columns=columns).merge(direct[["lhs", "rhs", *columns]], on=["lhs", "rhs"], how="left")
             links = links[list(others.columns)]
-        elif self._profiled:
+        else:
             links = self._with_profiles(links)
         unreadable = self.unreadable
         links = links.assign(label=[
@@ -134,22 +134,30 @@ class TwoSidedFit:
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
         )
 
-    @property
-    def _profiled(self) -> bool:
-        """Intervals of links follow the likelihood: few units, whose likelihood has no arms of equal length."""
+    @cached_property
+    def _profiles(self) -> Mapping[tuple[str, str], LinkProfile]:
+        """Profiles of links where units are few, whose likelihood has no arms of equal length; else none."""
+        from scipy.special import stdtrit
+
         core = self.core
-        return len(self.keys) < PROFILED and core.errors != "robust" and not isinstance(core.units, MemberMoments)
+        if self.resampled or len(self.keys) >= PROFILED or core.errors == "robust":
+            return {}
+        if isinstance(core.units, MemberMoments):
+            return {}
+        rows = tuple(core.model.parameters)
+        profiles = link_profiles(core, float(stdtrit(self.freedom, 0.5 + self.level / 2.0)))
+        return {(rows[one.row].lhs, rows[one.row].rhs): one for one in profiles}
 
     def _with_profiles(self, links: pd.DataFrame) -> pd.DataFrame:
         """Intervals, statistics and p-values from the profile of the likelihood, where there is one."""
-        from scipy.special import stdtr, stdtrit
+        from scipy.special import stdtr
 
-        links, rows = links.copy(), tuple(self.core.model.parameters)
-        for found in link_profiles(self.core, float(stdtrit(self.freedom, 0.5 + self.level / 2.0))):
-            here = (links["lhs"] == rows[found.row].lhs) & (links["rhs"] == rows[found.row].rhs)
-            if not np.isnan([found.low, found.high, found.root]).any():
-                links.loc[here, ["conf_low", "conf_high", "statistic", "p_value"]] = [
-                    found.low, found.high, found.root, 2.0 * stdtr(self.freedom, -abs(found.root)),
+        links = links.copy()
+        for (lhs, rhs), one in self._profiles.items():
+            if one.found:
+                links.loc[(links["lhs"] == lhs) & (links["rhs"] == rhs),
+                          ["conf_low", "conf_high", "statistic", "p_value"]] = [
+                    one.low, one.high, one.root, 2.0 * stdtr(self.freedom, -abs(one.root)),
                 ]  # fmt: skip
         return links
 
@@ -336,12 +344,28 @@ class TwoSidedFit:
                 "causes_alike", "serious", name, f"Units that are high in {name} are high in another cause of the same "
                 "outcome as well, so the links of the two cannot be told apart.",
             )  # fmt: skip
+        yield from self._profile_notes()
         table = self.tidy()
         weak = table[(table["kind"] == "icc2") & (table["estimate"] < WEAK)]
         for name, reliability, sizes in zip(weak["lhs"], weak["estimate"], weak["label"], strict=True):
             yield Note(
                 "weak_unit_scores", "info", str(name), f"Unit means of {name} would have a reliability of "
                 f"{reliability:.2f} ({sizes}). The links here are corrected for it, and the wider for it.",
+            )  # fmt: skip
+
+    def _profile_notes(self) -> Iterator[Note]:
+        """Links whose interval has an end that the likelihood did not give."""
+        cut = [f"{rhs} -> {lhs}" for (lhs, rhs), one in self._profiles.items() if one.found and one.cut]
+        if cut:
+            yield Note(
+                "open_interval", "warning", ", ".join(cut), f"The likelihood hardly falls however far these links "
+                f"go, so their intervals are cut {FARTHEST:.0f} standard errors from the estimate, and go on beyond.",
+            )  # fmt: skip
+        equal = [f"{rhs} -> {lhs}" for (lhs, rhs), one in self._profiles.items() if not one.found]
+        if equal:
+            yield Note(
+                "no_profile", "warning", ", ".join(equal), "The likelihood could not be followed along these links, so "
+                "their intervals have arms of equal length, which cover less with so few units.",
             )  # fmt: skip
 
     def detectable(self, chance: float = 0.8) -> pd.Series:

@@ -457,3 +457,18 @@ def test_below_a_hundred_units_arms_of_intervals_differ(tables):
 def test_an_unknown_bootstrap(tables):
     with pytest.raises(UsageError, match="parametric"):
         fit_two_sided("value ~ quality", sides=tables[0], units=tables[1], unit="shop", bootstrap=2, resample="rows")
+
+
+@pytest.mark.parametrize(("seed", "told"), [(5, True), (6, False)])
+def test_an_interval_that_the_data_do_not_end_is_named(seed, told):
+    rng = np.random.default_rng(seed)
+    mood = rng.normal(size=12)
+    staff = pd.DataFrame({"shop": np.repeat(range(12), 4)})
+    staff["mood"] = 0.3 * mood[staff["shop"]] + rng.normal(size=len(staff))
+    units = pd.DataFrame({"shop": range(12), "profit": mood})
+    fit = fit_two_sided("profit ~ mood", sides={"staff": staff}, units=units, unit="shop", draws=100)
+    notes = {note.code: note for note in fit.notes()}
+    link = of(fit, "link").iloc[0]
+    width = (link["conf_high"] - link["conf_low"]) / link["std_error"]
+    assert (width > 15.0) == told == ("open_interval" in notes)
+    assert not told or notes["open_interval"].subject == "mood -> profit"

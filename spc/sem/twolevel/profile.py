@@ -37,12 +37,20 @@ class LinkProfile:
         Ends of the interval; NaN where none was found.
     root : float
         Signed root of twice what the log-likelihood loses where the link is zero; NaN where that could not be fitted.
+    cut : bool
+        An end was put where the looking stopped: the interval goes on, perhaps without end.
     """
 
     row: int
     low: float
     high: float
     root: float
+    cut: bool
+
+    @property
+    def found(self) -> bool:
+        """Whether both ends and the root were."""
+        return not any(map(math.isnan, (self.low, self.high, self.root)))
 
 
 def link_profiles(fit: TwoLevelFit, distance: float) -> tuple[LinkProfile, ...]:
@@ -84,9 +92,11 @@ def roots_at(fit: TwoLevelFit, values: Mapping[int, float]) -> dict[int, float]:
 
 def _profiles(fit: TwoLevelFit, distance: float) -> Iterator[LinkProfile]:
     for row, ray, unit in _rays(fit):
-        ends = [unit * ray.end(distance, side) for side in (-1.0, 1.0)]
+        ends = [ray.end(distance, side) for side in (-1.0, 1.0)]
+        low, high = sorted(unit * end for end in ends)
         zero, _ = ray.root(0.0, fit.x)
-        yield LinkProfile(row, min(ends), max(ends), math.copysign(zero, fit.x[ray.at] * unit))
+        cut = any(end == ray.furthest(side) for end, side in zip(ends, (-1.0, 1.0), strict=True))
+        yield LinkProfile(row, low, high, math.copysign(zero, fit.x[ray.at] * unit), cut)
 
 
 def _rays(fit: TwoLevelFit) -> Iterator[tuple[int, _Ray, float]]:
@@ -137,13 +147,17 @@ class _Ray:
         assert state is not None
         return math.sqrt(max(2.0 * (state.value - self.top), 0.0)), x
 
+    def furthest(self, side: float) -> float:
+        """Where the looking for an end stops."""
+        return float(self.x[self.at]) + side * FARTHEST * self.error
+
     def end(self, distance: float, side: float) -> float:
         """Value at which the root is ``distance``, by the secant; NaN where it was not found."""
         best = float(self.x[self.at])
         last, arm, near = (0.0, 0.0), distance * self.error, self.x
         for _ in range(_ROUNDS):
             if arm > FARTHEST * self.error:
-                return best + side * FARTHEST * self.error
+                return self.furthest(side)
             found, near = self.root(best + side * arm, near)
             if math.isnan(found) or found <= last[1]:
                 return math.nan

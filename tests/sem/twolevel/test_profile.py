@@ -64,3 +64,15 @@ def test_a_link_that_shares_its_value_has_no_profile():
     fit = fitted(Cell(40, 8, 25), text="\n".join([*names, *rest]))
     assert [one.row for one in link_profiles(fit, 2.0)] == [2, 3, 4, 5]
     assert np.isnan(roots_at(fit, {0: 0.5})[0])
+
+
+def test_an_arm_without_end_is_cut_and_says_so():
+    reach, cut = stdtrit(18, 0.975), []
+    for seed in range(6):
+        fit = fitted(Cell(20, 4, 10), seed)
+        errors = np.sqrt(fit.vcov.diagonal())
+        for one in filter(lambda one: one.found, link_profiles(fit, reach)):
+            arms = np.abs(np.array([one.low, one.high]) - fit.solution.theta[one.row]) / errors[one.row]
+            cut.append(one.cut)
+            assert one.cut == bool((arms > 10.0 - 1e-6).any())
+    assert 0 < sum(cut) < len(cut) / 3
