@@ -258,6 +258,12 @@ def _route_notes(route: Route | None, chain: ChainFit) -> list[Note]:
             "no_money", "info", "scenario", "Nothing leads from the chain to money here: give how retention follows a "
             "construct, or a result of the units that is money.",
         ))  # fmt: skip
+    if isinstance(route, LedgerRoute):
+        notes.append(Note(
+            "drawn_apart", "info", "scenario", "The chain, the link from it to customers who stay, and the ledger are "
+            "estimated apart, and their uncertainties are taken as independent. Where the same customers stand behind "
+            "them, the interval of money can be somewhat too wide or too narrow.",
+        ))  # fmt: skip
     if not chain.interpretable:
         notes.append(Note(
             "chain_not_interpretable", "serious", "scenario", "The chain's links cannot be told apart, so what would "

@@ -204,6 +204,15 @@ def test_beyond_what_units_show_there_is_a_warning_and_a_note(chain: ChainFit) -
     assert "extrapolation" in {note.code for note in far.notes()}
 
 
+def test_what_is_estimated_apart_is_said_where_it_meets(chain: ChainFit, loyalty: LoyaltyValue) -> None:
+    lever = [Change("customer_value", 0.2, cost=1.0)]
+    slope = RetentionSlope.of("customer_loyalty", 0.4, 0.1, 2000, 5, "stated")
+    by_customers = simulate(chain, loyalty, lever, retention=slope)
+    by_units = simulate(chain, loyalty, lever, result=ResultRoute("profitability", 100.0))
+    assert "drawn_apart" in {note.code for note in by_customers.notes()}
+    assert "drawn_apart" not in {note.code for note in by_units.notes()}
+
+
 def test_without_a_way_to_money_there_is_none_and_a_note_says_so(chain: ChainFit, loyalty: LoyaltyValue) -> None:
     found = simulate(chain, loyalty, [Change("employee_satisfaction", 0.1)])
     assert found.money is None
