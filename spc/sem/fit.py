@@ -58,7 +58,7 @@ from spc.sem.missing.saturated import logl
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
 from spc.sem.options import ORDINAL, WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
 from spc.sem.refit import refit
-from spc.sem.result import Part, SemFit
+from spc.sem.result import Part, SemFit, improper
 from spc.sem.solve import not_converged, search_everywhere, solution_of, solve, weights_of
 from spc.sem.weighted import (
     baseline_discrepancy,
@@ -491,13 +491,5 @@ def _finish(
     provenance = Provenance.record(vars(options), fingerprint(*arrays))
     return SemFit(
         model, parts, solution, frozen_array(vcov), baseline(problems, models_of(pieces)), options, provenance, system,
-        (*_improper(parts, end), *diagnose.dropped_rows(given, sum(one.n for one in moments))),
+        (*improper(parts, end.x), *diagnose.dropped_rows(given, sum(one.n for one in moments))),
     )  # fmt: skip
-
-
-def _improper(parts: Sequence[Part], end: Search) -> list[Note]:
-    notes: list[Note] = []
-    for part in parts:
-        found = diagnose.improper(part.problem.place, part.problem.values(end.x), part.point.at)
-        notes += diagnose.of_group(found, part.group)
-    return notes

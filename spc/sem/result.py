@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ from spc.spec.table import Model
 if TYPE_CHECKING:
     from spc.sem.twolevel.model import TwoLevel
 
-__all__ = ["Part", "SemFit"]
+__all__ = ["Part", "SemFit", "improper"]
 
 _OF_ROWS = ("missing_answers", "dropped_rows", "low_coverage", "no_saturated_moments")
 
@@ -82,6 +83,15 @@ class Part:
     def title(self) -> str:
         """The same in words."""
         return self.group
+
+
+def improper(parts: Sequence[Part], x: FloatArray) -> list[Note]:
+    """Negative variances and other impossible values of each part at the joint coordinates."""
+    notes: list[Note] = []
+    for part in parts:
+        found = diagnose.improper(part.problem.place, part.problem.values(x), part.point.at)
+        notes += diagnose.of_group(found, part.group)
+    return notes
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -28,8 +28,7 @@ from spc.moments import Counts, Moments, categories
 from spc.results import Note, Provenance, fingerprint
 from spc.sem.engine import diagnose
 from spc.sem.engine.groups import Given, Group, in_group, split
-from spc.sem.engine.joint import System
-from spc.sem.engine.optimise import Search, Solution
+from spc.sem.engine.optimise import Solution
 from spc.sem.engine.restrictions import restrictions
 from spc.sem.feasible import best_within
 from spc.sem.inference.scaled import Correction, ratio
@@ -40,7 +39,8 @@ from spc.sem.ordinal.conditional import conditional_moments
 from spc.sem.ordinal.moments import OrdinalMoments, ordinal_moments
 from spc.sem.ordinal.problem import OrdinalProblem, Weighting, ordinal_system
 from spc.sem.ordinal.search import Spread, ordinal_problems, ordinal_search, ordinal_solve, spread
-from spc.sem.result import Part, SemFit
+from spc.sem.result import Part, SemFit, improper
+from spc.sem.solve import solution_of
 from spc.spec import model as read_model
 from spc.spec import observed_variables
 from spc.spec.table import Block, Model, blocks
@@ -106,7 +106,7 @@ def fit_ordinal(model: Model | str, data: Given, options: Options) -> SemFit:
         made, levels = _completed(model, groups, options)
         counts, notes = _counted(made, groups, levels, options)
         sampled = [sampled_moments(one, block.model) for one, block in zip(counts, blocks(made), strict=True)]
-        return _fitted(made, counts, sampled, options, way, notes)
+        return _fitted(made, sampled, options, way, notes)
 
 
 def ordered_columns(data: Given, names: Sequence[str]) -> tuple[str, ...]:
@@ -204,9 +204,8 @@ def _pairwise(given: int, used: int, complete: int) -> tuple[Note, ...]:
 
 
 def _fitted(
-    model: Model, counts: Sequence[Counts], sampled: Sequence[OrdinalMoments], options: Options, way: _Way,
-    notes: tuple[Note, ...],
-) -> SemFit:  # fmt: skip
+    model: Model, sampled: Sequence[OrdinalMoments], options: Options, way: _Way, notes: tuple[Note, ...]
+) -> SemFit:
     own: list[Block] = list(blocks(model))
     system = ordinal_system(model, [block.model for block in own], sampled, way.weighting)
     rules = restrictions(model)
@@ -224,10 +223,11 @@ def _fitted(
         )
     )
     provenance = Provenance.record(asdict(options), fingerprint(*(one.statistics for one in sampled)))
+    covariance = found.robust if way.robust else found.naive
     result = SemFit(
-        model, parts, _solution(system, end), frozen_array(system.spread(found.robust if way.robust else found.naive)),
+        model, parts, solution_of(system, end), frozen_array(system.spread(covariance)),
         Baseline(found.base, found.base_df), options, provenance, system,
-        (*_improper(parts, end), *_doubts(sampled, parts), *notes),
+        (*improper(parts, end.x), *_doubts(sampled, parts), *notes),
     )  # fmt: skip
     return result if way.test is None else replace(result, correction=_correction(result.df, found, way.test))
 
@@ -245,24 +245,11 @@ def _observed(problem: OrdinalProblem) -> Moments:
     return Moments(problem.place.observed, problem.n, mean, problem.sample.cov * np.outer(scale, scale))
 
 
-def _solution(system: System, end: Search) -> Solution:
-    message = f"converged after {end.iterations} steps"
-    return Solution(system.theta(end.x), end.value, end.decrement**0.5, end.iterations, "converged", message)
-
-
 def _correction(df: int, found: Spread, test: str) -> Correction:
     return Correction(
         test, found.trace, ratio(found.trace, df), ratio(found.base_trace, found.base_df),
         second=(found.square, found.base_trace, found.base_square),
     )  # fmt: skip
-
-
-def _improper(parts: Sequence[Part], end: Search) -> list[Note]:
-    notes: list[Note] = []
-    for part in parts:
-        found = diagnose.improper(part.problem.place, part.problem.values(end.x), part.point.at)
-        notes += diagnose.of_group(found, part.group)
-    return notes
 
 
 def _doubts(sampled: Sequence[OrdinalMoments], parts: Sequence[Part]) -> list[Note]:
@@ -320,8 +307,8 @@ def refit_ordinal(fitted: SemFit, counts: Sequence[Counts]) -> Solution:
     if (rules := restrictions(fitted.model)) is not None:
         start = system.coordinates(fitted.solution.theta)
         within = best_within(system, rules, ordinal_objective(system), start)
-        return _solution(within.system, within.end)
+        return solution_of(within.system, within.end)
     end = ordinal_search(system, system.coordinates(fitted.solution.theta))
     if end is None or not end.converged:
         end = ordinal_solve(system)
-    return _solution(system, end)
+    return solution_of(system, end)

@@ -167,7 +167,7 @@ def _alone(counts: Counts) -> _Alone:
     values = counts.values[:, counts.continuous]
     answered = (~np.isnan(values)).sum(axis=0)
     if not answered.all():
-        raise _nothing(counts, [counts.names[i] for i in counts.continuous[answered == 0]])
+        raise _nothing([counts.names[i] for i in counts.continuous[answered == 0]])
     mean = np.nansum(values, axis=0) / np.maximum(answered, 1)
     off = np.where(np.isnan(values), 0.0, values - mean)
     variance = (off**2).sum(axis=0) / np.maximum(answered, 1)
@@ -180,7 +180,7 @@ def _alone(counts: Counts) -> _Alone:
     return _Alone(cut, _influence(once, cut), mean, variance, _own_spread(values, mean, variance))
 
 
-def _nothing(counts: Counts, names: list[str]) -> DataError:
+def _nothing(names: list[str]) -> DataError:
     return DataError.of("data", ", ".join(names), "no_answers", "no answers", "answers", "Leave it out of the model.")
 
 
