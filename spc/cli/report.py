@@ -24,12 +24,11 @@ def report(
 ) -> None:
     """Fit everything a study allows and write the report that leadership reads."""
     from spc.cli import show
-    from spc.report import check_format, compose_report, refuse_to_overwrite
+    from spc.report import compose_report, targets
     from spc.scenario import fit_study
     from spc.study import read_study
 
-    check_format(output)
-    refuse_to_overwrite([output], force=force)
+    targets(output, force=force)
     page = compose_report(fit_study(read_study(study), draws=draws, seed=seed))
     path = page.save(output, force=force)
     if json:

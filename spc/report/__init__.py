@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from spc.files import refuse_to_overwrite
 from spc.report.blocks import Report
 from spc.report.compose import compose_report
 from spc.report.export import Outcome, csv_text, write_study, write_tables
-from spc.report.formats import check_format
+from spc.report.formats import targets
 
 __all__ = [
     "Outcome",
     "Report",
-    "check_format",
     "compose_report",
     "csv_text",
-    "refuse_to_overwrite",
+    "targets",
     "write_study",
     "write_tables",
 ]

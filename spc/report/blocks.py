@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from spc.disclosure import Gate, ReleasedModel, ReleasedTable, require_released
 from spc.errors import UsageError
-from spc.files import refuse_to_overwrite, write_all
+from spc.files import write_all
 from spc.plot import Figure
 from spc.report.words import notes_in_words
 from spc.results import Note
@@ -378,14 +378,11 @@ class Report:
         UsageError
             The file is there already, is a folder, or cannot be written.
         """
-        from spc.report.formats import written
+        from spc.report.formats import targets, written
 
-        target = Path(path)
-        if target.is_dir():
-            raise UsageError(f"{target} is a folder. Name a file in it.")
+        target, hidden = targets(Path(path), force=force)
         files: dict[str, str | bytes] = {target.name: written(self, target)}
         if self.gate is not None:
-            files[f"{target.stem}_confidentiality.csv"] = str(self.gate.audit())
-            refuse_to_overwrite([target.parent / name for name in files], force=force)
-            self.gate.remember()
+            files[hidden.name] = str(self.gate.audit())
+            self.gate.remember()  # first: no report may be out that the next one does not know of
         return write_all(target.parent, files, force=force)[0]

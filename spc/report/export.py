@@ -127,6 +127,6 @@ def write_study(
     refuse_to_overwrite([folder / name for name in ("report.html", *texts)], force=force)
     report = compose_report(results, **(options or {}))
     page = report.html()
-    gate.remember()
+    gate.remember()  # first: no report may be out that the next one does not know of
     paths = write_all(folder, {"report.html": page, **texts}, force=force)
     return Outcome(paths[0], tuple(paths), models, report.headline)

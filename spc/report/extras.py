@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -9,8 +10,15 @@ from spc.errors import MissingExtraError, UnsupportedError
 
 __all__ = ["extra"]
 
+_OF: Mapping[str, tuple[str, str, str]] = {
+    "openpyxl": ("openpyxl", "excel", "Writing an Excel file"),
+    "pptx": ("python-pptx", "slides", "Writing slides"),
+    "weasyprint": ("weasyprint", "pdf", "Writing a PDF file"),
+}
+"""A module to its package, its extra and what it is for."""
 
-def extra(module: str, package: str, name: str, purpose: str) -> Any:
+
+def extra(module: str) -> Any:
     """A module of an extra.
 
     Raises
@@ -20,6 +28,7 @@ def extra(module: str, package: str, name: str, purpose: str) -> Any:
     UnsupportedError
         It is, and a system library of it is absent.
     """
+    package, name, purpose = _OF[module]
     try:
         return import_module(module)
     except ImportError:

@@ -34,7 +34,7 @@ def pdf(report: Report) -> bytes:
     UnsupportedError
         Its system libraries are absent.
     """
-    press = extra("weasyprint", "weasyprint", "pdf", "Writing a PDF file")
+    press = extra("weasyprint")
     logging.getLogger("weasyprint").setLevel(logging.ERROR)  # it lists each property of the screen that paper lacks
     page = press.HTML(string=_painted(report.html()), url_fetcher=_nothing, media_type="print")
     written = page.write_pdf(pdf_identifier=b"service-profit-chain", pdf_variant="pdf/ua-1")

@@ -65,7 +65,7 @@ class _Deck:
     """Slides under construction; what is said before a slide that shows it waits in ``said``."""
 
     def __init__(self, report: Report) -> None:
-        pptx = extra("pptx", "python-pptx", "slides", "Writing slides")
+        pptx = extra("pptx")
         self.pages: Any = pptx.Presentation()
         self.pages.slide_width, self.pages.slide_height = pptx.util.Inches(13.333), pptx.util.Inches(7.5)
         facts = self.pages.core_properties

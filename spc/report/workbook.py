@@ -33,7 +33,7 @@ def workbook(report: Report) -> bytes:
     """
     from io import BytesIO
 
-    openpyxl = extra("openpyxl", "openpyxl", "excel", "Writing an Excel file")
+    openpyxl = extra("openpyxl")
     book = openpyxl.Workbook()
     book.properties.title, book.properties.creator = report.title, "spc"
     first = book.active

@@ -103,6 +103,33 @@ def test_report_does_not_write_over_a_file(run, document, tmp_path):
     assert page.read_text() == "mine"
 
 
+def test_report_is_written_in_the_format_of_its_ending(run, document, tmp_path):
+    pytest.importorskip("pptx")
+    code, out, err = run("report", document, "-o", tmp_path / "board.pptx", "--draws", "200")
+    assert code == 0, err
+    assert (tmp_path / "board.pptx").read_bytes().startswith(b"PK")
+    assert "board.pptx" in out
+    assert (tmp_path / "board_confidentiality.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("page.docx", ".pptx or .xlsx"),
+        ("page.pptx", "[slides]"),
+        ("seen.html", "seen_confidentiality.csv"),
+        ("", "folder"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_before_the_fit(run, document, tmp_path, monkeypatch, name, said):
+    monkeypatch.setitem(sys.modules, "pptx", None)
+    monkeypatch.setattr("spc.scenario.fit_study", lambda *given, **options: 1 / 0)
+    (tmp_path / "seen_confidentiality.csv").write_text("mine")
+    code, _, err = run("report", document, "-o", tmp_path / name)
+    assert code == 2
+    assert said in " ".join(err.split())
+
+
 def test_loyalty_and_drivers(run, document):
     code, out, _ = run("loyalty", document, "--json")
     assert code == 0

@@ -18,7 +18,7 @@ from spc.files import safe_cell
 from spc.plot.figure import Chart, Series, finish
 from spc.report.blocks import FigureBlock, FindingBlock, NotesBlock, Report, Section, TableBlock
 from spc.report.extras import extra
-from spc.report.formats import written
+from spc.report.formats import targets, written
 
 pptx = pytest.importorskip("pptx")
 openpyxl = pytest.importorskip("openpyxl")
@@ -141,7 +141,7 @@ def inflated(stream: bytes) -> bytes:
 
 def test_pdf_is_tagged_and_the_same_whenever_it_is_written(report) -> None:
     try:
-        extra("weasyprint", "weasyprint", "pdf", "Writing a PDF file")
+        extra("weasyprint")
     except (MissingExtraError, UnsupportedError) as absent:
         pytest.skip(str(absent))
     small = Report(report.title, report.subtitle, report.sections[:1])
@@ -160,7 +160,7 @@ def test_another_ending_is_refused_before_anything_is_written(report, tmp_path) 
 def test_a_format_whose_extra_is_absent_names_it(monkeypatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pptx", None)
     with pytest.raises(MissingExtraError, match=r"service-profit-chain\[slides\]"):
-        extra("pptx", "python-pptx", "slides", "Writing slides")
+        targets(Path("a.pptx"), force=False)
 
 
 def test_a_report_without_charts_is_a_deck_too() -> None:
