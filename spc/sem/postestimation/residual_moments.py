@@ -178,17 +178,12 @@ def _noise_and_weight(fit: SemFit, part: Part, rows: pd.DataFrame | None) -> tup
     means = problem.place.meanstructure
     if part.answers is not None:
         return _of_answers(fit, part, part.answers, rows)
-    count = int(
-        np.sum([problem.place.n_observed * means, problem.place.n_observed * (problem.place.n_observed + 1) // 2])
-    )
     if part.weight is not None:
-        root = part.weight.apply(np.eye(count))
-        normal = part.weight.method == "GLS" or part.observed.higher is None
-        gamma = (
-            normal_covariances(problem.sample.cov, means=means)
-            if normal
-            else row_covariances(part.weight.method, problem, part.observed)
-        )
+        if part.weight.method == "GLS" or part.observed.higher is None:
+            gamma = normal_covariances(problem.sample.cov, means=means)
+        else:
+            gamma = row_covariances(part.weight.method, problem, part.observed)
+        root = part.weight.apply(np.eye(len(gamma)))
         return gamma / problem.n, part.weight.constant * root.T @ root
     if _is_robust(fit):
         observed = fit.options.estimator == "MLR" or fit.options.cluster is not None
