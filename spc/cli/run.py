@@ -24,12 +24,14 @@ def run(
 ) -> None:
     """Do all of it: check, fit, drivers, money; write the report and every table."""
     from spc.cli import show
+    from spc.files import refuse_to_overwrite
     from spc.report import write_study
     from spc.scenario import fit_study
     from spc.study import read_study
 
     given = read_study(study)
     folder = given.folder / "results" if output is None else output
+    refuse_to_overwrite([folder / "report.html"], force=force)
     results = fit_study(given, draws=draws, seed=seed)
     outcome = write_study(results, folder, force=force)
     if json:

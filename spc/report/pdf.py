@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from spc.errors import UsageError
@@ -35,10 +37,21 @@ def pdf(report: Report) -> bytes:
         Its system libraries are absent.
     """
     press = extra("weasyprint")
-    logging.getLogger("weasyprint").setLevel(logging.ERROR)  # it lists each property of the screen that paper lacks
-    page = press.HTML(string=_painted(report.html()), url_fetcher=_nothing, media_type="print")
-    written = page.write_pdf(pdf_identifier=b"service-profit-chain", pdf_variant="pdf/ua-1")
+    with _quiet(logging.getLogger("weasyprint")):
+        page = press.HTML(string=_painted(report.html()), url_fetcher=_nothing, media_type="print")
+        written = page.write_pdf(pdf_identifier=b"service-profit-chain", pdf_variant="pdf/ua-1")
     return bytes(written)
+
+
+@contextmanager
+def _quiet(log: logging.Logger) -> Iterator[None]:
+    """Errors only for a while: each property of the screen that paper lacks would be listed."""
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _painted(page: str) -> str:

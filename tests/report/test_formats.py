@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from collections.abc import Iterator
@@ -145,7 +146,9 @@ def test_pdf_is_tagged_and_the_same_whenever_it_is_written(report) -> None:
     except (MissingExtraError, UnsupportedError) as absent:
         pytest.skip(str(absent))
     small = Report(report.title, report.subtitle, report.sections[:1])
+    level = logging.getLogger("weasyprint").level
     first, again = (written(small, Path("report.pdf")) for _ in range(2))
+    assert logging.getLogger("weasyprint").level == level
     assert first.startswith(b"%PDF") and first == again
     inside = b"".join(inflated(stream) for stream in re.findall(rb"stream\r?\n(.*?)endstream", first, flags=re.DOTALL))
     assert b"/StructTreeRoot" in first + inside
