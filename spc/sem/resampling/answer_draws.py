@@ -18,6 +18,7 @@ from spc.sem.engine.problem import Problem
 from spc.sem.engine.ram import INTERCEPT
 from spc.sem.fit import SemFit, refit
 from spc.sem.missing.fiml import Spot, evaluate, score
+from spc.sem.missing.fiml_robust import rows_apart
 from spc.sem.missing.incomplete import Incomplete, lay_out, likelihood
 from spc.sem.resampling.redraw import Units
 from spc.sem.resampling.turned_answers import unrestricted_moments
@@ -138,10 +139,7 @@ def _updated(inverse: FloatArray, moved: FloatArray, change: FloatArray) -> Floa
 def _patterns(names: tuple[str, ...], rows: FloatArray, times: FloatArray) -> Patterns:
     """Patterns of the rows of a draw."""
     there = np.flatnonzero(times)
-    seen = ~np.isnan(rows[there])
-    none = np.empty((0, rows.shape[1]))
-    each = Patterns(names, seen, times[there], np.where(seen, rows[there], 0.0), none, np.empty(0, dtype=np.intp))
-    return each.restrict(names)
+    return replace(rows_apart(names, rows[there]), n=times[there]).restrict(names)
 
 
 def _held(problem: Problem, drawn: Patterns) -> Problem:

@@ -14,6 +14,7 @@ from spc.errors import EstimationError
 from spc.linalg import FloatArray
 from spc.moments import Patterns
 from spc.sem.engine.problem import Problem
+from spc.sem.missing.fiml_robust import rows_apart
 from spc.sem.missing.saturated import saturated
 
 __all__ = ["turned_answers", "unrestricted_moments"]
@@ -44,12 +45,12 @@ def turned_answers(rows: FloatArray, problem: Problem, mean: FloatArray, cov: Fl
     EstimationError
         Turning them does not end.
     """
-    scale = problem.scale[: problem.place.n_observed]
+    names, scale = problem.place.observed, problem.scale[: problem.place.n_observed]
     turned = rows / scale
     seen = ~np.isnan(turned)
     patterns, owner = np.unique(seen, axis=0, return_inverse=True)
     for _ in range(_ROUNDS):
-        own_mean, own_cov = unrestricted_moments(_apart(problem.place.observed, turned), np.ones_like(scale))
+        own_mean, own_cov = unrestricted_moments(rows_apart(names, turned).restrict(names), np.ones_like(scale))
         if max(float(np.abs(own_mean - mean).max()), float(np.abs(own_cov - cov).max())) < _CLOSE:
             return np.asarray(turned * scale)
         for number, there in enumerate(patterns):
@@ -61,11 +62,3 @@ def turned_answers(rows: FloatArray, problem: Problem, mean: FloatArray, cov: Fl
         "The rows could not be turned so that the model holds in them: too few answer some variables together. Use "
         "kind='case'."
     )
-
-
-def _apart(names: tuple[str, ...], rows: FloatArray) -> Patterns:
-    """Patterns of the rows."""
-    seen = ~np.isnan(rows)
-    none = np.empty((0, rows.shape[1]))
-    each = Patterns(names, seen, np.ones(len(rows)), np.where(seen, rows, 0.0), none, np.empty(0, dtype=np.intp))
-    return each.restrict(names)
