@@ -321,10 +321,6 @@ def _prediction_rows(
     return rows
 
 
-def _summed(blocks: IntArray, density: FloatArray) -> FloatArray:
-    return np.asarray(np.bincount(blocks, weights=density), dtype=np.float64)
-
-
 def _apart(own: FloatArray, other: FloatArray) -> tuple[float, float]:
     """Difference of summed log densities, own less other, and its error from the units."""
     each = own - other
