@@ -80,6 +80,12 @@ def _of_values(values: FloatArray, names: Sequence[str], missing: str) -> tuple[
     answered = ~np.isnan(values)
     values = values[answered.any(axis=1) if missing == "fiml" else answered.all(axis=1)]
     incomplete = bool(np.isnan(values).any())
+    if len(values) < 2:
+        used = "rows with an answer" if missing == "fiml" else "complete rows"
+        raise DataError.of(
+            "data", None, "too_few_rows", f"{len(values)} {used}", "at least 2",
+            "Check for columns that are empty; missing='fiml' takes rows with missing answers.",
+        )  # fmt: skip
 
     def redrawn(rows: Rows) -> FloatArray:
         drawn = values[rows]

@@ -27,4 +27,4 @@ def missing_patterns(values: FloatArray) -> Iterator[tuple[npt.NDArray[np.bool_]
     patterns, number = np.unique(there, axis=0, return_inverse=True)
     order = np.argsort(number.ravel(), kind="stable")
     ends = np.cumsum(np.bincount(number.ravel(), minlength=len(patterns)))[:-1]
-    yield from zip(patterns, np.split(order, ends), strict=True)
+    yield from zip(patterns, np.split(order, ends)[: len(patterns)], strict=True)

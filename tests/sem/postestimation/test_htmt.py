@@ -114,6 +114,9 @@ def test_refusals_say_why() -> None:
         htmt({"a": ["Stimmung 0", "Stimmung 1"], "b": ["能力00", "能力1"]}, data)
     with pytest.raises(DataError, match="same value"):
         htmt(SCALES, data.assign(能力0=3.0))
+    holes = data.mask(np.arange(data.shape[1]) == np.arange(len(data))[:, None] % data.shape[1])
+    with pytest.raises(DataError, match=r"0 complete rows.*missing='fiml'"):
+        htmt(SCALES, holes)
 
 
 def test_the_result_passes_the_gate() -> None:

@@ -71,6 +71,13 @@ def test_rows_keep_their_index_and_order() -> None:
     assert list(ours.index) == list(rows.index)
 
 
+@pytest.mark.parametrize("method", ["regression", "bartlett"])
+def test_no_rows_have_no_scores(method: str) -> None:
+    rows = frame(CASES["hs_cfa"]["rows"])
+    found = factor_scores(fitted("hs_cfa"), rows.iloc[:0], method=method)
+    assert found.shape == (0, len(factor_scores(fitted("hs_cfa"), rows, method=method).columns))
+
+
 def test_a_row_without_answers_has_no_score_and_disturbs_no_other() -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     blank = rows.copy()
