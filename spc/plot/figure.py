@@ -13,6 +13,7 @@ from io import StringIO
 from typing import Any, Final
 
 from spc.errors import UsageError
+from spc.words import say
 
 __all__ = ["PALETTE", "Chart", "Figure", "Series", "drawing", "finish", "floats", "paint", "standin"]
 
@@ -168,9 +169,23 @@ def drawing(width: float, height: float) -> Iterator[tuple[Any, Any, list[str]]]
         axes = canvas.add_subplot()
         sns.despine(ax=axes)
         yield canvas, axes, out
+        _mark_decimals(axes)
         buffer = StringIO()
         canvas.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     out.append(_clean(buffer.getvalue(), width, height))
+
+
+def _mark_decimals(axes: Any) -> None:
+    """Numbers at the ticks with the decimal mark of the language in force."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class Marked(ScalarFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return str(super().__call__(x, pos)).replace(".", say("number.decimal"))
+
+    for axis in (axes.xaxis, axes.yaxis):
+        if type(axis.get_major_formatter()) is ScalarFormatter:
+            axis.set_major_formatter(Marked())
 
 
 def _settings() -> dict[str, Any]:

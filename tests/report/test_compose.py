@@ -11,6 +11,7 @@ from spc.errors import DataError, UsageError
 from spc.report import compose_report
 
 NUMBER = re.compile(r"[−-]?\d[\d,]*(?:\.\d+)?")
+WITH_COMMA = re.compile(r"[−-]?\d[\d.]*(?:,\d+)?")
 
 
 class Page(HTMLParser):
@@ -41,8 +42,8 @@ class Page(HTMLParser):
             self.prose.append(text)
 
 
-def numbers(texts):
-    return {found.strip("−-").replace(",", "") for text in texts for found in NUMBER.findall(text)}
+def numbers(texts, pattern=NUMBER, thousands=","):
+    return {found.strip("−-").replace(thousands, "") for text in texts for found in pattern.findall(text)}
 
 
 def page(results):
@@ -70,6 +71,23 @@ def test_every_number_told_of_a_figure_is_in_a_table(html):
     found = Page(html)
     told = [text for tag, text in found.figures if tag == "desc" and "After" not in text]
     assert numbers(told) - numbers(found.tables) == set()
+
+
+@pytest.mark.parametrize("name", ["da", "de", "nb", "nl"])
+def test_numbers_of_prose_and_figures_are_in_tables_in_every_language(results, name):
+    found = Page(compose_report(results, language=name).html())
+    told = [text for tag, text in found.figures if tag == "desc"]
+    prose, tables, figures = (
+        numbers([re.sub(r"(?<=\d)\u00a0(?=\d{3})", "", text) for text in texts], WITH_COMMA, ".")
+        for texts in (found.prose, found.tables, told)
+    )
+    assert len(prose) > 15
+    assert prose - tables == set()
+    assert figures - tables == set()
+    ticks = [text.strip() for tag, text in found.figures if tag == "text"]
+    assert not [text for text in ticks if re.fullmatch(r"[−-]?\d+\.\d{1,2}", text)]
+    assert any(re.fullmatch(r"\d+,\d+", text) for text in ticks)
+    assert re.search(r"\[[−\d,]+; [−\d,]+\]", " ".join(found.tables))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
