@@ -247,7 +247,7 @@ def study_levers(
                  draws=draws, seed=seed, level=level)
         for move in moves
     )  # fmt: skip
-    notes = dict.fromkeys(note for outlook in outlooks for note in outlook.notes())
+    notes = dict.fromkeys([*_left_out(study, links), *(note for outlook in outlooks for note in outlook.notes())])
     return Levers(
         outlooks, reach, links, route, None if route is None else staying_curves(route, _furthest(links, reach), ahead),
         discount, level, len(parts.chain.scores), parts.chain.labels, (*parts.messages, *notes),
@@ -271,6 +271,15 @@ def _moves(study: Study, links: Links, target: str, reach: Mapping[str, Reach]) 
         return stated
     before = _ancestors(links, target)
     return [Change(name, reach[name].usual) for name in links.order if name in before][:_MOST]
+
+
+def _left_out(study: Study, links: Links) -> list[Note]:
+    outside = [lever.construct for lever in study.report.levers if lever.construct not in links.order]
+    return [
+        Note("lever_left_out", "warning", name, f"The study names {name} as a lever, but no link of the chain starts "
+             "or ends there, so it is left out.")
+        for name in outside
+    ]  # fmt: skip
 
 
 def _ancestors(links: Links, target: str) -> set[str]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from spc.scenario.levers import Reach
 from spc.scenario.route import LedgerRoute, RetentionSlope, staying
 from spc.scenario.staying import staying_curves
 from spc.study import read_study
+from spc.study.report import LeverSpec
 from spc.synthetic import make_firm
 
 DRAWS = 300
@@ -73,8 +76,6 @@ def test_draws_have_what_a_page_needs_and_pass_the_gate(study, levers):
 
 
 def test_without_money_levers_end_at_the_last_construct(study):
-    from dataclasses import replace
-
     plain = replace(study, document=replace(study.document, money=None))
     found = study_levers(plain, draws=DRAWS)
     assert found.route is None
@@ -94,3 +95,12 @@ def test_the_ends_of_a_slider_are_whole_steps_inside_what_was_seen(low, mean, hi
     assert low + reach.step > reach.low
     assert high - reach.step < reach.high
     assert 20 <= (high - low) / grid_step(low, high) <= 40.0 + 1e-9 or reach.step == 1.0
+
+
+def test_a_lever_outside_the_chain_is_left_out_and_named(study):
+    short = replace(study.document.chain, model="profitability ~ customer_loyalty")
+    levers = (LeverSpec("customer_loyalty", by=0.1), LeverSpec("employee_satisfaction", by=0.1))
+    report = replace(study.report, levers=levers)
+    found = study_levers(replace(study, document=replace(study.document, chain=short, report=report)), draws=DRAWS)
+    assert [outlook.changes[0].node for outlook in found.outlooks] == ["customer_loyalty"]
+    assert [note.subject for note in found.notes() if note.code == "lever_left_out"] == ["employee_satisfaction"]
