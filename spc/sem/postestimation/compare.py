@@ -24,6 +24,7 @@ from spc.sem.inference.difference import Difference, MomentSpace, plain_differen
 from spc.sem.ordinal.problem import OrdinalProblem, slopes
 from spc.sem.postestimation.strict_difference import satorra_bentler_2010
 from spc.sem.result import Part
+from spc.sem.scope import same_moments
 from spc.sem.tables import moments_implied
 
 __all__ = ["Comparison", "compare", "difference_of"]
@@ -231,9 +232,7 @@ def _check_moments(first: str, a: Moments, second: str, b: Moments, where: str) 
             "models", None, "other_variables", f"{first} and {second} differ{where} in {', '.join(apart)}",
             "models of the same variables", "Keep a variable in a model by giving it a variance: x ~~ x.",
         )  # fmt: skip
-    matched = b if a.names == b.names else b.restrict(a.names)
-    root = np.sqrt(a.cov.diagonal())
-    if a.n != b.n or float((np.abs(a.cov - matched.cov) / np.outer(root, root)).max()) > 1e-7:
+    if not same_moments(a, b):
         raise DataError.of(
             "models", None, "other_data",
             f"{first} was fitted to {a.n} rows{where}, {second} to {b.n} rows of other values",

@@ -9,14 +9,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import one_blas_thread
+from spc.moments import Moments
 from spc.sem.engine.groups import Given, split
 from spc.sem.engine.joint import look
 from spc.sem.engine.problem import covariates_of
 from spc.sem.inference.casewise import Evidence
 from spc.sem.inference.difference import Difference, scaled_by
 from spc.sem.inference.robust import complete_rows, evidence, sandwich, sandwich_kind
+from spc.sem.scope import require_own_rows
 
 if TYPE_CHECKING:
     from spc.sem.result import SemFit
@@ -36,6 +40,8 @@ def satorra_bentler_2010(strict: SemFit, free: SemFit, data: Given | None) -> Di
 
     Raises
     ------
+    DataError
+        Other rows than those of the fits.
     UsageError
         No data, or fits in the other order.
     UnsupportedError
@@ -76,7 +82,11 @@ def _evidence(fit: SemFit, data: Given) -> list[Evidence]:
     pieces = {piece.label: piece.data for piece in split(data, fit.options.group)}
     found = []
     for part in fit.parts:
-        rows = complete_rows(pieces[part.group], part.model.observed, fit.options.cluster)  # type: ignore[arg-type]
+        given = pieces[part.group]
+        assert isinstance(given, pd.DataFrame | Moments)
+        kept = given if isinstance(given, Moments) else Moments.from_frame(given, part.model.observed)
+        require_own_rows(part, kept)
+        rows = complete_rows(given, part.model.observed, fit.options.cluster)
         found.append(evidence(part.problem, *rows))
     return found
 

@@ -31,7 +31,7 @@ from spc.sem.inference import fitmeasures as measure
 from spc.sem.measures import fit_measures
 from spc.sem.ordinal.problem import OrdinalProblem
 from spc.sem.postestimation.compare import difference_of
-from spc.sem.scope import require_one_level
+from spc.sem.scope import require_one_level, require_own_rows
 from spc.spec.expressions import parse_expression
 from spc.spec.table import Constraint, Model, Parameter, ParameterTable
 
@@ -139,6 +139,8 @@ def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralF
         identified by itself (as under a general factor beside group factors).
     UsageError
         The rows are needed and not given.
+    DataError
+        Other rows than those of the fit.
 
     Examples
     --------
@@ -154,6 +156,8 @@ def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralF
     """
     require_one_level(fit, "Fits of the structure apart from the measurement")
     other = _measurement_fit(fit, measurement_model(fit.model), data)
+    for mine, theirs in zip(fit.parts, other.parts, strict=True):
+        require_own_rows(mine, theirs.observed)
     df, scale = fit.df - other.df, 1.0
     if fit.correction is None:
         structure = (max(fit.chisq - other.chisq, 0.0), df)
