@@ -134,7 +134,7 @@ def random_intercept_slopes(
     ----------
     outcome : (n,) array
     design : (n, k) array
-        Of full rank.
+        Of full rank, a constant among its columns or in their span.
     codes : (n,) int array
         Group of each row, 0 to the number of groups less one.
 
