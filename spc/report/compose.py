@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from spc.disclosure import DisclosureRule
+from spc.disclosure.text import plain_text
 from spc.errors import UsageError
 from spc.report.blocks import Block, Look, Report, Section, TableBlock
 from spc.report.chain import chain_section
@@ -105,7 +106,7 @@ def compose_report(
     'Five points more retention are worth €705'
     """
     material = gather(results, rule)
-    given: dict[str, Any] = {"title": title, "audience": audience, "language": language,
+    given: dict[str, Any] = {"title": plain_text(title), "audience": audience, "language": language,
              "leave_out": None if leave_out is None else tuple(leave_out)}  # fmt: skip
     wish = replace(material.wish, **{name: value for name, value in given.items() if value is not None})
     _check(wish.audience, wish.leave_out)

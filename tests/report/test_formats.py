@@ -166,6 +166,14 @@ def test_a_format_whose_extra_is_absent_names_it(monkeypatch) -> None:
         targets(Path("a.pptx"), force=False)
 
 
+@pytest.mark.parametrize("ending", ["pptx", "xlsx"])
+def test_a_title_that_a_file_cannot_hold_is_made_harmless(ending) -> None:
+    ledger = pd.DataFrame({"tenure": [5] * 16 + [2] * 10, "churned": [0] * 16 + [1] * 10, "margin": 100.0})
+    small = spc.compose_report(spc.loyalty_value(ledger, horizon=5, discount=0.10), title="Bo\x07ard\u202e")
+    assert small.title == "Bo\ufffdard\ufffd"
+    assert written(small, Path(f"a.{ending}")).startswith(b"PK")
+
+
 def test_a_report_without_charts_is_a_deck_too() -> None:
     ledger = pd.DataFrame({"tenure": [5] * 16 + [2] * 10, "churned": [0] * 16 + [1] * 10, "margin": 100.0})
     small = spc.compose_report(spc.loyalty_value(ledger, horizon=5, discount=0.10))
