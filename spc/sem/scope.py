@@ -13,9 +13,9 @@ from spc.moments import Moments
 from spc.sem.engine.groups import split
 
 if TYPE_CHECKING:
-    from spc.sem.result import Part, SemFit
+    from spc.sem.result import SemFit
 
-__all__ = ["by_group", "require_one_level", "require_own_rows", "same_moments"]
+__all__ = ["by_group", "require_one_level", "same_moments"]
 
 
 def require_one_level(fit: SemFit, what: str) -> None:
@@ -43,16 +43,6 @@ def same_moments(one: Moments, other: Moments) -> bool:
     matched = other if one.names == other.names else other.restrict(one.names)
     root = np.sqrt(one.cov.diagonal())
     return one.n == other.n and float((np.abs(one.cov - matched.cov) / np.outer(root, root)).max()) <= 1e-7
-
-
-def require_own_rows(part: Part, given: Moments) -> None:
-    """Raise ``DataError`` unless the moments of rows that are given again are those of the fit."""
-    if not same_moments(part.observed, given):
-        where = f" in group {part.group}" if part.group else ""
-        raise DataError.of(
-            "data", None, "other_rows", f"{given.n} rows{where} with other values than the model was fitted to",
-            f"the {part.observed.n} rows of the fit", "Give the data as they were when the model was fitted.",
-        )  # fmt: skip
 
 
 def by_group(fit: SemFit, data: pd.DataFrame, work: Callable[[SemFit, pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:

@@ -122,6 +122,8 @@ def misfit(fit: SemFit, data: pd.DataFrame | None = None) -> Misfit:
     ------
     UsageError
         A robust fit without the rows.
+    DataError
+        Other rows than those of a robust fit.
     UnsupportedError
         A model of two levels, or too few rows for unrestricted moments under ``missing="fiml"``.
 

@@ -19,8 +19,6 @@ import pandas as pd
 
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray, duplication, vech
-from spc.moments import Moments
-from spc.sem.engine.groups import split
 from spc.sem.engine.joint import shares_of
 from spc.sem.engine.ml import Point
 from spc.sem.engine.problem import Problem
@@ -32,7 +30,7 @@ from spc.sem.missing.fiml_robust import rows_apart, single_rows
 from spc.sem.missing.incomplete import curvature_in_moments, lay_out, likelihood, variation_in_moments
 from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics
 from spc.sem.ordinal.problem import slopes as ordinal_slopes
-from spc.sem.scope import require_own_rows
+from spc.sem.resampling.boot_rows import in_groups, numbered, rows_of
 from spc.sem.weighted import normal_covariances, residual_moments, row_covariances, slopes
 
 if TYPE_CHECKING:
@@ -139,7 +137,9 @@ def _rows(fit: SemFit, data: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
         return {}
     if data is None:
         raise UsageError("Errors of residuals that do not rest on normality need the rows again: misfit(fit, data).")
-    return {one.label: one.data for one in split(data, fit.options.group) if isinstance(one.data, pd.DataFrame)}
+    frame = numbered(data, "Give the rows.")
+    rows_of(fit, frame, None)
+    return {part.group: own for part, own in in_groups(fit, frame)}
 
 
 def _alone(fit: SemFit, part: Part, rows: pd.DataFrame | None) -> Residuals:
@@ -210,8 +210,6 @@ def _normal_weight(problem: Problem, point: Point, *, observed: bool) -> FloatAr
 def _of_rows(fit: SemFit, part: Part, rows: pd.DataFrame | None) -> FloatArray:
     """Covariances of the moments of one row, as the rows have them; with clusters those of their sums."""
     problem, p = part.problem, part.problem.place.n_observed
-    if rows is not None:
-        require_own_rows(part, Moments.from_frame(rows, part.model.observed))
     known = evidence(
         problem, *complete_rows(part.observed if rows is None else rows, part.model.observed, fit.options.cluster)
     )

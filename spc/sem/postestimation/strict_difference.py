@@ -13,14 +13,13 @@ import pandas as pd
 
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import one_blas_thread
-from spc.moments import Moments
 from spc.sem.engine.groups import Given, split
 from spc.sem.engine.joint import look
 from spc.sem.engine.problem import covariates_of
 from spc.sem.inference.casewise import Evidence
 from spc.sem.inference.difference import Difference, scaled_by
 from spc.sem.inference.robust import complete_rows, evidence, sandwich, sandwich_kind
-from spc.sem.scope import require_own_rows
+from spc.sem.resampling.boot_rows import rows_of
 
 if TYPE_CHECKING:
     from spc.sem.result import SemFit
@@ -79,14 +78,12 @@ def _trace_at(strict: SemFit, free: SemFit, data: Given) -> float:
 
 
 def _evidence(fit: SemFit, data: Given) -> list[Evidence]:
+    if isinstance(data, pd.DataFrame):
+        rows_of(fit, data, None)
     pieces = {piece.label: piece.data for piece in split(data, fit.options.group)}
     found = []
     for part in fit.parts:
-        given = pieces[part.group]
-        assert isinstance(given, pd.DataFrame | Moments)
-        kept = given if isinstance(given, Moments) else Moments.from_frame(given, part.model.observed)
-        require_own_rows(part, kept)
-        rows = complete_rows(given, part.model.observed, fit.options.cluster)
+        rows = complete_rows(pieces[part.group], part.model.observed, fit.options.cluster)  # type: ignore[arg-type]
         found.append(evidence(part.problem, *rows))
     return found
 

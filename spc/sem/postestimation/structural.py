@@ -31,7 +31,8 @@ from spc.sem.inference import fitmeasures as measure
 from spc.sem.measures import fit_measures
 from spc.sem.ordinal.problem import OrdinalProblem
 from spc.sem.postestimation.compare import difference_of
-from spc.sem.scope import require_one_level, require_own_rows
+from spc.sem.resampling.boot_rows import other_rows
+from spc.sem.scope import require_one_level, same_moments
 from spc.spec.expressions import parse_expression
 from spc.spec.table import Constraint, Model, Parameter, ParameterTable
 
@@ -157,7 +158,8 @@ def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralF
     require_one_level(fit, "Fits of the structure apart from the measurement")
     other = _measurement_fit(fit, measurement_model(fit.model), data)
     for mine, theirs in zip(fit.parts, other.parts, strict=True):
-        require_own_rows(mine, theirs.observed)
+        if not same_moments(mine.observed, theirs.observed):
+            raise other_rows(mine, f"{theirs.observed.n} rows", "covariances")
     df, scale = fit.df - other.df, 1.0
     if fit.correction is None:
         structure = (max(fit.chisq - other.chisq, 0.0), df)

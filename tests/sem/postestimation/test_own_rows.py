@@ -33,7 +33,7 @@ def test_other_rows_than_those_of_the_fit_are_refused(which: str) -> None:
         lambda: structural_fit(robust, other),
         lambda: compare(robust, strict, method="2010", data=other),
     ):
-        with pytest.raises(DataError, match="the 300 rows of the fit"):
+        with pytest.raises(DataError, match="the 300 rows that the model was fitted to"):
             work()
 
 
@@ -43,3 +43,22 @@ def test_the_rows_of_the_fit_in_another_order_will_do() -> None:
     assert misfit(robust, turned).n == structural_fit(robust, turned).n == 300
     found = [compare(robust, strict, method="2010", data=data).augment()["pvalue"].iloc[1] for data in (rows(), turned)]
     assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+def test_a_group_that_is_left_out_is_named() -> None:
+    data = rows().assign(site=np.repeat(["a", "b", "c"], 100))
+    free = fit(TEXT, data, estimator="MLR", group="site")
+    strict = fit(TEXT, data, estimator="MLR", group="site", group_equal=["loadings"])
+    left = data[data["site"] != "c"]
+    for work in (lambda: misfit(free, left), lambda: compare(free, strict, method="2010", data=left)):
+        with pytest.raises(DataError, match="no rows of group c"):
+            work()
+
+
+def test_other_rows_with_missing_answers_are_refused() -> None:
+    data = rows()
+    data.iloc[::7, 0] = np.nan
+    robust = fit(TEXT, data, estimator="MLR", missing="fiml")
+    with pytest.raises(DataError, match="the 300 rows that the model was fitted to"):
+        misfit(robust, data.iloc[:100])
+    assert misfit(robust, data.iloc[::-1]).n == 300
