@@ -84,7 +84,7 @@ class ChainFit:
         (``label`` the way through the chain), ``regression`` (the check, ``label`` its method), then the other
         parameters of the structural model.
         """
-        return self._tidy
+        return self._tidy.copy()
 
     @cached_property
     def _others(self) -> pd.DataFrame:

@@ -109,7 +109,7 @@ class TwoSidedFit:
         Below 100 units intervals of links are those of the profile likelihood, whose arms differ where the variance of
         a cause is badly known, and ``statistic`` is its signed root; errors stay those of the curvature at its top.
         """
-        return self._tidy
+        return self._tidy.copy()
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:

@@ -116,7 +116,7 @@ class Levers:
         ``spent`` (the cost over all periods, discounted), ``moves`` (``rhs`` what moves with it), ``brings`` (money
         over all periods, less cost), ``return`` (per cost) and ``chance_of_loss``.
         """
-        return self._tidy
+        return self._tidy.copy()
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:

@@ -71,6 +71,12 @@ def test_it_answers_as_every_result_does(fit):
     assert glance["npar"] == 6 + 6 + 6 + 5 + 1
 
 
+def test_what_a_reader_does_to_a_table_leaves_the_result_as_it_is(fit):
+    before = fit.tidy()
+    fit.tidy().loc[:, "estimate"] = 0.0
+    pd.testing.assert_frame_equal(fit.tidy(), before)
+
+
 def test_links_in_deviations_of_units_are_near_their_truth(fit):
     """Six links of 0.6 with residual deviations of 0.8: standardised 0.6 each; 4 errors of room."""
     links = of(fit, "link")
