@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from spc.errors import UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.diagnose import of_group
@@ -86,8 +87,20 @@ class Misfit(Shown):
         """Residuals of the covariances as a square table; ``type`` is a column of ``table``.
 
         With several groups ``group`` names one; the first without.
+
+        Raises
+        ------
+        UsageError
+            There is no such column or group.
         """
-        label = self.table["group"].iloc[0] if group is None else group
+        groups = list(dict.fromkeys(self.table["group"]))
+        types = [name for name in self.table.columns if name not in {"lhs", "op", "rhs", "group"}]
+        if type not in types or (group is not None and group not in groups):
+            raise UsageError(
+                f"There are no residuals {type!r}" + ("" if group is None else f" of the group {group!r}")
+                + f"; there are {', '.join(types)}" + (f" of {', '.join(groups)}." if len(groups) > 1 else ".")
+            )  # fmt: skip
+        label = groups[0] if group is None else group
         rows = self.table[(self.table["op"] == "~~") & (self.table["group"] == label)]
         square = rows.pivot(index="lhs", columns="rhs", values=type)
         names = list(dict.fromkeys([*rows["lhs"], *rows["rhs"]]))

@@ -208,3 +208,11 @@ def test_large_residuals_are_named_and_the_result_passes_the_gate():
     assert [note.code for note in found.notes()] == ["large_residuals"]
     assert "x7 with x9" in found.notes()[0].text or "x9" in found.notes()[0].text
     assert Gate().model(found).kind == "misfit"
+
+
+@pytest.mark.parametrize(("kind", "group"), [("studentized", None), ("raw", "nobody")])
+def test_residuals_that_are_not_there_are_refused_by_name(kind, group):
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(rng.normal(size=(100, 1)) + rng.normal(size=(100, 4)), columns=list("abcd"))
+    with pytest.raises(UsageError, match=group or kind):
+        misfit(fit("f =~ a + b + c + d", rows)).matrix(kind, group)
