@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.linalg import FloatArray, frozen_array, with_covariance
+from spc.words import Phrase, phrase
 
 __all__ = [
     "GLANCE_COLUMNS",
@@ -105,14 +106,34 @@ class Note:
         ``serious`` means that the numbers it concerns must not be read as findings.
     subject : str
         What it is about: a parameter, a construct, a table.
-    text : str
+    said : Phrase or str
         One or two whole sentences in plain words.
+
+    Examples
+    --------
+    >>> Note.of("rows_dropped", "info", "customers", "ledger", customers=1200).text
+    '1,200 customers were left out because tenure or churn was missing.'
     """
 
     code: str
     severity: Severity
     subject: str
-    text: str
+    said: Phrase | str
+
+    @classmethod
+    def of(cls, code: str, severity: Severity, subject: str, form: str = "", /, **values: object) -> Note:
+        """Note whose sentence is the template ``note.<code>``, or ``note.<code>.<form>`` where a code has several."""
+        return cls(code, severity, subject, phrase(".".join(filter(None, ("note", code, form))), **values))
+
+    @property
+    def text(self) -> str:
+        """The sentence in the language in force, see :func:`spc.words.speaking`."""
+        return str(self.said)
+
+    def each(self, change: Callable[[str], str]) -> Note:
+        """The same with every text that it speaks of changed."""
+        said = self.said.each(change) if isinstance(self.said, Phrase) else change(self.said)
+        return replace(self, said=said)
 
 
 @cache

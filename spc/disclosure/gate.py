@@ -34,6 +34,7 @@ from spc.errors import DataError, UsageError
 from spc.files import safe_cell
 from spc.linalg import FloatArray
 from spc.results import Note, Result
+from spc.words import phrase
 
 __all__ = ["Gate"]
 
@@ -331,10 +332,9 @@ class Gate:
     def _note(self, note: Note, kind: str) -> Note:
         small = [unit for unit, n in self.unit_sizes.items() if self.rule.hides(n)]
         if not any(names_unit(unit, note) for unit in small):
-            return Note(note.code, note.severity, str(plain_text(note.subject)), str(plain_text(note.text)))
+            return replace(note.each(_plain), subject=_plain(note.subject))
         self._record(f"{kind}: notes", "note", 1, f"names a group of fewer than {self.rule.minimum_group} people")
-        text = f"The text is withheld: it names a group of fewer than {self.rule.minimum_group} people."
-        return Note(note.code, note.severity, "withheld", text)
+        return Note(note.code, note.severity, "withheld", phrase("note.withheld", minimum=self.rule.minimum_group))
 
     def _curve(self, result: Result) -> ReleasedTable | None:
         """``augment()`` of the books and of the kinds in :data:`~spc.disclosure.kinds.CURVES`."""
@@ -374,6 +374,10 @@ class Gate:
             withheld.loc[few, rest] = True
             self._record(name, "rows", int(few.sum()), f"fewer than {self.rule.minimum_group} customers left")
         return ReleasedTable(name, plain_frame(frame), withheld, seal=_SEAL)
+
+
+def _plain(text: str) -> str:
+    return str(plain_text(text))
 
 
 def _whole(name: str, frame: pd.DataFrame) -> ReleasedTable:

@@ -7,6 +7,7 @@ import re
 import pandas as pd
 
 from spc.results import Note
+from spc.words import speaking
 
 __all__ = ["names_unit", "plain_frame", "plain_text"]
 
@@ -42,4 +43,6 @@ def names_unit(unit: str, note: Note) -> bool:
         return True
     word = rf"(?<!\w){re.escape(unit)}(?!\w)"
     pattern = rf"\bunits?\b[^.;]*?{word}" if unit.isdigit() or len(unit) < 3 else word
-    return re.search(pattern, f"{note.subject}; {note.text}", flags=re.IGNORECASE) is not None
+    with speaking("en"):
+        told = f"{note.subject}; {note.text}"
+    return re.search(pattern, told, flags=re.IGNORECASE) is not None

@@ -337,46 +337,30 @@ def _row(result: KeyDrivers, i: int, kind: str, estimate: float, spread: tuple[f
 
 
 def _notes(result: KeyDrivers) -> Iterator[Note]:
-    text = (
-        f"Importance is how much of {result.outcome} goes along with a driver. It is association, not cause: raising "
-        "an important driver need not raise the outcome."
-    )
-    yield Note("association", "info", result.outcome, text)
-    text = "Importance cannot be negative, so its interval never reaches zero; judge direction by the coefficient's."
-    yield Note("importance_positive", "info", result.outcome, text)
+    about, drivers = result.outcome, len(result.drivers)
+    yield Note.of("association", "info", about, "drivers", outcome=about)
+    yield Note.of("importance_positive", "info", about)
     if result.dropped:
-        text = f"{result.dropped} of {result.n + result.dropped} rows were left out because a value was missing."
-        yield Note("rows_dropped", "info", result.outcome, text)
-    if result.n < FEW_ROWS_EACH * len(result.drivers):
-        text = (
-            f"{result.n} rows for {len(result.drivers)} drivers are few; R² and the weights of unimportant drivers "
-            "come out too large."
-        )
-        yield Note("few_rows", "warning", result.outcome, text)
+        rows = result.n + result.dropped
+        yield Note.of("rows_dropped", "info", about, "drivers", dropped=result.dropped, rows=rows)
+    if result.n < FEW_ROWS_EACH * drivers:
+        yield Note.of("few_rows", "warning", about, rows=result.n, drivers=drivers)
     yield from _collinear_notes(result)
     yield from _negative_notes(result)
     if result.replicates.failures:
         failed = sum(result.replicates.failures.values())
-        text = f"{failed} bootstrap draws could not be computed and are left out of the intervals."
-        yield Note("failed_draws", "warning", result.outcome, text)
+        yield Note.of("failed_draws", "warning", about, "drivers", failed=failed)
 
 
 def _collinear_notes(result: KeyDrivers) -> Iterator[Note]:
     tangled = [name for name, vif in zip(result.drivers, result.vif, strict=True) if vif > HIGH_VIF]
     if tangled:
-        text = (
-            f"{', '.join(tangled)} are so alike (variance inflation above {HIGH_VIF:g}, up to {result.vif.max():.1f}) "
-            "that the data can hardly tell their parts apart; their weights are an even split of what they share."
-        )
-        yield Note("collinear", "warning", ", ".join(tangled), text)
+        yield Note.of("collinear", "warning", ", ".join(tangled), "drivers", names=tangled, bar=HIGH_VIF,
+                      vif=float(result.vif.max()))  # fmt: skip
 
 
 def _negative_notes(result: KeyDrivers) -> Iterator[Note]:
     k = len(result.drivers)
     most = np.quantile(result.replicates.values[:, k : 2 * k], (1 + result.level) / 2, axis=0)
     for name in np.asarray(result.drivers)[most < 0]:
-        text = (
-            f"{name} goes along with less {result.outcome} when the other drivers are held still; its importance "
-            "counts against it."
-        )
-        yield Note("negative", "warning", str(name), text)
+        yield Note.of("negative", "warning", str(name), driver=str(name), outcome=result.outcome)

@@ -149,8 +149,7 @@ class BetaGeometric:
         """What a reader must know beside the parameters."""
         if not self.edge:
             return ()
-        text = "No difference between customers was found; alpha and beta stand at a bound, and one rate is enough."
-        return (Note("customers_alike", "info", "alpha", text),)
+        return (Note.of("customers_alike", "info", "alpha"),)
 
     @property
     def alpha(self) -> float:

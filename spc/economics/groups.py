@@ -79,8 +79,7 @@ class RetentionGroups:
         """What a reader must know beside the rates."""
         if not self.joined:
             return ()
-        text = f"{self.joined} groups of {self.by} with very few customers were put together."
-        return (Note("groups_joined", "info", self.by, text),)
+        return (Note.of("groups_joined", "info", self.by, groups=self.joined, by=self.by),)
 
 
 def retention_by(

@@ -363,10 +363,9 @@ def _coefficient_rows(
 
 
 def _notes(events: float, coefficients: int) -> tuple[Note, ...]:
-    notes = [Note("association", "info", "leaving", "What goes with leaving need not be what makes customers leave.")]
+    notes = [Note.of("association", "info", "leaving", "leaving")]
     if events < 10 * coefficients:
-        text = f"Only {events:.0f} customers left, fewer than ten a coefficient; the coefficients are unstable."
-        notes.append(Note("few_churn_events", "warning", "leaving", text))
+        notes.append(Note.of("few_churn_events", "warning", "leaving", "leaving", events=events))
     return tuple(notes)
 
 

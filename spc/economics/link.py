@@ -423,26 +423,13 @@ def _hazard(rows: _Rows, cells: npt.NDArray[np.bool_], x: FloatArray) -> tuple[f
 
 
 def _notes(found: _Found, rows: _Rows, by: str) -> list[Note]:
-    text = (
-        f"An association over {rows.groups} units in this ledger. Units whose customers say they are loyal may differ "
-        "in other ways, so a change that is brought about may move retention less, or more."
-    )
-    notes = [Note("association", "info", "retention", text)]
+    notes = [Note.of("association", "info", "retention", "units", units=rows.groups)]
     if found.reliability < 0.5:
-        text = (
-            f"The scores are mostly sampling error (reliability {found.reliability:.2f}); the correction for it is "
-            "large and uncertain. More answers a unit would settle it."
-        )
-        notes.append(Note("low_reliability", "warning", "score", text))
+        notes.append(Note.of("low_reliability", "warning", "score", "scores", reliability=found.reliability))
     if rows.unmatched:
-        text = f"{rows.unmatched} customers of the ledger have no score of their {by} and were left out."
-        notes.append(Note("customers_without_score", "info", "customers", text))
+        notes.append(Note.of("customers_without_score", "info", "customers", by, customers=rows.unmatched))
     if by == "customer":
-        text = (
-            "Only customers who answered are in. Answers must come before the periods they are held against: who had "
-            "left could not answer."
-        )
-        notes.append(Note("answers_before_leaving", "warning", "score", text))
+        notes.append(Note.of("answers_before_leaving", "warning", "score"))
     return notes
 
 

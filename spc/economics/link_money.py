@@ -275,13 +275,8 @@ def _rows(
 
 
 def _notes(link: RetentionLink, loyalty: LoyaltyValue) -> list[Note]:
-    text = (
-        "Chain, link and customers are drawn independently, though they rest on the same units. The figure is before "
-        "the cost of the change, and an association that need not hold when the score is moved on purpose."
-    )
-    notes = [Note("association_in_money", "info", "customer value", text)]
+    notes = [Note.of("association_in_money", "info", "customer value")]
     negative = loyalty.margin is not None and loyalty.margin.estimate < 0
     if negative:
-        text = "Customers bring a loss on average, so keeping more of them costs money."
-        notes.append(Note("negative_margin", "serious", "margin", text))
+        notes.append(Note.of("negative_margin", "serious", "margin", "link"))
     return [*notes, *link.notes()]

@@ -107,8 +107,7 @@ def market_quality(switching: pd.DataFrame, *, level: float = 0.95, draws: int =
             about = {"lhs": str(brand), "kind": kind, "estimate": float(point[kind][0, i])}
             error = float(values[:, i].std(ddof=1))
             rows.append({**about, "std_error": error, "conf_low": float(low), "conf_high": float(high)})
-    text = "Shares are of the customers in the table; how they were asked decides whether they stand for the market."
-    notes = (Note("sample_of_market", "info", "share", text),)
+    notes = (Note.of("sample_of_market", "info", "share"),)
     provenance = Provenance.record({"level": level, "draws": draws}, fingerprint(switching), seed)
     return MarketQuality(tidy_frame(rows), int(counts.sum()), notes, provenance)
 
@@ -201,13 +200,9 @@ def relative_nps(
         low, high = 100 * centre - z * error, 100 * centre + z * error
         figures = {"estimate": 100 * value, "std_error": error, "conf_low": low, "conf_high": high}
         rows.append({"lhs": lhs, "kind": kind, **figures})
-    text = (
-        "A relative net promoter score has predicted growth weakly at best where others tested it; hold it against "
-        "your own growth before steering by it."
-    )
     answers = np.concatenate(kept)
     provenance = Provenance.record({"level": level}, fingerprint(answers))
-    notes = (Note("weak_prediction", "info", "nps", text),)
+    notes = (Note.of("weak_prediction", "info", "nps"),)
     return MarketQuality(tidy_frame(rows), int(answers.size), notes, provenance, "nps")
 
 

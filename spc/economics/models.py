@@ -41,13 +41,6 @@ __all__ = [
 ModelName = Literal["constant", "sbg", "kaplan-meier", "bg-nbd", "auto"]
 MODELS = ("auto", "constant", "sbg", "kaplan-meier", "bg-nbd")
 
-WORDS = {
-    "constant": "one rate for all",
-    "sbg": "shifted beta-geometric",
-    "kaplan-meier": "Kaplan-Meier",
-    "bg-nbd": "BG/NBD",
-}
-
 
 class RetentionModel(Protocol):
     """A fitted model of who stays.

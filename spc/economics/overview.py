@@ -111,8 +111,7 @@ def _market(study: Study, money: MoneySpec) -> Iterator[Result]:
         table, left_out = _switching(answers[money.brand_before], answers[money.brand_now])
         if len(table) > 1:
             found = market_quality(table, seed=study.seed)
-            text = f"{left_out} customers came to brands that nobody came from, whose retention is unknown; left out."
-            more = (Note("moves_left_out", "warning", "share", text),) if left_out else ()
+            more = (Note.of("moves_left_out", "warning", "share", moves=left_out),) if left_out else ()
             yield replace(found, note_list=(*found.note_list, *more))
     if money.recommend and money.recommend_rival:
         who = answers["respondent"] if "respondent" in answers else pd.Series(answers.index, index=answers.index)

@@ -284,10 +284,7 @@ class BuyingModel:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the parameters."""
-        text = (
-            "Nobody says when she stops buying: who is still a customer is a chance that the model gives, not a fact."
-        )
-        return (Note("not_contractual", "info", "retention", text),)
+        return (Note.of("not_contractual", "info", "retention"),)
 
     def calibration(self) -> pd.DataFrame:
         """Customers seen and expected, by number of repeat purchases (the last row: that many and more)."""

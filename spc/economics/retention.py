@@ -154,25 +154,14 @@ def rate_interval(events: int, at_risk: float, level: float, *, whole: bool) -> 
 
 def _few_note(r: Retention) -> Note | None:
     if 0 < r.events < FEW_EVENTS:
-        text = (
-            f"Only {r.events} customers left in {r.periods_at_risk:,.0f} periods, so retention and everything "
-            "built on it is uncertain; read the interval, not the figure."
-        )
-        return Note("few_churn_events", "warning", "retention", text)
+        return Note.of("few_churn_events", "warning", "retention", "retention", events=r.events,
+                       periods=r.periods_at_risk)  # fmt: skip
     return None
 
 
 def _edge_note(r: Retention) -> Note | None:
     if r.events == 0:
-        text = (
-            f"No customer left in {r.periods_at_risk:,.0f} periods. That does not make retention 100 %: "
-            f"the data agree with anything above {r.conf_low:.1%}."
-        )
-        return Note("no_churn", "serious", "retention", text)
+        return Note.of("no_churn", "serious", "retention", periods=r.periods_at_risk, low=r.conf_low, all=1.0)
     if r.active == 0:
-        text = (
-            "Every customer in the table has left. If those who stayed are missing from it, retention is far too low; "
-            "if not, there is no customer base left to value."
-        )
-        return Note("all_churned", "serious", "retention", text)
+        return Note.of("all_churned", "serious", "retention")
     return None

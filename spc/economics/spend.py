@@ -118,17 +118,12 @@ class SpendModel:
         """What a reader must know beside the parameters."""
         found = []
         if abs(self.correlation) > 0.15:
-            text = (
-                f"Customers who buy more often do not spend the same: the two correlate {self.correlation:.2f}. The "
-                "model takes them to be independent, so the value of the frequent is off."
-            )
-            found.append(Note("spend_and_frequency", "warning", "spend", text))
+            found.append(Note.of("spend_and_frequency", "warning", "spend", correlation=self.correlation))
         if self.model == "normal" and self.losses:
-            text = f"{self.losses} of {self.customers} customers bring a loss a purchase; the normal model counts them."
-            found.append(Note("loss_customers", "info", "spend", text))
+            counts = {"losses": self.losses, "customers": self.customers}
+            found.append(Note.of("loss_customers", "info", "spend", "purchases", **counts))
         if self.model == "gamma-gamma" and self.parameters["q"] <= 1:
-            text = "A few customers spend so much that the mean purchase has no limit (q is 1 or less). Use 'normal'."
-            found.append(Note("no_mean", "serious", "spend", text))
+            found.append(Note.of("no_mean", "serious", "spend"))
         return tuple(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from spc.words import say
+from spc.words import marked, say
 
 __all__ = [
     "between", "bracket", "count", "ends", "estimate", "money", "number", "percent", "plain", "points", "shares",
@@ -25,7 +25,7 @@ def number(value: float) -> str:
     """
     if not math.isfinite(value):
         return MISSING if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    return _signed(f"{value:,.{_digits(abs(value))}f}")
+    return marked(f"{value:,.{_digits(abs(value))}f}")
 
 
 def _digits(size: float) -> int:
@@ -45,7 +45,7 @@ def percent(value: float, digits: int = 0) -> str:
     >>> percent(0.284).split(), percent(0.8123, 1).split()
     (['28', '%'], ['81.2', '%'])
     """
-    return MISSING if not math.isfinite(value) else say("number.percent", value=_signed(f"{100 * value:,.{digits}f}"))
+    return MISSING if not math.isfinite(value) else say("number.percent", value=marked(f"{100 * value:,.{digits}f}"))
 
 
 def shares(value: float, low: float, high: float) -> tuple[str, str, str]:
@@ -69,7 +69,7 @@ def points(value: float) -> str:
     ['5', 'points']
     """
     text = f"{100 * value:g}"
-    return say("number.points", n=1 if text == "1" else 2, value=_signed(text))
+    return say("number.points", n=1 if text == "1" else 2, value=marked(text))
 
 
 def money(value: float, currency: str = "") -> str:
@@ -87,7 +87,7 @@ def money(value: float, currency: str = "") -> str:
     digits = 2 if 0 < size < 100 else 0
     code = currency.strip()
     sign = _SYMBOLS.get(code.upper(), f"{code}\u00a0" if code else "")
-    text = _marked(f"{size:,.{digits}f}")
+    text = marked(f"{size:,.{digits}f}")
     return f"{'−' if value < 0 else ''}{sign}{say(f'number.{unit}', value=text) if unit else text}"
 
 
@@ -102,7 +102,7 @@ def estimate(value: float, low: float, high: float) -> str:
     finite = [abs(end) for end in (low, high) if math.isfinite(end)]
     if not finite or not math.isfinite(value):
         return number(value)
-    return _signed(f"{value:,.{_digits(max(*finite, 0.0))}f}")
+    return marked(f"{value:,.{_digits(max(*finite, 0.0))}f}")
 
 
 def ends(low: float, high: float) -> tuple[str, str]:
@@ -115,7 +115,7 @@ def ends(low: float, high: float) -> tuple[str, str]:
     """
     finite = [abs(value) for value in (low, high) if math.isfinite(value)]
     digits = _digits(max(finite, default=0.0))
-    return tuple(_signed(f"{v:,.{digits}f}") if math.isfinite(v) else number(v) for v in (low, high))  # type: ignore[return-value]
+    return tuple(marked(f"{v:,.{digits}f}") if math.isfinite(v) else number(v) for v in (low, high))  # type: ignore[return-value]
 
 
 def bracket(low: float, high: float) -> str:
@@ -163,7 +163,7 @@ def count(value: float) -> str:
     >>> count(2447)
     '2,447'
     """
-    return _marked(f"{value:,.0f}")
+    return marked(f"{value:,.0f}")
 
 
 def plain(value: float) -> str:
@@ -174,15 +174,4 @@ def plain(value: float) -> str:
     >>> plain(5.0), plain(0.25)
     ('5', '0.25')
     """
-    return _signed(f"{value:g}")
-
-
-def _signed(text: str) -> str:
-    """A real minus sign, and none before zero, with the marks of the language in force."""
-    if text.startswith("-"):
-        return _marked(text[1:] if not text.strip("-0.,") else "−" + text[1:])
-    return _marked(text)
-
-
-def _marked(text: str) -> str:
-    return text.translate({ord("."): say("number.decimal"), ord(","): say("number.thousands")})
+    return marked(f"{value:g}")

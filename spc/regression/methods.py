@@ -110,7 +110,7 @@ def mixed_rows(
     groups = int(codes.max(initial=-1)) + 1
     df = groups - len(causes) - 1
     if groups < _FEWEST_GROUPS or df < 1:
-        return Note("method_left_out", "info", lhs, f"No {method} of {lhs}: {groups} groups are too few.")
+        return Note.of("method_left_out", "info", lhs, "mixed", outcome=lhs, groups=groups)
     slope, error, _ = random_intercept_slopes(
         frame[lhs].to_numpy(dtype=float), _design(frame, causes).to_numpy(dtype=float), codes
     )

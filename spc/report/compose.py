@@ -23,9 +23,9 @@ from spc.report.money import money_section
 from spc.report.notes import notes_section
 from spc.report.replication import replication_section
 from spc.report.whatif import scenarios_section
-from spc.report.words import begin, joined
+from spc.report.words import begin
 from spc.results import Result
-from spc.words import say, speaking
+from spc.words import joined, say, speaking
 
 __all__ = ["AUDIENCES", "compose_report"]
 

@@ -13,8 +13,8 @@ from spc.report.evidence import grades_of
 from spc.report.health import BAR, fit_word, reliabilities
 from spc.report.material import Material, kind_rows, listed, positions
 from spc.report.money import doubted, own_sentence
-from spc.report.words import begin, counted, inner, joined, label_of
-from spc.words import say
+from spc.report.words import begin, counted, inner, label_of
+from spc.words import joined, say
 
 __all__ = ["findings_section"]
 

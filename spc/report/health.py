@@ -12,8 +12,8 @@ from spc.plot.numbers import count, number
 from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Section, table
 from spc.report.confidentiality import kept_words
 from spc.report.material import Material, glance_row, listed
-from spc.report.words import joined, label_of, share_text
-from spc.words import say
+from spc.report.words import label_of, share_text
+from spc.words import joined, say
 
 __all__ = [
     "BAR", "counts", "fit_word", "fit_words", "health_line", "health_section", "missing_shares", "reliabilities",

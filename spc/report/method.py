@@ -15,8 +15,8 @@ from spc.report.blocks import Block, FactsBlock, Prose, Section
 from spc.report.equations import equations_block
 from spc.report.health import counts, fit_words, missing_shares, reliabilities, two_sided
 from spc.report.material import Material, glance_row, kind_rows
-from spc.report.words import joined, share_text
-from spc.words import say
+from spc.report.words import share_text
+from spc.words import joined, say
 
 __all__ = ["method_section", "software"]
 

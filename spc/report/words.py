@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from spc.disclosure import ReleasedModel
 from spc.plot.charts import in_time
 from spc.plot.numbers import bracket, count, ends, estimate, money, number, percent, plain, shares, wording
 from spc.results import Note
-from spc.words import say
+from spc.words import joined, say
 
 __all__ = [
     "begin",
@@ -22,7 +21,6 @@ __all__ = [
     "counted",
     "ends_of",
     "inner",
-    "joined",
     "label_of",
     "links_sentence",
     "money_sentence",
@@ -83,19 +81,6 @@ def path_in_words(path: str, labels: Mapping[str, str]) -> str:
     'A → B c'
     """
     return " → ".join(label_of(name.strip(), labels) for name in path.split("->"))
-
-
-def joined(parts: Sequence[str]) -> str:
-    """A list in a sentence.
-
-    Examples
-    --------
-    >>> joined(["a", "b", "c"])
-    'a, b and c'
-    """
-    if len(parts) < 2:
-        return "".join(parts)
-    return say("list.comma").join(parts[:-1]) + say("list.and") + parts[-1]
 
 
 def ends_of(links: pd.DataFrame) -> tuple[list[str], list[str]]:
@@ -235,7 +220,7 @@ def notes_in_words(model: ReleasedModel) -> list[Note]:
         return list(model.notes)
     known = re.compile(rf"(?<![\w.'`\"])({'|'.join(map(re.escape, sorted(names)))})(?![\w.'`\"]*\w)")
     return [
-        replace(note, text=known.sub(lambda found: inner(found[1], model.labels), note.text)) for note in model.notes
+        note.each(lambda text: known.sub(lambda found: inner(found[1], model.labels), text)) for note in model.notes
     ]
 
 

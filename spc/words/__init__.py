@@ -1,7 +1,8 @@
-"""Every sentence of reports and figures as a named template, and one catalogue of them a language."""
+"""Every sentence of reports, figures and notes as a named template, and one catalogue of them a language."""
 
 from __future__ import annotations
 
-from spc.words.catalogue import language, languages, say, speaking
+from spc.words.catalogue import joined, language, languages, marked, say, speaking
+from spc.words.phrase import Phrase, phrase
 
-__all__ = ["language", "languages", "say", "speaking"]
+__all__ = ["Phrase", "joined", "language", "languages", "marked", "phrase", "say", "speaking"]

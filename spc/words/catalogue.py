@@ -1,23 +1,28 @@
-"""Named templates, read from one file a language: ``en.toml`` has them all, others may lack some.
+"""Named templates, read from two files a language, the words of pages and those of notes beside numbers.
 
-A template is looked up by its name in the language in force and filled with values that are written already. Where
-its number decides the form, the name holds ``one`` and ``other``. What a language lacks is said in English.
+A template is looked up by its name in the language in force and filled with values. Texts are taken as they are,
+numbers are written as the template asks (``{share:.0%}``) with the marks of the language, several values are joined as
+a list. Where its number decides the form, the name holds ``one`` and ``other``. What a language lacks is said in
+English.
 """
 
 from __future__ import annotations
 
+import math
+import string
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from numbers import Real
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from spc.errors import UsageError
 
-__all__ = ["language", "languages", "say", "speaking", "templates"]
+__all__ = ["joined", "language", "languages", "marked", "say", "speaking", "templates"]
 
 _FOLDER = Path(__file__).parent
 _ENGLISH = "en"
@@ -67,8 +72,9 @@ def templates(name: str) -> Mapping[str, str]:
     >>> templates("en")["list.and"]
     ' and '
     """
-    raw = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
-    return MappingProxyType(dict(_flat(raw)))
+    files = (_FOLDER / f"{name}.toml", _FOLDER / "notes" / f"{name}.toml")
+    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in files]
+    return MappingProxyType({key: text for table in tables for key, text in _flat(table)})
 
 
 def _flat(table: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
@@ -99,7 +105,62 @@ def say(name: str, /, **values: object) -> str:
     >>> say("time.years", n=1, text="1"), say("time.years", n=5, text="5")
     ('1 year', '5 years')
     """
-    return _template(name, values.get("n")).format_map(values)
+    return _WRITER.vformat(_template(name, values.get("n")), (), values)
+
+
+class _Writer(string.Formatter):
+    """Fills a template in the language in force."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec == "begin":
+            text = self.format_field(value, "")
+            return text[:1].upper() + text[1:]
+        if isinstance(value, tuple | list):
+            return joined([self.format_field(one, "") for one in value], format_spec or "and")
+        return _number(value, format_spec) if isinstance(value, Real) else str(value)
+
+
+_WRITER = _Writer()
+
+
+def _number(value: Any, form: str) -> str:
+    if not math.isfinite(value):
+        return "–"
+    if form.endswith("%"):
+        return say("number.percent", value=marked(format(100 * value, f"{form[:-1]}f")))
+    return marked(format(value, form or "g" if isinstance(value, float) else form))
+
+
+def marked(text: str) -> str:
+    """A number with a real minus sign, none before zero, and the marks of the language in force.
+
+    Examples
+    --------
+    >>> marked("-1,234.50"), marked("-0.00")
+    ('−1,234.50', '0.00')
+    """
+    if text.startswith("-"):
+        text = "−" * bool(text.strip("-0.,")) + text[1:]
+    return text.translate({ord("."): say("number.decimal"), ord(","): say("number.thousands")})
+
+
+def joined(parts: Sequence[str], how: str = "and") -> str:
+    """A list in a sentence.
+
+    Parameters
+    ----------
+    parts : sequence of str
+    how : {"and", "or", "comma"}
+        What stands before the last one.
+
+    Examples
+    --------
+    >>> joined(["a", "b", "c"]), joined(["a", "b"], "comma")
+    ('a, b and c', 'a, b')
+    """
+    if len(parts) < 2:
+        return "".join(parts)
+    return say("list.comma").join(parts[:-1]) + say(f"list.{how}") + parts[-1]
 
 
 def _template(name: str, n: object) -> str:
