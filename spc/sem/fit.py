@@ -67,9 +67,9 @@ from spc.sem.weighted import (
     weighted_solve,
 )
 from spc.sources import Source
-from spc.spec.table import Model
+from spc.spec.table import Model, Parameterization
 
-__all__ = ["Engine", "Options", "SemFit", "fit", "refit"]
+__all__ = ["Engine", "Options", "SemFit", "fit", "ordered_items", "refit"]
 
 _WARN_OF = {
     "dropped_rows": DroppedRowsWarning,
@@ -93,6 +93,7 @@ def fit(
     group_partial: Sequence[str] = (),
     ordered: Sequence[str] = (),
     information: Information | None = None,
+    parameterization: Parameterization | None = None,
 ) -> SemFit:
     r"""Fit a structural equation model by maximum likelihood, or by least squares on its moments.
 
@@ -131,6 +132,8 @@ def fit(
         Items whose answers are ordered categories.
     information : {"expected", "observed"}, optional
         What errors come from; without, the estimator's own, as in lavaan.
+    parameterization : {"delta", "theta"}, optional
+        Of ordered items: their scales are parameters, as in lavaan without a word; or their residual variances.
 
     Returns
     -------
@@ -174,6 +177,7 @@ def fit(
       with ordered items, as pairwise covariances need not be those of any data;
     - clusters but with ML and MLR, whose scores of rows are summed by cluster; and from moments, which have no rows;
     - robust errors and WLS from moments without those of third and fourth order, which they are made of;
+    - ``parameterization`` but with ordered items, and another than that of a Model;
     - ``information`` but with ML, as other estimators have their own; the expected one with missing answers, which
       holds only where answers are missing completely at random, and with clusters of one level;
     - ``likelihood="wishart"`` and ``engine="semopy"`` but with ML on complete rows; semopy with means, groups,
@@ -201,11 +205,12 @@ def fit(
         raise UsageError(
             f"found a model of type {type(model).__name__}; expected a Model, or text as 'f =~ x1 + x2 + x3'."
         )
-    ordered = _words(ordered) or _ordered_items(model, data)
+    ordered = _words(ordered) or ordered_items(model, data)
     ordinal = bool(ordered)
     options = Options(
         estimator or ("WLSMV" if ordinal else "ML"), _missing(missing, ordinal=ordinal), likelihood, engine, level,
         cluster, group, _words(group_equal), _words(group_partial), ordered, information,
+        _parameterization(model, parameterization, ordinal=ordinal),
     )  # fmt: skip
     result = _dispatched(model, data, options, ordinal=ordinal)
     for note in result.found:
@@ -225,7 +230,19 @@ def _missing(given: Missing | Literal["ml"] | None, *, ordinal: bool) -> Missing
     return "fiml" if given == "ml" else given
 
 
-def _ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
+def _parameterization(model: Model | str, given: Parameterization | None, *, ordinal: bool) -> Parameterization:
+    """That of the call, or of the model, which must not differ."""
+    if given is not None and not ordinal:
+        raise UnsupportedError(f"parameterization={given!r} is of ordered items: name them, ordered=['item', ...].")
+    own = model.parameterization if isinstance(model, Model) and model.ordinal else None
+    if own is not None and given not in (None, own):
+        raise UsageError(f"parameterization={given!r}, and the model was read with {own!r}: leave one of them out.")
+    if own is not None:
+        return own
+    return given or (model.parameterization if isinstance(model, Model) else "delta")
+
+
+def ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
     """Those that the model names, else its variables that are ordered categoricals in the data."""
     if isinstance(model, Model) and model.ordinal:
         return model.ordinal

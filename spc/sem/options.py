@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from spc.errors import UnsupportedError, UsageError
+from spc.spec.table import Parameterization
 
 __all__ = [
     "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options",
@@ -19,7 +20,7 @@ Information = Literal["expected", "observed"]
 
 _ALLOWED = {
     "estimator": get_args(Estimator), "missing": get_args(Missing), "likelihood": get_args(Likelihood),
-    "engine": get_args(Engine),
+    "engine": get_args(Engine), "parameterization": get_args(Parameterization),
 }  # fmt: skip
 WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
 ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV")
@@ -71,6 +72,8 @@ class Options:
         What is equal in all groups, by kind, and the parameters that are not after all; see :func:`spc.spec.model`.
     ordered : tuple of str
         Items whose answers are ordered categories.
+    parameterization : {"delta", "theta"}
+        Whether ordered items have scales or residual variances as parameters.
     information : {"expected", "observed"} or None
         Information that errors come from; None for the estimator's own: observed with MLR, clusters and missing
         answers, else expected.
@@ -94,6 +97,7 @@ class Options:
     group_partial: tuple[str, ...] = ()
     ordered: tuple[str, ...] = ()
     information: Information | None = None
+    parameterization: Parameterization = "delta"
 
     def __post_init__(self) -> None:
         for name, works in _ALLOWED.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ from spc.spec.modifiers import Modifiers
 from spc.spec.ordered import Ordered, thresholds
 from spc.spec.parser import Definition, Entry, Syntax, read_syntax
 from spc.spec.roles import Roles, find_roles, unique
-from spc.spec.table import Constraint, Defined, Model, Parameter, ParameterTable
+from spc.spec.table import Constraint, Defined, Model, Parameter, Parameterization, ParameterTable
 from spc.spec.tokens import Token, spec_error
 from spc.spec.tree import Expression, substitute
 
@@ -41,6 +41,7 @@ def model(
     group_equal: Sequence[str] = (),
     group_partial: Sequence[str] = (),
     ordered: Ordered = (),
+    parameterization: Parameterization = "delta",
 ) -> Model:
     """Read lavaan model syntax and complete it as ``lavaan::sem()`` does.
 
@@ -68,14 +69,17 @@ def model(
         What is equal in all groups: loadings, intercepts, means, thresholds, regressions, residuals,
         residual_covariances, lv_variances, lv_covariances. Equal intercepts or thresholds free the latent means of
         the groups after the first, equal thresholds their scales too, and equal loadings their latent variances
-        under ``std_lv``. With equal intercepts the thresholds of ordered items are equal as well. Labels of the text
-        go before: two labels are two parameters.
+        under ``std_lv``. With equal intercepts the thresholds of ordered items are equal as well; their residuals can
+        be in the theta parameterisation alone. Labels of the text go before: two labels are two parameters.
     group_partial : sequence of str
         Parameters, such as ``"f=~x2"``, that stay free all the same.
     ordered : mapping of str to int, or sequence of str
         Ordered items with their numbers of categories, which a text that gives the thresholds need not have. They
-        have thresholds in place of intercepts, and scales ``~*~`` in place of residual variances (delta
-        parameterisation). Covariates among them stay as they are.
+        have thresholds in place of intercepts, and scales ``~*~`` in place of residual variances. Covariates among
+        them stay as they are.
+    parameterization : {"delta", "theta"}
+        Of ordered items: the scale of each is a parameter, 1 unless thresholds are held equal, or its residual
+        variance is. Only the latter can hold residual variances equal.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def model(
     UnsupportedError
         Composites, more than two levels, ordered items in two levels.
     UsageError
-        ``growth`` without a mean structure, equality without groups, unknown categories.
+        ``growth`` without a mean structure, equality without groups, unknown categories, equal residuals of ordered
+        items that have none.
 
     Warns
     -----
@@ -118,7 +123,8 @@ def model(
     check_entries(syntax)
     plan = plan_blocks(syntax, group_labels(groups))
     equal = _equal_in_groups(plan, group_equal, group_partial)
-    counts = thresholds(ordered, syntax, plan)
+    theta = _is_theta(parameterization)
+    counts = thresholds(ordered, syntax, plan, theta=theta)
     if counts and "intercepts" in equal:
         equal |= {"thresholds"}
     means = _meanstructure(syntax, meanstructure, growth, several=len(plan.parts) > 1 or bool(counts))
@@ -127,8 +133,10 @@ def model(
             f"group_equal={' and '.join(sorted(equal & {'intercepts', 'means'}))!r}: there are none, for meanstructure "
             "is False; leave one of the two out"
         )
-    options = Options(std_lv, orthogonal, means, fixed_x, growth, counts, equal)
+    options = Options(std_lv, orthogonal, means, fixed_x, growth, counts, equal, theta)
     roles = _roles(plan)
+    if "residuals" in equal and counts and not theta:
+        _refuse_no_residuals(roles.values(), counts)
     drafts = _drafts(plan, roles, options, syntax)
     rows = _one_table(drafts, plan, roles, options, tuple(group_partial), syntax)
     labels = {row.label for row in rows if row.label}
@@ -152,6 +160,7 @@ def model(
                 "growth": growth, "groups": plan.groups, "group_equal": tuple(sorted(equal)),
                 "group_partial": tuple(group_partial),
                 "ordered": tuple((name, number + 1) for name, number in counts.items()),
+                "parameterization": parameterization,
             }
         ),
     )  # fmt: skip
@@ -181,6 +190,21 @@ def _equal_in_groups(plan: Plan, equal: Sequence[str], partial: Sequence[str]) -
     if isinstance(partial, str):
         raise UsageError(f"group_partial={partial!r}: expected several names, such as ('f=~x2',)")
     return equal_words(equal)
+
+
+def _is_theta(parameterization: str) -> bool:
+    if parameterization not in ("delta", "theta"):
+        raise UsageError(f"parameterization={parameterization!r}: expected 'delta' or 'theta'")
+    return parameterization == "theta"
+
+
+def _refuse_no_residuals(roles: Iterable[Roles], counts: Mapping[str, int]) -> None:
+    """Equal residuals need variables that have them."""
+    if all(name in counts or name in role.covariates for role in roles for name in role.observed):
+        raise UsageError(
+            "group_equal='residuals': the residual variances of ordered items follow from their other parameters; "
+            "take parameterization='theta', where they are parameters, or leave it out"
+        )
 
 
 def _meanstructure(syntax: Syntax, asked: bool | None, growth: bool, *, several: bool) -> bool:

@@ -20,7 +20,8 @@ FREE = -1
 class Options:
     """What completes a model text.
 
-    ``thresholds`` are the numbers of thresholds of ordered items, ``equal`` the kinds of parameters equal in groups.
+    ``thresholds`` are the numbers of thresholds of ordered items, ``equal`` the kinds of parameters equal in groups,
+    ``theta`` whether ordered items have residual variances in place of scales.
     """
 
     std_lv: bool
@@ -30,6 +31,7 @@ class Options:
     growth: bool
     thresholds: Mapping[str, int] = field(default_factory=dict)
     equal: frozenset[str] = frozenset()
+    theta: bool = False
 
 
 def value_or(value: float | None, otherwise: float) -> float:
@@ -56,7 +58,7 @@ def released(row: Parameter, latents: Collection[str], options: Options) -> Para
     """A default row of a group after the first, free where equality of other parameters identifies it.
 
     Latent means go free with equal intercepts or thresholds, latent variances of ``std_lv`` with equal loadings, and
-    scales of ordered items with equal thresholds.
+    scales of ordered items, or their residual variances in the theta parameterisation, with equal thresholds.
     """
     equal = options.equal
     means = row.op == "~1" and row.lhs in latents and equal & {"intercepts", "thresholds"} and "means" not in equal
@@ -68,8 +70,15 @@ def released(row: Parameter, latents: Collection[str], options: Options) -> Para
         and "loadings" in equal
         and "lv_variances" not in equal
     )
-    scales = row.op == "~*~" and "thresholds" in equal
-    if row.given_by == "default" and not row.free and (means or variances or scales):
+    scales = row.op == "~*~" and "thresholds" in equal and not options.theta
+    residuals = (
+        options.theta
+        and row.op == "~~"
+        and row.lhs == row.rhs in options.thresholds
+        and "thresholds" in equal
+        and "residuals" not in equal
+    )
+    if row.given_by == "default" and not row.free and (means or variances or scales or residuals):
         return replace(row, free=FREE, fixed=math.nan)
     return row
 

@@ -52,7 +52,7 @@ def _item(one: object) -> tuple[str, int | None]:
     raise UsageError(f"ordered: found {one!r}; expected names, or {{name: number of categories}}")
 
 
-def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan) -> dict[str, int]:
+def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan, *, theta: bool = False) -> dict[str, int]:
     """Number of thresholds of each ordered item of the model.
 
     Parameters
@@ -61,6 +61,8 @@ def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan) -> dict[str, int]:
     syntax : Syntax
         A threshold in the text makes an item ordered where ``ordered`` is empty.
     plan : Plan
+    theta : bool
+        Residual variances of ordered items are parameters, and their scales are not.
 
     Returns
     -------
@@ -70,8 +72,8 @@ def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan) -> dict[str, int]:
     Raises
     ------
     SpecError
-        Thresholds out of order, missing, or of an item that is not ordered; scales of such an item; a free residual
-        variance of an ordered item.
+        Thresholds out of order, missing, or of an item that is not ordered; scales of such an item; a residual
+        variance of an ordered item, or with ``theta`` its scale.
     UsageError
         A name that is no observed variable; categories that nothing tells.
     UnsupportedError
@@ -88,7 +90,7 @@ def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan) -> dict[str, int]:
                 syntax.text,
             )
     if not asked and not written:
-        _check_scales(syntax, ())
+        _check_scales(syntax, (), theta=theta)
         return {}
     roles = [find_roles(part.entries) for part in plan.parts]
     observed = {name for role in roles for name in role.observed}
@@ -104,7 +106,9 @@ def thresholds(ordered: Ordered, syntax: Syntax, plan: Plan) -> dict[str, int]:
         if name not in covariates or name in written
     }
     _refuse_impossible(numbers, covariates, first, syntax, plan)
-    _check_scales(syntax, numbers)
+    if not theta:
+        _refuse_residuals(numbers, syntax)
+    _check_scales(syntax, numbers, theta=theta)
     return numbers
 
 
@@ -171,19 +175,22 @@ def _refuse_impossible(
                 first[name].token,
                 syntax.text,
             )
+
+
+def _refuse_residuals(numbers: Mapping[str, int], syntax: Syntax) -> None:
     for entry in syntax.entries:
         if entry.op != "~~" or entry.lhs != entry.rhs or entry.lhs not in numbers:
             continue
         if any(said.fixed != 1.0 for said in entry.said):
             raise spec_error(
                 f"found the residual variance of the ordered item '{entry.lhs}', which its other parameters determine; "
-                f"leave it out, or scale the item by {entry.lhs} ~*~ {entry.lhs}",
+                f"leave it out, scale the item by {entry.lhs} ~*~ {entry.lhs}, or take parameterization='theta'",
                 entry.token,
                 syntax.text,
             )
 
 
-def _check_scales(syntax: Syntax, ordinal: Iterable[str]) -> None:
+def _check_scales(syntax: Syntax, ordinal: Iterable[str], *, theta: bool) -> None:
     for entry in syntax.entries:
         if entry.op != "~*~":
             continue
@@ -196,6 +203,13 @@ def _check_scales(syntax: Syntax, ordinal: Iterable[str]) -> None:
         if entry.lhs not in ordinal:
             raise spec_error(
                 f"found a scale (~*~) of '{entry.lhs}', which is not ordered; {nearest(entry.lhs, list(ordinal))}",
+                entry.token,
+                syntax.text,
+            )
+        if theta:
+            raise spec_error(
+                f"found a scale (~*~) of '{entry.lhs}', which follows from its residual variance where "
+                f"parameterization is 'theta'; write {entry.lhs} ~~ {entry.lhs}, or take 'delta'",
                 entry.token,
                 syntax.text,
             )

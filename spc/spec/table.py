@@ -19,11 +19,13 @@ __all__ = [
     "Model",
     "Parameter",
     "ParameterTable",
+    "Parameterization",
     "blocks",
     "remembered",
 ]
 
 GivenBy = Literal["user", "default", "sample"]
+Parameterization = Literal["delta", "theta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Parameter:
         0 when not estimated; else the 1-based number of the free parameter. Rows with one number are equal.
     fixed : float
         Value of a fixed parameter; NaN when free, or when ``given_by`` is ``"sample"``. The residual variance of an
-        ordered item has 1 here, in the place of a value that the other parameters determine.
+        ordered item has 1 here, in the place of a value that the other parameters determine (delta parameterisation),
+        and so has its scale in the theta parameterisation.
     start : float
         The user's start value, or NaN.
     lower, upper : float
@@ -195,6 +198,11 @@ class Model:
             if row.op == "|":
                 found[row.lhs] = max(found[row.lhs], int(row.rhs[1:]) + 1)
         return found
+
+    @property
+    def parameterization(self) -> Parameterization:
+        """Whether ordered items have scales (delta) or residual variances (theta) as parameters."""
+        return "theta" if self.options.get("parameterization") == "theta" else "delta"
 
     @property
     def conditional_x(self) -> bool:

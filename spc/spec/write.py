@@ -23,8 +23,8 @@ def write_model(model: Model, *, complete: bool = False, blocks: bool = False) -
     model : Model
     complete : bool
         Also write the rows that defaults added, so that the text says everything and needs no options but ``groups``,
-        and ``meanstructure`` where that is False; otherwise only what the original text said, to be read with
-        ``model.options``.
+        ``parameterization``, and ``meanstructure`` where that is False; otherwise only what the original text said, to
+        be read with ``model.options``.
     blocks : bool
         Each group in a block of its own, also where ``c(...)`` would do.
 
@@ -62,7 +62,8 @@ class _Writer:
         held = {(row.group, row.level, row.lhs) for row in model.parameters if row.given_by == "sample"}
         for row in model.parameters:
             rows = self.parts.setdefault((row.group, row.level), [])
-            if row.given_by == "user" or (complete and row.given_by == "default" and not _of_covariate(row, held)):
+            follows = _of_covariate(row, held) or (row.op == "~*~" and model.parameterization == "theta")
+            if row.given_by == "user" or (complete and row.given_by == "default" and not follows):
                 rows.append(row)
         if complete:
             self.parts = {place: _ascending(rows) for place, rows in self.parts.items()}

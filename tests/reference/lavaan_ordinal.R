@@ -120,7 +120,29 @@ models <- list(
   covariates_direct = case("hs4", paste0(mimic, "x5 ~ boy\n"), items),
   covariates_groups = case("hs4", "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nvisual ~ age\ntextual ~ age + boy\n", six,
                            group = "school", group.equal = c("loadings", "thresholds")),
-  covariate_path = case("hs4", "x1 ~ boy + age\nx4 ~ boy + age\nx1 ~~ x4\n", six)
+  covariate_path = case("hs4", "x1 ~ boy + age\nx4 ~ boy + age\nx1 ~~ x4\n", six),
+  theta = case("hs4", three, items, parameterization = "theta"),
+  theta_many = case("hs_many", three, items, parameterization = "theta", std.lv = TRUE),
+  theta_mixed = case("hs_mixed", three, six, parameterization = "theta"),
+  theta_missing = case("hs_missing", three, items, parameterization = "theta", missing = "pairwise"),
+  theta_second_order = case("hs5", paste0(three, "general =~ visual + textual + speed\n"), items,
+                            parameterization = "theta"),
+  theta_residuals = case("hs4", paste0(three, "x1 ~~ x7\nx1 ~~ 1.3*x1\nx4 ~~ 0.8*x4\n"), items, parameterization = "theta"),
+  theta_regressions = case("chain", links, of_chain, parameterization = "theta"),
+  theta_covariates = case("hs4", mimic, items, parameterization = "theta"),
+  theta_growth = case("waves", gsub("~\\*~", "~~", growth), paste0("t", 1:4), parameterization = "theta"),
+  theta_ulsmv = case("hs4", three, items, estimator = "ULSMV", parameterization = "theta"),
+  theta_wls = case("chain", "f =~ a1 + a2 + a3\ng =~ b1 + b2 + b3\ng ~ f\n", of_chain, estimator = "WLS",
+                   parameterization = "theta"),
+  theta_groups = case("hs4", three, items, group = "school", parameterization = "theta"),
+  theta_groups_thresholds = case("hs4", three, items, group = "school", group.equal = c("loadings", "thresholds"),
+                                 parameterization = "theta"),
+  theta_groups_strict = case("hs4", three, items, group = "school", parameterization = "theta",
+                             group.equal = c("loadings", "thresholds", "intercepts", "residuals")),
+  theta_groups_partial = case("hs4", three, items, group = "school", group.equal = c("loadings", "thresholds"),
+                              group.partial = c("visual=~x3", "x2|t1"), parameterization = "theta"),
+  theta_groups_mixed = case("hs_mixed", three, six, group = "school", parameterization = "theta",
+                            group.equal = c("loadings", "thresholds", "intercepts", "residuals"))
 )
 
 # --- answers ---------------------------------------------------------------------------------------------------
@@ -141,7 +163,7 @@ fit_tightly <- function(one) {
   d <- data_sets[[one$data]]
   ordered <- intersect(one$ordered, names(d))
   at <- function(table, estimator, ...) {
-    more <- options[intersect(names(options), c("group", "missing", "group.equal"))]
+    more <- options[intersect(names(options), c("group", "missing", "group.equal", "parameterization"))]
     suppressWarnings(do.call("lavaan", c(
       list(table, d, ordered = ordered, estimator = estimator, optim.method = "none"), more, list(...)
     )))

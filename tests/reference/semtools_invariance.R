@@ -13,7 +13,8 @@ schools <- as.data.frame(fromJSON(file.path(here, "lavaan_invariance.json"))$fra
 three <- "visual =~ x1 + x2 + x3\ntextual =~ x4 + x5 + x6\nspeed =~ x7 + x8 + x9\n"
 items <- paste0("x", 1:9)
 steps <- list(configural = character(0), thresholds = "thresholds", metric = c("thresholds", "loadings"),
-              scalar = c("thresholds", "loadings", "intercepts"))
+              scalar = c("thresholds", "loadings", "intercepts"),
+              strict = c("thresholds", "loadings", "intercepts", "residuals"))
 
 measured <- function(fits) {
   found <- lapply(fits, function(fit) {
@@ -33,19 +34,22 @@ means <- function(fit) {
   table <- table[table$op == "~1" & table$group == 2 & table$lhs %in% lavNames(fit, "lv") & table$se > 0, ]
   table[c("lhs", "est", "se")]
 }
-ordinal <- function(data, ordered, partial = NULL) {
+ordinal <- function(data, ordered, way) {
   rows <- as.data.frame(given[[data]])
-  fits <- lapply(steps, function(equal) {
-    syntax <- measEq.syntax(three, data = rows, group = "school", ordered = ordered, parameterization = "delta",
-                            ID.fac = "std.lv", ID.cat = "Wu.Estabrook.2016", group.equal = equal,
-                            group.partial = if (is.null(partial)) "" else partial[[length(equal) + 1]])
-    cfa(as.character(syntax), rows, group = "school", ordered = ordered, parameterization = "delta")
+  fits <- lapply(if (way == "theta") steps else steps[1:4], function(equal) {
+    syntax <- measEq.syntax(three, data = rows, group = "school", ordered = ordered, parameterization = way,
+                            ID.fac = "std.lv", ID.cat = "Wu.Estabrook.2016", group.equal = equal)
+    cfa(as.character(syntax), rows, group = "school", ordered = ordered, parameterization = way)
   })
-  cat(data, "\n")
-  list(data = unbox(data), ordered = ordered, steps = measured(fits), difference = differences(fits),
-       means = means(fits$scalar))
+  cat(data, way, "\n")
+  list(data = unbox(data), ordered = ordered, parameterization = unbox(way), steps = measured(fits),
+       difference = differences(fits), means = means(fits$scalar))
 }
-cases <- list(four = ordinal("hs4", items), many = ordinal("hs_many", items), mixed = ordinal("hs_mixed", items[1:6]))
+cases <- list(
+  four = ordinal("hs4", items, "delta"), many = ordinal("hs_many", items, "delta"),
+  mixed = ordinal("hs_mixed", items[1:6], "delta"), four_theta = ordinal("hs4", items, "theta"),
+  many_theta = ordinal("hs_many", items, "theta"), mixed_theta = ordinal("hs_mixed", items[1:6], "theta")
+)
 
 # --- factors of factors: the means of the first order go free with the intercepts of the items, that of the second with
 # --- theirs

@@ -323,22 +323,24 @@ def test_two_levels() -> None:
     np.testing.assert_allclose(vcov, within(-hessian(logl, theta), vcov), rtol=2e-4, atol=1e-7)
 
 
-def test_ordered_items(data: pd.DataFrame) -> None:
+@pytest.mark.parametrize("way", ["delta", "theta"])
+def test_ordered_items(data: pd.DataFrame, way: Any) -> None:
     """DWLS: thresholds and polychorics less their models, each by its own variance; divisor n - 1, as lavaan has it."""
     from spc.moments import Counts
     from spc.sem.ordinal.moments import ordinal_moments
 
     items = ["a1", "a2", "a3", "b1"]
     rows = data[items].apply(lambda column: pd.qcut(column, [0, 0.3, 0.6, 1], labels=False))
-    result = fit("f =~ a1 + k*a2 + k*a3 + b1", rows, ordered=items)
+    result = fit("f =~ a1 + k*a2 + k*a3 + b1", rows, ordered=items, parameterization=way)
     known = ordinal_moments(Counts.from_frame(rows, items, items))
     first, second = np.tril_indices(4, -1)
     free = {row.own_name: row.free - 1 for row in result.model.parameters if row.free}
 
     def model_of(theta: FloatArray) -> FloatArray:
         load = np.array([1.0, *(theta[free[f"f=~{item}"]] for item in items[1:])])
-        correlations = theta[free["f~~f"]] * np.outer(load, load)[first, second]
-        cuts = [theta[free[f"{item}|t{k}"]] for item in items for k in (1, 2)]
+        own = 1.0 / np.sqrt(1.0 + theta[free["f~~f"]] * load**2) if way == "theta" else np.ones(4)
+        correlations = theta[free["f~~f"]] * np.outer(load * own, load * own)[first, second]
+        cuts = [theta[free[f"{item}|t{k}"]] * scale for item, scale in zip(items, own, strict=True) for k in (1, 2)]
         return np.concatenate([cuts, correlations])
 
     names, theta = list(known.statistic_names), np.array(result.solution.theta)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from spc.errors import UnsupportedError
-from spc.spec import Model, model
+from spc.errors import UnsupportedError, UsageError
+from spc.spec import Model, model, write_model
 from spc.spec.ordered import categories
 
 ONE = "f =~ u1 + u2 + x3"
@@ -37,6 +37,30 @@ def test_ordered_items_have_thresholds_and_a_scale_in_place_of_intercept_and_res
     assert (rows["~*~", "u1"].free, rows["~*~", "u1"].fixed) == (0, 1.0)
     assert rows["~1", "u2"].free > 0 < rows["~~", "u2"].free
     assert found.meanstructure
+
+
+def test_in_theta_residual_variances_are_parameters_and_equal_thresholds_free_them():
+    text, options = f"{ONE}\nu2 ~~ 0.7*u2", {"ordered": {"u1": 3, "u2": 2}, "parameterization": "theta"}
+    found = model(text, groups=("a", "b"), group_equal=("thresholds",), **options)
+    own = {(row.op, row.lhs, row.group): row for row in found.parameters if row.lhs == row.rhs}
+    assert found.parameterization == "theta"
+    assert (own["~~", "u1", 1].fixed, own["~~", "u2", 1].fixed, own["~~", "u2", 2].fixed) == (1.0, 0.7, 0.7)
+    assert own["~~", "u1", 2].free > 0
+    assert {own["~*~", name, group].free for name in ("u1", "u2") for group in (1, 2)} == {0}
+    strict = model(text, groups=("a", "b"), group_equal=("thresholds", "residuals"), **options)
+    assert not any(row.free for row in strict.parameters if row.op == "~~" and row.lhs == "u1")
+    assert model(write_model(found), **found.options).parameters == found.parameters
+    assert "~*~" not in write_model(found, complete=True)
+
+
+def test_equal_residuals_need_the_theta_parameterisation():
+    options = {"groups": ("a", "b"), "group_equal": ("thresholds", "residuals")}
+    with pytest.raises(UsageError, match="take parameterization='theta'"):
+        model("f =~ u1 + u2 + u3", ordered={"u1": 3, "u2": 3, "u3": 3}, **options)
+    mixed = model(ONE, ordered={"u1": 3, "u2": 3}, **options)
+    assert len({row.free for row in mixed.parameters if row.op == "~~" and row.lhs == "x3"}) == 1
+    with pytest.raises(UsageError, match="expected 'delta' or 'theta'"):
+        model(ONE, ordered={"u1": 3}, parameterization="probit")
 
 
 def test_covariates_stay_as_they_are():

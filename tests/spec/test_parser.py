@@ -190,6 +190,7 @@ def test_options_are_recorded():
         "group_equal": (),
         "group_partial": (),
         "ordered": (),
+        "parameterization": "delta",
     }
 
 

@@ -143,6 +143,7 @@ def _completed(
     if labels:
         wanted["groups"] = labels
         wanted |= {name: getattr(options, name) for name in ("group_equal", "group_partial") if getattr(options, name)}
+    wanted["parameterization"] = options.parameterization
     wanted.pop("meanstructure", None)
     read = read_model(text, **wanted)
     if not read.ordinal:

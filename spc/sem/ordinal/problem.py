@@ -7,7 +7,8 @@ standard deviation, 1 unless groups share thresholds, so that
 
 and its residual variance is no parameter but whatever makes ``sigma_ii = 1 / D_i^2``. With ``B = (I - A)^-1`` the
 variances are linear in these residual variances s: ``(B_ij^2) s = 1 / D^2 - rest``, one small linear system, whose
-derivatives carry the rank-two directions of the model over to the parameters.
+derivatives carry the rank-two directions of the model over to the parameters. In the theta parameterisation it is the
+other way round: residual variances are parameters, 1 unless groups share thresholds, and ``D_i = sigma_ii^(-1/2)``.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from spc.sem.engine.least_squares import root_of_covariances
 from spc.sem.engine.ml import Sample
 from spc.sem.engine.problem import Balanced, Problem, in_units, lay
 from spc.sem.engine.ram import (
-    COVARIANCE,
     DIRECTED,
     INTERCEPT,
     SCALE,
@@ -39,7 +39,7 @@ from spc.sem.engine.ram import (
 from spc.sem.ordinal.moments import OrdinalMoments
 from spc.spec.table import Model
 
-__all__ = ["OrdinalProblem", "implied_statistics", "ordinal_structure", "ordinal_system", "slopes"]
+__all__ = ["OrdinalProblem", "ThetaProblem", "implied_statistics", "ordinal_structure", "ordinal_system", "slopes"]
 
 Weighting = Literal["DWLS", "ULS", "WLS"]
 
@@ -57,7 +57,7 @@ class OrdinalProblem(Problem):
     root : (m,) or (m, m) array
         ``root @ root.T``, or its square where it is a vector, is the weight of the balanced statistics.
     computed : (c,) int array
-        Rows of the residual variances that follow from the rest.
+        Rows that follow from the rest: residual variances of the ordered items.
     scales : (k,) int array
         Rows of the scales of the ordered items.
     seat : (p,) int array
@@ -124,7 +124,7 @@ class OrdinalProblem(Problem):
         return np.searchsorted(self.place.ordered, variables)
 
     def computed_slopes(self, values: FloatArray, at: Implied) -> FloatArray:
-        """Derivatives (c, r) of the computed residual variances on the free rows, given covariates."""
+        """Derivatives (c, r) of the computed rows on the free rows, given covariates."""
         own = self.place.row[self.computed]
         if not own.size:
             return np.zeros((0, self.active.size))
@@ -156,6 +156,24 @@ class OrdinalProblem(Problem):
         return np.asarray(self.root[:, None] * moments if self.root.ndim == 1 else self.root.T @ moments)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ThetaProblem(OrdinalProblem):
+    """The same where residual variances are parameters, and the computed rows are the scales."""
+
+    def completed(self, values: FloatArray) -> FloatArray:
+        """Put in the scales of the ordered items; (..., R) balanced values."""
+        own = self.place.ordered
+        spread = np.diagonal(self.conditional(values).covariance, axis1=-2, axis2=-1)[..., own]
+        values[..., self.scales] = 1.0 / np.sqrt(spread)
+        return values
+
+    def computed_slopes(self, values: FloatArray, at: Implied) -> FloatArray:
+        """Derivatives (c, r) of the scales on the free rows, given covariates."""
+        own = self.place.ordered
+        way = directions(self.place, at, self.active, self.place.n_observed)
+        return np.asarray(-(values[self.scales] ** 3)[:, None] * way.p[own] * way.q[own])
+
+
 def ordinal_structure(model: Model) -> Structure:
     """Place the rows of a model of ordered items, with means."""
     return placed(model if model.meanstructure else replace(model, meanstructure=True))
@@ -184,15 +202,16 @@ def ordinal_system(
         An ordered item lacks thresholds or has some that the data do not.
     """
     balanced = [_balanced(block, one) for block, one in zip(blocks, sampled, strict=True)]
-    laid = lay(model, balanced)
-    made = [_ordinal(problem, one, weighting) for problem, one in zip(laid, sampled, strict=True)]
+    theta = model.parameterization == "theta"
+    pairs = zip(lay(model, balanced), sampled, strict=True)
+    made = [_ordinal(problem, one, weighting, theta=theta) for problem, one in pairs]
     return made[0] if len(made) == 1 else Joint(tuple(made))
 
 
 def _balanced(block: Model, sampled: OrdinalMoments) -> Balanced:
     place = ordinal_structure(block)
     seat = np.flatnonzero(place.outcome)
-    place = _started(_checked(place, sampled, seat), sampled)
+    place = _started(_checked(place, sampled, seat), sampled, theta=block.parameterization == "theta")
     deviations = np.ones(place.n_observed)
     deviations[seat[sampled.continuous]] = np.sqrt(sampled.cov.diagonal()[sampled.continuous])
     deviations[place.exogenous] = np.sqrt(sampled.covariate_cov.diagonal())
@@ -214,19 +233,20 @@ def _checked(place: Structure, sampled: OrdinalMoments, seat: IntArray) -> Struc
     return place
 
 
-def _started(place: Structure, sampled: OrdinalMoments) -> Structure:
-    """Start thresholds at those of the sample and scales at one, unless the user said otherwise."""
+def _started(place: Structure, sampled: OrdinalMoments, *, theta: bool) -> Structure:
+    """Start thresholds at those of the sample, scales or residual variances at one, unless the user said otherwise."""
     start = place.start.copy()
-    cuts, scale = place.threshold_rows, place.part == SCALE
+    cuts, residual = place.threshold_rows, place.diagonal & np.isin(place.row, place.ordered)
+    unit = residual if theta else place.part == SCALE
     start[cuts] = np.where(np.isnan(start[cuts]), sampled.threshold, start[cuts])
-    start[scale] = np.where(np.isnan(start[scale]), 1.0, start[scale])
+    start[unit] = np.where(np.isnan(start[unit]), 1.0, start[unit])
     fixed = place.fixed.copy()
-    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.free < 0)
-    fixed[own & np.isin(place.row, place.ordered)] = 0.0
+    if not theta:
+        fixed[residual & (place.free < 0)] = 0.0
     return replace(place, start=start, fixed=fixed)
 
 
-def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting) -> OrdinalProblem:
+def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting, *, theta: bool) -> OrdinalProblem:
     place, p = problem.place, problem.place.n_observed
     scale, seat = problem.scale[:p], np.flatnonzero(place.outcome)
     sample = _sample(place, sampled, seat, scale)
@@ -235,10 +255,9 @@ def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting) ->
     assert sample.mean is not None
     i, j = place.row[held], place.column[held]
     base[held] = np.where(place.part[held] == INTERCEPT, sample.mean[i], sample.cov[i, j])
-    own = (place.part == COVARIANCE) & (place.row == place.column) & (place.free < 0)
-    computed = np.flatnonzero(own & np.isin(place.row, place.ordered))
     scales = np.flatnonzero(place.part == SCALE)
     scales = scales[np.argsort(place.row[scales])]
+    residual = np.flatnonzero(place.diagonal & (place.free < 0) & np.isin(place.row, place.ordered))
     if not np.array_equal(place.row[scales], place.ordered):
         raise SpecError("Every ordered item needs one row of its scale (~*~), and no other variable has one.")
     first, second = np.triu_indices(seat.size, 1)
@@ -247,9 +266,8 @@ def _ordinal(problem: Problem, sampled: OrdinalMoments, weighting: Weighting) ->
     unit = np.concatenate([np.ones(sampled.threshold.size), q, q**2, slope, each[first] * each[second]])
     given = {field.name: getattr(problem, field.name) for field in fields(Problem)}
     given.update(base=base, sample=sample)
-    made = OrdinalProblem(
-        **given, sampled=sampled, unit=unit, root=np.ones(1), computed=computed, scales=scales, seat=seat
-    )
+    own_class, computed = (ThetaProblem, scales) if theta else (OrdinalProblem, residual)
+    made = own_class(**given, sampled=sampled, unit=unit, root=np.ones(1), computed=computed, scales=scales, seat=seat)
     return replace(made, root=_root(made, weighting))
 
 
@@ -317,16 +335,18 @@ def slopes(problem: OrdinalProblem, values: FloatArray, at: Implied) -> FloatArr
     place, active, seat, x = problem.place, problem.active, problem.seat, problem.place.exogenous
     i, j = _pairs(problem)
     owner, q, free = seat[problem.sampled.owner], seat[problem.sampled.continuous], active.size
-    way = directions(place, at, np.concatenate([active, problem.computed]), place.n_observed)
+    moving = np.concatenate([active, problem.computed])
+    way = directions(place, at, moving, place.n_observed)
     follows = problem.computed_slopes(values, at)
 
     def carried(change: FloatArray) -> FloatArray:
         return change[:, :free] + change[:, free:] @ follows if problem.computed.size else change
 
     shrink, sigma = _shrink(problem, values), at.covariance
-    stretch = np.zeros((place.n_observed, free))
-    own = np.flatnonzero(place.part[active] == SCALE)
-    stretch[place.row[active[own]], own] = 1.0
+    stretch = np.zeros((place.n_observed, moving.size))
+    own = np.flatnonzero(place.part[moving] == SCALE)
+    stretch[place.row[moving[own]], own] = 1.0
+    stretch = carried(stretch)
     assert way.mu is not None
     mean = way.mu[:, :free]
     moved = (place.threshold_rows[:, None] == active).astype(np.float64)

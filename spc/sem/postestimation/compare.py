@@ -83,8 +83,9 @@ class Comparison(Shown):
         ])  # fmt: skip
 
     def glance(self) -> pd.DataFrame:
-        """One row: how many models, and which has the smallest AIC and BIC."""
-        best = {f"best_{name}": self.table["model"][int(self.table[name].argmin())] for name in ("aic", "bic")}
+        """One row: how many models, and which has the smallest AIC and BIC, where they have a likelihood."""
+        there = [name for name in ("aic", "bic") if self.table[name].notna().all()]
+        best = {f"best_{name}": self.table["model"][int(self.table[name].argmin())] for name in there}
         return pd.DataFrame([{"models": len(self.table), "method": self.method, **best, "nobs": self.nobs}])
 
     def augment(self) -> pd.DataFrame:

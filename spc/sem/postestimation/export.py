@@ -117,6 +117,7 @@ def _lavaan_options(model: Model | SemFit, names: Mapping[str, str]) -> dict[str
         "group": _r_text(used.group or "group") if several else "",
         "group.label": _r_texts(made.groups) if several else "",
         "ordered": _r_texts([names[name] for name in made.ordinal]),
+        "parameterization": '"theta"' if made.ordinal and made.parameterization == "theta" else "",
         "estimator": "" if used.estimator == default or not isinstance(model, SemFit) else _r_text(used.estimator),
         "likelihood": "" if used.likelihood == "normal" else _r_text(used.likelihood),
         "missing": {"fiml": '"ml"', "pairwise": '"pairwise"'}.get(used.missing, ""),

@@ -171,7 +171,7 @@ def _analysis(model: Model, used: Options) -> Iterator[str]:
     complex_survey = used.cluster is not None and len(model.levels) == 1
     yield f"  ESTIMATOR IS {'MLR' if complex_survey else _ESTIMATORS.get(estimator, estimator)};"
     if model.ordinal:
-        yield "  PARAMETERIZATION IS DELTA;"
+        yield f"  PARAMETERIZATION IS {model.parameterization.upper()};"
     if estimator == "ML" and used.missing == "listwise" and used.cluster is None and len(model.levels) == 1:
         yield f"  INFORMATION IS {(used.information or 'expected').upper()};"
     yield "  MODEL IS NOCOVARIANCES;"
@@ -212,10 +212,11 @@ def _is_said(row: Parameter, model: Model) -> bool:
     """Whether Mplus has the parameter: not moments of covariates, nor what ordered items and lower levels lack."""
     if row.given_by == "sample":
         return False
-    if row.lhs in model.ordinal and (row.op == "~1" or (row.op == "~~" and row.lhs == row.rhs)):
+    if row.lhs in model.ordinal and row.op == "~1":
         return False
-    if row.op == "~*~":
-        return len(model.groups) > 1 or bool(row.free) or row.fixed != 1.0
+    if row.op == "~*~" or (row.op == "~~" and row.lhs == row.rhs in model.ordinal):
+        own = "~*~" if model.parameterization == "delta" else "~~"
+        return row.op == own and (len(model.groups) > 1 or bool(row.free) or row.fixed != 1.0)
     return not (len(model.levels) > 1 and row.level == 1 and row.op == "~1" and not row.free and row.fixed == 0.0)
 
 

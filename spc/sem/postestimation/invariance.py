@@ -11,7 +11,7 @@ metric            and loadings of the items                       regressions an
 metric, higher    and loadings of factors on factors              the same of factors of factors
 scalar            and intercepts of the items                     means of the factors that items measure
 scalar, higher    and intercepts of the factors on factors        means of factors of factors
-strict            and residual variances (continuous items)       means of scale scores
+strict            and residual variances                          means of scale scores
 ================  ==============================================  ==================================================
 
 What a step frees in turn, so that it is identified, stands in :mod:`spc.sem.postestimation.invariance_steps`.
@@ -34,17 +34,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from spc.errors import SpcWarning, UsageError
+from spc.errors import EstimationError, NotIdentifiedError, SpcWarning, UsageError
 from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.groups import Given
-from spc.sem.fit import SemFit
+from spc.sem.fit import SemFit, ordered_items
 from spc.sem.fit import fit as fit_model
 from spc.sem.options import Estimator, Likelihood, Missing
 from spc.sem.postestimation.compare import difference_of
 from spc.sem.postestimation.invariance_releases import released
 from spc.sem.postestimation.invariance_steps import Step, default_steps, step_model
 from spc.sem.postestimation.latent_means import latent_means
-from spc.spec.table import Model
+from spc.spec.table import Model, Parameterization
 
 __all__ = ["Invariance", "invariance"]
 
@@ -169,11 +169,12 @@ def invariance(
     partial: Sequence[str] = (),
     steps: Mapping[str, Sequence[str]] | None = None,
     estimator: Estimator | None = None,
-    missing: Missing | Literal["ml"] = "listwise",
+    missing: Missing | Literal["ml"] | None = None,
     ordered: Sequence[str] = (),
     likelihood: Likelihood = "normal",
     cluster: str | None = None,
     level: float = 0.95,
+    parameterization: Parameterization | None = None,
 ) -> Invariance:
     r"""Test step by step whether items measure the same in all groups.
 
@@ -194,6 +195,11 @@ def invariance(
     estimator, missing, ordered, likelihood, cluster, level
         See :func:`spc.fit`; ``estimator`` is ML, and WLSMV for ordered items. Robust estimators bring scaled difference
         tests.
+    parameterization : {"theta", "delta"}, optional
+        Of ordered items: with ``"delta"`` residual variances are no parameters, and there is no strict step. All other
+        steps fit equally well, but for equal loadings of items with two answers, which mean something else; latent
+        means are in other units, but for those in standard deviations. Without a word it is theta, or delta and a note
+        where an item has no residual variance left.
 
     Returns
     -------
@@ -235,22 +241,43 @@ def invariance(
     'metric'
     """
     options: dict[str, Any] = {"missing": missing, "likelihood": likelihood, "cluster": cluster, "level": level}
-    if group is not None:
-        options["group"] = group
-    if ordered:
-        options["ordered"] = ordered
-    if estimator is not None:
-        options["estimator"] = estimator
+    options["ordered"] = ordered = ordered or ordered_items(model, data)
+    given = {"group": group, "estimator": estimator, "parameterization": parameterization}
+    options |= {name: value for name, value in given.items() if value is not None}
     if steps is not None and len(steps) < 2:
         raise UsageError("steps= needs two or more, such as {'configural': [], 'metric': ['loadings']}.")
+    own = None if steps is None else [Step.of(*one) for one in steps.items()]
+    if not ordered or parameterization or (isinstance(model, Model) and model.ordinal):
+        return _result(*_ladder(model, data, options, own, partial), partial)
+    needed = any("residuals" in step.equal for step in own or ())
+    try:
+        return _result(*_ladder(model, data, options | {"parameterization": "theta"}, own, partial), partial)
+    except (EstimationError, NotIdentifiedError) as fault:
+        if needed:
+            raise
+        return _result(*_ladder(model, data, options, own, partial), partial, _no_residuals(fault))
+
+
+def _ladder(
+    model: Model | str, data: Given, options: Mapping[str, Any], own: Sequence[Step] | None, partial: Sequence[str]
+) -> tuple[dict[str, SemFit], dict[str, tuple[str, ...]]]:
+    """Fits by step, and what each holds equal."""
     first = _fitted(model, data, options)
     _require_groups(first)
-    chosen = default_steps(first.model) if steps is None else [Step.of(*one) for one in steps.items()]
+    chosen = default_steps(first.model) if own is None else own
     fits = {
         step.name: _equal_in(step_model(first.model, step, partial), data, step, options) if step.equal else first
         for step in chosen
     }
-    return _result(fits, {step.name: step.equal for step in chosen}, tuple(partial))
+    return fits, {step.name: step.equal for step in chosen}
+
+
+def _no_residuals(fault: Exception) -> Note:
+    return Note(
+        "no_strict_step", "warning", "residual variances",
+        "The model has no fit with residual variances of ordered items as parameters (theta), as where a factor "
+        f"explains an item altogether, so there is no strict step. What was found: {fault}",
+    )  # fmt: skip
 
 
 def _fitted(model: Model | str, data: Given, options: Mapping[str, Any]) -> SemFit:
@@ -272,7 +299,9 @@ def _require_groups(first: SemFit) -> None:
         raise UsageError("There is one group. Name the column of groups with group=, or give the moments of each.")
 
 
-def _result(fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], partial: tuple[str, ...]) -> Invariance:
+def _result(
+    fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], partial: Sequence[str], *more: Note
+) -> Invariance:
     first = next(iter(fits.values()))
     releases = released(fits)
     table = _table(fits, equal, releases)
@@ -282,10 +311,10 @@ def _result(fits: Mapping[str, SemFit], equal: Mapping[str, tuple[str, ...]], pa
     source = _means_step(fits, equal, held)
     means = latent_means(fits[source]) if source else latent_means(None)
     provenance = Provenance.record(
-        {"steps": tuple(fits), "partial": partial, "estimator": first.options.estimator},
+        {"steps": tuple(fits), "partial": tuple(partial), "estimator": first.options.estimator},
         first.provenance.data_fingerprint,
     )
-    notes = tuple(_notes(fits, table, held, source))
+    notes = (*_notes(fits, table, held, source), *more)
     return Invariance(
         table, releases, means, source, held, MappingProxyType(dict(fits)), first.groups, notes, provenance
     )

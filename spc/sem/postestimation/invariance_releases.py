@@ -30,8 +30,8 @@ def released(fits: Mapping[str, SemFit]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``step, parameter, group, chisq, pvalue``. Equal parameters, and intercepts that a step holds at the zero of
-        the first group.
+        ``step, parameter, group, chisq, pvalue``. Equal parameters, and what a step holds at the value of the first
+        group: intercepts at zero, residual variances of ordered items at one.
     """
     rows: list[dict[str, Any]] = []
     before: SemFit | None = None
@@ -67,9 +67,10 @@ def _group_of(name: str, groups: tuple[str, ...]) -> str:
 
 
 def _newly_held(fit: SemFit, before: SemFit) -> set[Key]:
-    """Intercepts that are fixed, and were free in the step before."""
+    """Intercepts, and residual variances, that are fixed and were free in the step before."""
     free = {_key(row) for row in before.model.parameters if row.free}
-    return {_key(row) for row in fit.model.parameters if row.op == "~1" and not row.free and _key(row) in free}
+    held = {_key(row) for row in fit.model.parameters if row.op in ("~1", "~~") and not row.free}
+    return held & free
 
 
 def _key(row: Parameter) -> Key:

@@ -1,9 +1,10 @@
 r"""Steps of measurement invariance: what each holds equal, and what it must free in turn so that it is identified.
 
-Ordered items (Wu & Estabrook 2016, Psychometrika 81, 1014-1045; in the delta parameterisation, as ``measEq.syntax`` of
-semTools): equal thresholds identify in later groups the intercept of each item, and its scale where two thresholds or
-more are equal. A single threshold identifies the scale only together with equal loadings and intercepts, which are
-zero throughout; latent means go free with these.
+Ordered items (Wu & Estabrook 2016, Psychometrika 81, 1014-1045; as ``measEq.syntax`` of semTools): equal thresholds
+identify in later groups the intercept of each item, and its scale or residual variance where two thresholds or more
+are equal. A single threshold identifies these only together with equal loadings and intercepts, which are zero
+throughout; latent means go free with these. Residual variances, and so their equality, are of the theta
+parameterisation.
 
 Factors of factors (Chen, Sousa & West 2005, Structural Equation Modeling 12, 471-492): equal intercepts of the items
 identify the means of the factors that they measure, and only when the intercepts of these are equal too, the means of
@@ -56,6 +57,7 @@ def default_steps(model: Model) -> tuple[Step, ...]:
     ['configural', 'metric', 'scalar', 'strict']
     """
     ordered, higher = bool(model.ordinal), bool(_measured_latents(model))
+    residuals = not ordered or model.parameterization == "theta"
     first = ("thresholds",) if ordered else ()
     steps = [Step("configural", ())]
     if ordered:
@@ -66,7 +68,7 @@ def default_steps(model: Model) -> tuple[Step, ...]:
     steps.append(Step("scalar", (*first, "loadings", "intercepts")))
     if higher:
         steps.append(Step("scalar, higher", (*first, "loadings", "intercepts", LATENT_INTERCEPTS)))
-    if not ordered:
+    if residuals:
         steps.append(Step("strict", (*steps[-1].equal, "residuals")))
     return tuple(steps)
 
@@ -113,14 +115,18 @@ def _identified(row: Parameter, model: Model, step: Step, partial: Collection[st
     if row.group == 1 or row.given_by != "default":
         return row
     free = _goes_free(row, model, step)
-    word = LATENT_INTERCEPTS if row.lhs in model.latents else "intercepts"
-    if row.op == "~1" and word in step.equal and _plain(replace(row, group=1).own_name) in partial:
+    if _word_of(row, model) in step.equal and _plain(replace(row, group=1).own_name) in partial:
         free = True
     if free is None or free == bool(row.free):
         return row
-    return (
-        replace(row, free=-1, fixed=math.nan) if free else replace(row, free=0, fixed=1.0 if row.op == "~*~" else 0.0)
-    )
+    return replace(row, free=-1, fixed=math.nan) if free else replace(row, free=0, fixed=0.0 if row.op == "~1" else 1.0)
+
+
+def _word_of(row: Parameter, model: Model) -> str:
+    """What holds a row at the value of the first group, where that is no shared number."""
+    if row.op == "~1":
+        return LATENT_INTERCEPTS if row.lhs in model.latents else "intercepts"
+    return "residuals" if row.op == "~~" and row.lhs == row.rhs in model.ordinal else ""
 
 
 def _goes_free(row: Parameter, model: Model, step: Step) -> bool | None:
@@ -128,12 +134,19 @@ def _goes_free(row: Parameter, model: Model, step: Step) -> bool | None:
     equal = step.equal
     if row.op == "~1" and row.lhs in model.latents and "means" not in equal:
         return _mean_goes_free(row.lhs, model, equal)
-    if row.lhs not in model.ordinal or row.op not in ("~1", "~*~"):
+    if row.lhs not in model.ordinal or not (row.op == "~1" or _is_unit(row, model)):
         return None
+    if row.op == "~~" and "residuals" in equal:
+        return False
     shared = _shared_thresholds(model, row)
     if row.op == "~1":
         return shared > 0 and "intercepts" not in equal
     return shared > 1 or (shared == 1 and {"loadings", "intercepts"} <= set(equal))
+
+
+def _is_unit(row: Parameter, model: Model) -> bool:
+    """Whether a row gives an ordered item its unit: the scale, or the residual variance."""
+    return row.op == "~*~" if model.parameterization == "delta" else row.op == "~~" and row.lhs == row.rhs
 
 
 def _mean_goes_free(latent: str, model: Model, equal: Sequence[str]) -> bool | None:

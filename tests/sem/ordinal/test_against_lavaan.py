@@ -46,8 +46,9 @@ def fitted(name: str) -> SemFit:
     options: dict[str, Any] = {"missing": "listwise"}
     if "missing" in given:
         options["missing"] = given["missing"]
-    if "estimator" in given:
-        options["estimator"] = given["estimator"]
+    for key in ("estimator", "parameterization"):
+        if key in given:
+            options[key] = given[key]
     if "group" in given:
         options["group"] = given["group"]
         options["group_equal"] = listed(given.get("group.equal", ()))
@@ -55,7 +56,8 @@ def fitted(name: str) -> SemFit:
     made = case["model"]
     read = {WORDS[key]: True for key, value in given.items() if key in WORDS and value}
     if read:
-        made = model(made, ordered={item: data[item].nunique() for item in ordered}, **read)
+        way = options.get("parameterization", "delta")
+        made = model(made, ordered={item: data[item].nunique() for item in ordered}, parameterization=way, **read)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return fit(made, data, ordered=ordered, **options)
@@ -134,7 +136,7 @@ def differs(name: str, key: str) -> bool:
     if key == "wrmr":
         return several or "uls" in name
     if "robust" in key:
-        return name in ("growth", "thresholds") or several
+        return name in ("growth", "theta_growth", "thresholds") or several
     return False
 
 

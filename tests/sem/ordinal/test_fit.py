@@ -10,7 +10,7 @@ import pytest
 import spc
 from spc.errors import DataError, DroppedRowsWarning, NotIdentifiedError, SpecError, UnsupportedError, UsageError
 from spc.moments import Counts, Moments
-from spc.sem import fit, standardized
+from spc.sem import fit, fit_measures, standardized
 from spc.sem.ordinal.fit import refit_ordinal
 from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics, slopes
 from spc.sem.ordinal.search import ordinal_problems
@@ -35,6 +35,7 @@ def answers(n: int = 400, seed: int = 1, link: float = 0.5) -> pd.DataFrame:
 
 
 FIVE = ITEMS[:5]
+COUNTS = {name: len(CUTS[name]) + 1 for name in FIVE}
 MODELS = {
     "measurement": (TWO, {}),
     "structure": (TWO + "g ~ f\n", {}),
@@ -47,6 +48,9 @@ MODELS = {
         TWO + "f ~ x\n",
         {"group": "site", "group_equal": ["loadings", "thresholds", "intercepts"]},
     ),
+}
+MODELS |= {
+    f"{name}, theta": (text, options | {"parameterization": "theta"}) for name, (text, options) in MODELS.items()
 }
 
 
@@ -113,6 +117,33 @@ def test_an_item_between_others_is_the_same_model_as_a_residual_correlation() ->
     other = fit("f =~ a1 + a2 + a3\nb1 ~ f\nb2 ~ f\nb1 ~~ b2\n", data, ordered=FIVE)
     for name in ("chisq", "chisq_scaled", "df", "srmr"):
         assert one.glance()[name][0] == pytest.approx(other.glance()[name][0], rel=1e-8)
+
+
+OF_UNITS = ("second order", "thresholds")  # loadings of one, or thresholds, that are equal in one unit of responses
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if f"{name}, theta" in MODELS and name not in OF_UNITS])
+def test_both_parameterisations_fit_alike(name: str) -> None:
+    delta, theta = made(name), made(f"{name}, theta")
+    assert theta.chisq == pytest.approx(delta.chisq, rel=1e-9)
+    for key in ("df", "chisq_scaled", "srmr", "cfi_scaled", "rmsea_scaled"):
+        assert fit_measures(theta)[key] == pytest.approx(fit_measures(delta)[key], rel=1e-6), key
+    one, other = standardized(delta), standardized(theta)
+    kept = other["kind"] != "defined"
+    np.testing.assert_allclose(other["estimate"][kept], one["estimate"][kept], atol=1e-6)
+    np.testing.assert_allclose(other["std_error"][kept], one["std_error"][kept], atol=1e-6)
+
+
+def test_residual_variances_free_the_scales_in_theta() -> None:
+    """A residual variance of another value is the same model in other units."""
+    plain = fit(TWO, answers(), ordered=FIVE, parameterization="theta")
+    wide = fit(TWO + "a1 ~~ 4*a1", answers(), ordered=FIVE, parameterization="theta")
+    assert wide.chisq == pytest.approx(plain.chisq, rel=1e-9)
+    value = [one.tidy().query("lhs == 'f' and rhs == 'f'")["estimate"].iloc[0] for one in (plain, wide)]
+    assert value[1] == pytest.approx(4.0 * value[0], rel=1e-6)
+    assert spc.fit(spc.model(TWO, ordered=COUNTS, parameterization="theta"), answers()).chisq == pytest.approx(
+        plain.chisq, rel=1e-12
+    )
 
 
 def test_a_saturated_path_model_is_the_regression_on_the_polychorics() -> None:
@@ -247,6 +278,14 @@ def test_items_that_nobody_can_tell_apart_are_named() -> None:
         (lambda d: fit(spc.model(TWO, ordered={"a1": 5}), d), SpecError, "a1 has 4 thresholds"),
         (lambda d: fit(TWO, d, estimator="WLSMV"), UnsupportedError, "ordered="),
         (lambda d: fit(TWO, d, missing="pairwise"), UnsupportedError, "ordered items only"),
+        (lambda d: fit(TWO, d, parameterization="theta"), UnsupportedError, "of ordered items: name them"),
+        (lambda d: fit(TWO, d, ordered=FIVE, parameterization="probit"), UnsupportedError, "'delta' or 'theta'"),
+        (
+            lambda d: fit(spc.model(TWO, ordered=COUNTS), d, parameterization="theta"),
+            UsageError,
+            "was read with 'delta'",
+        ),
+        (lambda d: fit(TWO + "a1 ~~ 2*a1", d, ordered=FIVE), SpecError, "or take parameterization='theta'"),
     ],
 )
 def test_what_cannot_be_fitted_says_why(call: Any, error: type[Exception], said: str) -> None:

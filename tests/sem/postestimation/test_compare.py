@@ -56,6 +56,13 @@ def test_answers_like_every_result() -> None:
     assert result.notes() == ()
 
 
+def test_fits_without_a_likelihood_are_shown_without_information_criteria() -> None:
+    free, strict = (fit(REFERENCE["models"][name], moments(), estimator="GLS") for name in ("free", "tau"))
+    result = compare(free, strict)
+    assert "best_aic" not in result.glance()
+    assert "model 2" in str(result)
+
+
 def test_models_that_only_look_nested_are_found_out() -> None:
     one = fit(f"{MEASUREMENT}visual ~~ 0*speed", moments())
     other = fit(f"{MEASUREMENT}textual ~~ 0*speed\nx1 ~~ x2\nvisual ~~ 0*textual", moments())

@@ -96,6 +96,22 @@ KINDS: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     "mixed": (GIVEN, lambda: cut().assign(**rows()[ITEMS[6:]]), {"ordered": ITEMS[:6]}),
     "ordered holes": (CHAIN, lambda: holed(cut()), {"ordered": ITEMS}),
     "ordered groups": (APART, cut, {"ordered": ITEMS, "group": "group", "group_equal": ["thresholds", "loadings"]}),
+    "theta": (CHAIN, cut, {"ordered": ITEMS, "parameterization": "theta"}),
+    "theta mixed": (
+        GIVEN,
+        lambda: cut().assign(**rows()[ITEMS[6:]]),
+        {"ordered": ITEMS[:6], "parameterization": "theta"},
+    ),
+    "theta groups": (
+        APART,
+        cut,
+        {
+            "ordered": ITEMS,
+            "group": "group",
+            "parameterization": "theta",
+            "group_equal": ["thresholds", "loadings", "residuals"],
+        },
+    ),
     "constraints": (BOUND, rows, {}),
     "growth": (GROWTH, rows, {}),
     "second order": (FACTORS + "k =~ f + a*g + h", rows, {}),
@@ -155,8 +171,8 @@ QUESTIONS: dict[str, Callable[[SemFit, Any], Any]] = {
 }
 
 ROBUST = ("MLM", "MLR", "cluster", "GLS", "WLS", "FIML MLR")
-ORDERED = ("ordered", "mixed", "ordered holes", "ordered groups")
-TIED = ("groups", "groups FIML", "ordered groups", "constraints")
+ORDERED = ("ordered", "mixed", "ordered holes", "ordered groups", "theta", "theta mixed", "theta groups")
+TIED = ("groups", "groups FIML", "ordered groups", "theta groups", "constraints")
 REFUSED: dict[str, dict[str, str]] = {
     "profile": dict.fromkeys((*ROBUST, *ORDERED), "rise of the statistic"),
     "few rows": dict.fromkeys(("cluster", "GLS", "WLS", "FIML", "FIML MLR", "groups FIML", *ORDERED), "corrections"),

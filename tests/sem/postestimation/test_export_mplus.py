@@ -53,6 +53,16 @@ def test_ordered_items_have_thresholds_and_scales():
     assert not any(line in {"[u1@0];", "u1@1;", "u1*;"} for line in text)
 
 
+def test_in_theta_ordered_items_have_residual_variances():
+    made = model("f =~ u1 + u2 + c", groups=("a", "b"), ordered=ORDERED, group_equal=("thresholds",),
+                 parameterization="theta")  # fmt: skip
+    text = lines(made)
+    assert "PARAMETERIZATION IS THETA;" in text
+    assert {"u1@1;", "u2@1;", "c*;"} < {*section(text, "MODEL a:")}
+    assert {"u1*;", "u2*;", "c*;"} < {*section(text, "MODEL b:")}
+    assert not any(line.startswith("{") for line in text)
+
+
 def test_one_group_needs_no_scales():
     text = lines(model("f =~ u1 + u2 + c", ordered=ORDERED))
     assert "[u1$2*];" in text

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import DataError, ImproperSolutionWarning, SpcWarning, UsageError
+from spc.errors import (
+    DataError,
+    EstimationError,
+    ImproperSolutionWarning,
+    NotIdentifiedError,
+    SpcWarning,
+    UsageError,
+)
 from spc.moments import Moments
 from spc.results import TIDY_COLUMNS, Result
 from spc.sem import SemFit, factor_scores, fit, fit_measures, modification_indices, reliability
@@ -87,8 +94,11 @@ SECOND = THREE + "\ngeneral =~ visual + textual + speed\n"
 def laddered(name: str) -> Invariance:
     if name == "second":
         return invariance(SECOND, frame("hs"), group="school")
-    ordered = SEMTOOLS[name]["ordered"]
-    return invariance(model(THREE, std_lv=True), first_rows(name), group="school", ordered=ordered, missing="listwise")
+    ordered, way = SEMTOOLS[name]["ordered"], SEMTOOLS[name]["parameterization"]
+    return invariance(
+        model(THREE, std_lv=True), first_rows(name), group="school", ordered=ordered, missing="listwise",
+        parameterization=way,
+    )  # fmt: skip
 
 
 @cache
@@ -121,8 +131,9 @@ def test_steps_as_semtools(name: str) -> None:
 
 def test_equal_intercepts_of_ordered_items_are_lavaans_equal_thresholds_and_loadings() -> None:
     """lavaan's group.equal of thresholds and loadings holds the intercepts at zero as well."""
-    theirs, mine = CASES["ordered"]["steps"][-1]["measures"], climbed("ordered").augment().iloc[-1]
-    assert (mine["step"], mine["df"]) == ("scalar", theirs["df"])
+    theirs = CASES["ordered"]["steps"][-1]["measures"]
+    mine = climbed("ordered").augment().set_index("step").loc["scalar"]
+    assert mine["df"] == theirs["df"]
     assert mine["chisq"] == pytest.approx(theirs["chisq"], rel=1e-5)
 
 
@@ -132,7 +143,7 @@ def test_intercepts_to_release_are_named_and_released() -> None:
     worst = first.releases.query("step == 'scalar'").iloc[0]
     freed = invariance(
         model(THREE, std_lv=True), first_rows("many"), group="school", ordered=SEMTOOLS["many"]["ordered"],
-        missing="listwise", partial=[worst["parameter"]],
+        missing="listwise", partial=[worst["parameter"]], parameterization="delta",
     ).augment()  # fmt: skip
     before = first.augment()
     assert worst["parameter"] == "x3~1"
@@ -295,8 +306,77 @@ def test_ordered_items_are_known_by_their_type_too() -> None:
     typed = rows.apply(lambda column: pd.Categorical(column, ordered=True)).assign(shop=np.arange(600) % 2)
     found = invariance("f =~ a + b + c + d", typed, group="shop").augment()
     named = invariance("f =~ a + b + c + d", rows.assign(shop=typed["shop"]), group="shop", ordered=list("abcd"))
-    assert found["step"].tolist() == ["configural", "thresholds", "metric", "scalar"]
+    assert found["step"].tolist() == ["configural", "thresholds", "metric", "scalar", "strict"]
     pd.testing.assert_frame_equal(found, named.augment())
+
+
+def uneven() -> pd.DataFrame:
+    """Five ordered items; in the second group the residual variance of ``c`` is two and a half times that of the first.
+
+    Thresholds, loadings and intercepts are the same in both, latent means are 0.4 apart.
+    """
+    rng = np.random.default_rng(12)
+    shop = np.repeat(["one", "two"], 1500)
+    factor = rng.normal(size=3000) + 0.4 * (shop == "two")
+    rows = {}
+    for name, load in zip("abcde", (0.8, 0.9, 1.0, 0.7, 0.8), strict=True):
+        spread = np.where((shop == "two") & (name == "c"), 2.5**0.5, 1.0)
+        rows[name] = np.digitize(load * factor + spread * rng.normal(size=3000), [-1.0, 0.0, 1.1])
+    return pd.DataFrame(rows | {"shop": shop})
+
+
+def test_a_residual_variance_that_differs_is_found_among_ordered_items() -> None:
+    text, rows = "f =~ a + b + c + d + e", uneven()
+    result = invariance(text, rows, group="shop", ordered=list("abcde"))
+    table = result.augment()
+    assert table["df_diff"].tolist()[1:] == [5, 4, 4, 5]
+    assert table["verdict"].tolist()[:4] == ["holds"] * 4
+    assert table["pvalue_diff"].iloc[-1] < 1e-6
+    worst = result.releases.query("step == 'strict'").iloc[0]
+    assert worst["parameter"] == "c~~c"
+    freed = invariance(text, rows, group="shop", ordered=list("abcde"), partial=["c~~c"])
+    after = freed.augment()
+    assert after["df"].tolist() == [*table["df"][:4], table["df"].iloc[4] - 1]
+    assert after["pvalue_diff"].iloc[-1] > 0.01
+    assert freed.held == "strict"
+    variance = freed.fits["strict"].tidy().query("lhs == 'c' and rhs == 'c' and op == '~~' and group == 'two'")
+    assert variance["conf_low"].iloc[0] < 2.5 < variance["conf_high"].iloc[0]
+    assert freed.means["d"].iloc[0] == pytest.approx(0.4, abs=0.12)
+
+
+def test_both_parameterisations_fit_alike_before_the_strict_step() -> None:
+    rows, items = uneven(), list("abcde")
+    theta = invariance("f =~ a + b + c + d + e", rows, group="shop", ordered=items)
+    delta = invariance("f =~ a + b + c + d + e", rows, group="shop", ordered=items, parameterization="delta")
+    both = ["step", "df", "chisq", "chisq_scaled", "cfi", "rmsea", "chisq_diff"]
+    pd.testing.assert_frame_equal(theta.augment()[both][:4], delta.augment()[both], rtol=1e-6)
+    assert theta.means["d"].iloc[0] == pytest.approx(latent_means(theta.fits["scalar"])["d"].iloc[0], abs=0.02)
+    assert delta.means["d"].iloc[0] == pytest.approx(latent_means(theta.fits["scalar"])["d"].iloc[0], rel=1e-6)
+
+
+def test_an_item_without_residual_variance_leaves_no_strict_step() -> None:
+    """Items a and b are alike but for a few answers, so that no residual variance of one is left in theta."""
+    rng = np.random.default_rng(3)
+    factor = rng.normal(size=900)
+    rows = pd.DataFrame({
+        "a": np.digitize(factor, [-0.7, 0.6]),
+        **{name: np.digitize(0.5 * factor + 0.9 * rng.normal(size=900), [-0.7, 0.6]) for name in "bcd"},
+    })  # fmt: skip
+    rows["shop"] = np.arange(900) % 2
+    result = invariance("f =~ b + a + c + d", rows, group="shop", ordered=list("abcd"))
+    assert result.augment()["step"].tolist() == ["configural", "thresholds", "metric", "scalar"]
+    note = next(note for note in result.notes() if note.code == "no_strict_step")
+    assert "theta" in note.text
+    with pytest.raises((EstimationError, NotIdentifiedError)):
+        invariance("f =~ b + a + c + d", rows, group="shop", ordered=list("abcd"), parameterization="theta")
+
+
+def test_missing_answers_of_ordered_items_are_used_in_pairs_as_in_a_fit() -> None:
+    rows = uneven().astype(dict.fromkeys("abcde", float))
+    rows.loc[::7, "b"] = np.nan
+    result = invariance("f =~ a + b + c + d + e", rows, group="shop", ordered=list("abcde"))
+    assert result.glance()["nobs"].iloc[0] == len(rows)
+    assert all(fit.options.missing == "pairwise" for fit in result.fits.values())
 
 
 def test_one_group_or_one_step_is_refused() -> None:
