@@ -10,6 +10,7 @@ import pandas as pd
 from spc.chain.encounters_study import fit_meetings
 from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes, required_chain
+from spc.chain.measurement import indicators, loadings
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.served import served_units
@@ -25,7 +26,7 @@ from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import aggregation
 
-__all__ = ["fit_chain", "measurement_text"]
+__all__ = ["fit_chain", "measurement_text", "measuring"]
 
 FEWEST_UNITS_TO_RESAMPLE = 10
 SMALL_NUMBER_OF_UNITS = 60
@@ -100,10 +101,10 @@ def fit_chain(
         raise UnsupportedError(f'method="two_sided" has no engine={engine!r}; use engine="spc".')
     if method == "two_sided":
         return _two_sided(study, rows, links, draws, seed, level)
-    items = rows.level == "unit" and rows.measurement == "items"
-    if items and (method == "unit_means" or engine != "spc"):
+    latent = rows.level == "unit" and rows.measurement != "scores"
+    if latent and (method == "unit_means" or engine != "spc"):
         raise UnsupportedError(
-            "Items as latent variables on unit means need more units than firms have. "
+            "Items or facets as latent variables on unit means need more units than firms have. "
             'Use method="two_sided", or measurement = "scores", or level = "person" with items of one side.'
         )
     why = ""
@@ -179,10 +180,18 @@ def _smallest(study: Study) -> Smallest | None:
 
 def measurement_text(study: Study, rows: AnalysisRows) -> list[str]:
     """One latent variable a construct, single items too: exogenous latent variables covary by default."""
-    if rows.items.empty:
-        return []
+    columns = {name: {column: column for column in found} for name, found in measuring(study, rows).items()}
     book = {construct.name: construct for construct in study.codebook}
-    return [f"`{name}` =~ {' + '.join(f'`{item}`' for item in book[name].items)}" for name in map(str, rows.scores)]
+    return [line for name, own in columns.items() for line in loadings(book[name], own)]
+
+
+def measuring(study: Study, rows: AnalysisRows) -> dict[str, tuple[str, ...]]:
+    """Items, or scores of facets, that measure the constructs; those whose score stands for them left out."""
+    if rows.items.empty:
+        return {}
+    book = {construct.name: construct for construct in study.codebook}
+    found = {name: tuple(indicators(book[name], rows.measurement)) for name in map(str, rows.scores)}
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def _complete(sem: SemFit, frame: pd.DataFrame) -> pd.Series[bool]:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.chain.fit import measurement_text
+from spc.chain.fit import measurement_text, measuring
 from spc.chain.links import outcomes, required_chain
 from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
@@ -191,7 +191,9 @@ def _of_persons(
 def _measured(study: Study, rows: AnalysisRows) -> tuple[pd.DataFrame, list[str], list[str]]:
     """Rows, text of the measurement model and its items; scores stand for their constructs where there are no items."""
     if not rows.items.empty:
-        return rows.frame, measurement_text(study, rows), list(map(str, rows.items))
+        found = measuring(study, rows)
+        columns = [column for name in map(str, rows.scores) for column in found.get(name, (name,))]
+        return rows.frame, measurement_text(study, rows), list(dict.fromkeys(columns))
     names = {str(name): f"{name}_score" for name in rows.scores}
     text = [f"`{name}` =~ 1*`{item}`\n`{item}` ~~ 0*`{item}`" for name, item in names.items()]
     return rows.scores.rename(columns=names), text, list(names.values())

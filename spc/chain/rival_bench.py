@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.chain.fit import measurement_text
+from spc.chain.fit import measurement_text, measuring
 from spc.chain.rival_models import last_effects
 from spc.chain.rival_prediction import Expected, Seen
 from spc.chain.rows import AnalysisRows
@@ -140,8 +140,7 @@ def _two_level_measures(fitted: TwoLevelFit) -> Measures:
 def person_bench(study: Study, text: str, rows: AnalysisRows, links: Mapping[str, Sequence[str]]) -> Bench:
     """Persons with their items, or rows of scores: unit means, or persons' own."""
     before = "\n".join(measurement_text(study, rows))
-    book = {construct.name: construct for construct in study.codebook}
-    items = {str(name): book[str(name)].items if before else (str(name),) for name in rows.scores}
+    items = {str(name): (str(name),) for name in rows.scores} | measuring(study, rows)
     names = list(dict.fromkeys(item for own in items.values() for item in own))
     frame = rows.frame[names].astype(float)
     complete = frame.notna().all(axis=1)

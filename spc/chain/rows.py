@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from spc.chain.measurement import Measurement, indicators
 from spc.chain.served import served_units
 from spc.errors import DataError, Finding
 from spc.results import Note
 from spc.study import Study
 from spc.study.lags import Lag, wave_offsets
 from spc.study.study import SIDES
-from spc.survey import Construct, keyed_items, score
+from spc.survey import Construct, score
 
 __all__ = ["AnalysisRows", "analysis_rows", "at_wave", "chain_constructs", "taken_waves"]
 
 Level = Literal["unit", "person"]
-Measurement = Literal["scores", "items"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,10 @@ class AnalysisRows:
     scores : DataFrame
         One column a construct, one row a person or unit; missing where not measured.
     items : DataFrame
-        Keyed items, same rows; empty of columns when scores are analysed, as they are where every construct has
-        a single item, and on units, where items are those of respondents.
+        Keyed items or scores of facets, same rows; empty of columns when scores are analysed, as they are where every
+        construct has a single item, and on units, where items are those of respondents.
     level : {"unit", "person"}
-    measurement : {"scores", "items"}
+    measurement : {"scores", "facets", "items"}
     unit : Series or None
         Unit of each row where persons are nested in units.
     waves : mapping
@@ -130,7 +130,7 @@ def _measurement(study: Study, level: Level) -> Measurement:
     asked = study.chain.measurement if study.chain else "auto"
     if asked == "auto":
         return "items" if level == "person" else "scores"
-    return "items" if asked == "items" else "scores"
+    return asked
 
 
 def taken_waves(
@@ -214,7 +214,7 @@ def _person_rows(
     study: Study, constructs: Sequence[Construct], waves: Mapping[str, Any], measurement: Measurement
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series | None]:
     _require_persons(study, constructs, waves)
-    latent = measurement == "items" and any(len(construct.items) > 1 for construct in constructs)
+    latent = any(len(indicators(construct, measurement)) > 1 for construct in constructs)
     scores: dict[str, pd.Series] = {}
     items: list[pd.DataFrame] = []
     units: list[pd.Series] = []
@@ -224,8 +224,9 @@ def _person_rows(
             rows = rows.set_index("respondent")
         scores[construct.name] = score(rows, construct)
         if latent:
-            new = [item for item in construct.items if not any(item in block for block in items)]
-            items.append(keyed_items(rows, construct)[new])
+            own = {name: score(rows, part) for name, part in indicators(construct, measurement).items()}
+            new = {name: values for name, values in own.items() if not any(name in block for block in items)}
+            items.append(pd.DataFrame(new, rows.index))
         if "unit" in rows:
             units.append(rows["unit"])
     frame = pd.concat(scores, axis=1)

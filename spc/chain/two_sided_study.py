@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.same_people import PERSON, joined_waves
@@ -20,7 +21,7 @@ from spc.errors import UnsupportedError
 from spc.results import Note
 from spc.study import Study
 from spc.study.study import SIDES
-from spc.survey import Construct, keyed_items, score
+from spc.survey import Construct, score
 
 __all__ = ["Measured", "fit_sides", "measured", "side_notes"]
 
@@ -36,17 +37,17 @@ class Measured:
     text : str
         Loadings, in lavaan's syntax; empty where scores stand for all constructs.
     columns : mapping of construct to mapping
-        Variables of the fit, and the item that each is; the construct itself, and an empty item, for a score.
+        Variables of the fit, and what is scored in each: an item, a facet, or the construct itself.
     """
 
     text: str
-    columns: Mapping[str, Mapping[str, str]]
+    columns: Mapping[str, Mapping[str, Construct]]
 
 
 def measured(study: Study, rows: AnalysisRows) -> Measured:
-    """The variables that stand for each construct: its items where the study asks for them and there are several.
+    """The variables that stand for each construct: items or facets where the study asks for them and there are several.
 
-    Items of the same name in two tables, or of two waves, take the name of their construct in front.
+    Those of the same name in two tables, or of two waves, take the name of their construct in front.
 
     Parameters
     ----------
@@ -55,23 +56,20 @@ def measured(study: Study, rows: AnalysisRows) -> Measured:
     """
     book = {construct.name: construct for construct in study.codebook}
     names = [str(name) for name in rows.scores]
-    latent = [name for name in names if rows.measurement == "items" and _has_items(book[name])]
+    parts = {name: indicators(book[name], rows.measurement) for name in names if book[name].table in ANSWERS}
+    latent = {name: own for name, own in parts.items() if len(own) > 1}
     homes: dict[str, set[object]] = defaultdict(set)
-    for name in latent:
-        for item in book[name].items:
-            homes[item].add((book[name].table, rows.waves.get(name)))
-    taken = {*names, *(item for item, places in homes.items() if len(places) > 1)}
+    for name, own in latent.items():
+        for part in own:
+            homes[part].add((book[name].table, rows.waves.get(name)))
+    taken = {*names, *(part for part, places in homes.items() if len(places) > 1)}
+    called = {name: {part: f"{name}_{part}" if part in taken else part for part in own} for name, own in latent.items()}
     columns = {
-        name: {f"{name}_{item}" if item in taken else item: item for item in book[name].items}
-        if name in latent else {name: ""}
+        name: {called[name][part]: found for part, found in latent[name].items()} if name in latent
+        else {name: book[name]}
         for name in names
     }  # fmt: skip
-    text = "\n".join(f"`{name}` =~ {' + '.join(f'`{item}`' for item in columns[name])}" for name in latent)
-    return Measured(text, columns)
-
-
-def _has_items(construct: Construct) -> bool:
-    return construct.table in ANSWERS and len(construct.items) > 1
+    return Measured("\n".join(line for name in latent for line in loadings(book[name], called[name])), columns)
 
 
 def fit_sides(
@@ -193,11 +191,7 @@ def _tables(
         keys = ["unit", "customer"] if shared and assigned(study, construct.table) else ["unit"]
         keys += [PERSON] if name in waves and PERSON in table else []
         side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys if key in table})
-        if columns == {name: ""}:
-            side[name] = score(table, construct)
-        else:
-            answers = keyed_items(table, construct)
-            side |= {column: answers[item] for column, item in columns.items()}
+        side |= {column: score(table, part) for column, part in columns.items()}
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from spc.errors import SpecError, UsageError
 from spc.spec.check import nearest
 
-__all__ = ["CHAIN_CONSTRUCTS", "CHAIN_LINKS", "chain_preset"]
+__all__ = ["CHAIN_CONSTRUCTS", "CHAIN_LINKS", "DIRECT_LINKS", "chain_preset"]
 
 CHAIN_LINKS = (
     ("leadership", "internal_service_quality"),
@@ -23,11 +23,20 @@ CHAIN_LINKS = (
 )
 """Links of the chain, cause before effect, upstream first (Heskett et al. 1994; leadership added before it)."""
 
+DIRECT_LINKS = (
+    ("internal_service_quality", "employee_productivity"),
+    ("internal_service_quality", "customer_value"),
+    ("customer_value", "profitability"),
+    ("employee_productivity", "profitability"),
+)
+"""Operational paths beside those through attitudes, of either sign: tools and processes let people do more and serve
+better whatever their mood (Hogreve, Iseke, Derfuss & Eller 2017); value costs money, and output saves it."""
+
 CHAIN_CONSTRUCTS = tuple(dict.fromkeys(name for link in CHAIN_LINKS for name in link))
 """Constructs of the chain, upstream first."""
 
 
-def chain_preset(constructs: Collection[str]) -> str:
+def chain_preset(constructs: Collection[str], *, direct: bool = False) -> str:
     """Regressions of the service-profit chain among the constructs that a study has.
 
     An absent construct is bridged: what leads to it leads to what it leads to.
@@ -36,6 +45,8 @@ def chain_preset(constructs: Collection[str]) -> str:
     ----------
     constructs : collection of str
         Names out of ``CHAIN_CONSTRUCTS``, in any order.
+    direct : bool
+        Add the ``DIRECT_LINKS`` between constructs that are there: operational paths beside those through attitudes.
 
     Returns
     -------
@@ -51,18 +62,24 @@ def chain_preset(constructs: Collection[str]) -> str:
 
     References
     ----------
-    Heskett, Jones, Loveman, Sasser & Schlesinger (1994), *Harvard Business Review* 72(2), 164–174.
+    Heskett, Jones, Loveman, Sasser & Schlesinger (1994), *Harvard Business Review* 72(2), 164–174. Hogreve, Iseke,
+    Derfuss & Eller (2017), *Journal of Marketing* 81(3), 41–61.
 
     Examples
     --------
     >>> print(chain_preset(["employee_satisfaction", "customer_satisfaction", "customer_loyalty"]))
     customer_satisfaction ~ employee_satisfaction
     customer_loyalty ~ customer_satisfaction
+    >>> print(chain_preset(["employee_productivity", "customer_value", "profitability"], direct=True))
+    customer_value ~ employee_productivity
+    profitability ~ employee_productivity + customer_value
     """
     if isinstance(constructs, str):
         raise UsageError(f"found the text '{constructs}'; expected a list of construct names, such as ['{constructs}']")
     _refuse_unknown(constructs)
     links = _bridged(set(constructs))
+    if direct:
+        links |= {link for link in DIRECT_LINKS if set(link) <= set(constructs)}
     if not links:
         found = ", ".join(name for name in CHAIN_CONSTRUCTS if name in constructs) or "none"
         raise SpecError(

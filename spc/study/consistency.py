@@ -309,7 +309,7 @@ def _construct(name: str, value: Mapping[str, Any], raw: Mapping[str, Any], book
     declared = _names(raw, "tables")
     table = value["table"]
     low, high = value.get("scale", (None, None))
-    options = {key: value[key] for key in ("minimum_share", "label") if key in value}
+    options = {key: value[key] for key in ("minimum_share", "label", "facets") if key in value}
     faulty = table not in declared
     if faulty and declared and set(declared) <= set(TABLES):
         found = f"table {table!r}, which is not declared"
@@ -331,6 +331,7 @@ _FAULT_KEY = {
     "scale_ends": "scale",
     "scale_order": "scale",
     "minimum_share": "minimum_share",
+    "facets": "facets",
 }
 
 
@@ -360,6 +361,13 @@ def _name_clashes(constructs: Sequence[Construct], book: _Notebook) -> None:
         if construct.name in _TAKEN or of:
             taken = f"a name that is also an item of {of[0]}" if of else "the name of a column of the table"
             book.add(("constructs", construct.name), "name_clash", taken, "a name of its own", "Rename the construct.")
+    names = [*_TAKEN, *(name for c in constructs for name in (c.name, *c.items, *(facet for facet, _ in c.facets)))]
+    for construct in constructs:
+        for facet, _ in construct.facets:
+            if names.count(facet) > 1:
+                taken = f"a facet {facet!r}, which is also the name of a construct, an item, a facet or a column"
+                book.add(("constructs", construct.name, "facets"), "name_clash", taken, "a name of its own",
+                         "Rename the facet.")  # fmt: skip
 
 
 def _chain(
@@ -372,8 +380,11 @@ def _chain(
         book.add(("chain",), "preset_and_model", "a preset and a model", "one of them", "Take one of the two out.")
         return None
     declared = _names(raw, "constructs")
+    if text is not None and "direct" in value:
+        hint = "Write its links into the model."
+        book.add(("chain", "direct"), "unused_key", "direct beside a model", "direct beside a preset", hint)
     if text is None:
-        text = _preset_text(declared, book) if preset is not None else ""
+        text = _preset_text(preset, declared, value.get("direct", ""), book) if preset is not None else ""
         if preset is None:
             book.add(
                 ("chain",),
@@ -384,6 +395,9 @@ def _chain(
             )
     links = _links(text, declared, book) if text else {}
     lags = _lags(value.get("lags", ()), links, book)
+    if value.get("measurement") == "facets" and not any(c.facets for c in constructs):
+        hint = 'Add facets = { tools = ["q1", "q2"], ... } to a construct, or measure by scores or items.'
+        book.add(("chain", "measurement"), "no_facets", "no construct with facets", "a construct with facets", hint)
     known = {c.name for c in constructs}
     if not links or not {n for e, cs in links.items() for n in (e, *cs)} <= known:
         return None
@@ -396,20 +410,22 @@ def _chain(
 _CHAIN_OPTIONS = ("level", "measurement", "wave", "method", "meet", "smallest_effect", "smallest_effect_money")
 
 
-def _preset_text(declared: Sequence[str], book: _Notebook) -> str:
+def _preset_text(preset: str, declared: Sequence[str], direct: str, book: _Notebook) -> str:
+    more = _links(direct, declared, book, "direct") if direct else {}
+    named = {name for effect, causes in more.items() for name in (effect, *causes)}
     present = [name for name in declared if name in CHAIN_CONSTRUCTS]
     for name in declared:
-        if name not in present:
+        if name not in present and name not in named:
             book.add(
                 ("constructs", name),
                 "outside_preset",
                 f"a construct {name!r}, which has no place in the preset chain",
                 "a construct of the preset",
-                f"{nearest(name, CHAIN_CONSTRUCTS)} Or write the chain as a model.",
+                f"{nearest(name, CHAIN_CONSTRUCTS)} Or give it links with direct, or write the chain as a model.",
                 "warning",
             )
     try:
-        return chain_preset(present)
+        text = chain_preset(present, direct=preset.endswith("-direct"))
     except SpecError:
         book.add(
             ("chain", "preset"),
@@ -419,17 +435,23 @@ def _preset_text(declared: Sequence[str], book: _Notebook) -> str:
             f"Its constructs are {', '.join(CHAIN_CONSTRUCTS)}; name yours so, or write a model.",
         )
         return ""
+    own = {(row.lhs, row.rhs) for row in model(text).parameters if row.op == "~"}
+    for effect, cause in own & {(effect, cause) for effect, causes in more.items() for cause in causes}:
+        hint = "Take it out of direct."
+        book.add(("chain", "direct"), "listed_twice", f"{effect} ~ {cause}, a link of the preset", "other links", hint)
+        return ""
+    return f"{text}\n{direct}" if more else text
 
 
-def _links(text: str, declared: Sequence[str], book: _Notebook) -> dict[str, list[str]]:
-    keys: Keys = ("chain", "model")
+def _links(text: str, declared: Sequence[str], book: _Notebook, key: str = "model") -> dict[str, list[str]]:
+    keys: Keys = ("chain", key)
     try:
         parsed = model(text)
     except SpecError as error:
-        _spec_fault(error, text, book)
+        _spec_fault(error, keys, book)
         return {}
     faults = len(book.findings)
-    _only_links(parsed, book)
+    _only_links(parsed, keys, book)
     links: dict[str, list[str]] = defaultdict(list)
     for row in parsed.parameters:
         if row.op == "~":
@@ -452,11 +474,11 @@ def _links(text: str, declared: Sequence[str], book: _Notebook) -> dict[str, lis
     return dict(links) if len(book.findings) == faults else {}
 
 
-def _only_links(parsed: Model, book: _Notebook) -> None:
+def _only_links(parsed: Model, keys: Keys, book: _Notebook) -> None:
     odd = next((row for row in parsed.parameters if row.given_by == "user" and row.op not in {"~", "~~"}), None)
     if odd is not None:
         book.add(
-            ("chain", "model"),
+            keys,
             "not_a_link",
             f"{odd.lhs} {odd.op} {odd.rhs}".strip(),
             "links among constructs, such as b ~ a",
@@ -464,8 +486,8 @@ def _only_links(parsed: Model, book: _Notebook) -> None:
         )
 
 
-def _spec_fault(error: SpecError, text: str, book: _Notebook) -> None:
-    first = key_line(book.text, ("chain", "model"))
+def _spec_fault(error: SpecError, keys: Keys, book: _Notebook) -> None:
+    first = key_line(book.text, keys)
     line = None
     if first is not None and error.line is not None:
         given = book.text.splitlines()[first - 1].rstrip()
@@ -473,7 +495,7 @@ def _spec_fault(error: SpecError, text: str, book: _Notebook) -> None:
     message = " ".join(str(error).split("\n")[0].split())
     finding = Finding(
         book.path.name,
-        "chain.model",
+        ".".join(map(str, keys)),
         "model_text",
         message,
         "lavaan regressions among constructs",
@@ -534,7 +556,8 @@ def _into(links: Mapping[str, Sequence[str]], effect: str) -> str:
 def _money(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Notebook) -> MoneySpec | None:
     if value is None:
         return None
-    if "customers" not in _names(raw, "tables"):
+    from_purchases = value.get("retention_model") == "bg-nbd" and "transactions" in _names(raw, "tables")
+    if "customers" not in _names(raw, "tables") and not from_purchases:
         book.add(
             ("money",),
             "money_without_customers",
@@ -542,7 +565,8 @@ def _money(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Noteb
             "a table with one row a customer",
             "Add [tables.customers] with its file, or take [money] out.",
         )
-    return replace(MoneySpec(), **value)
+    days = {key: _day(value[key], ("money", key), book) for key in ("since", "until") if key in value}
+    return replace(MoneySpec(), **{**value, **days})
 
 
 def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _Notebook) -> AccountsSpec | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 Level = Literal["auto", "unit", "person"]
-Measurement = Literal["auto", "scores", "items"]
+Measurement = Literal["auto", "scores", "facets", "items"]
 Method = Literal["auto", "two_sided", "unit_means"]
 Meet = Literal["unit", "employee"]
 
@@ -96,7 +97,7 @@ class ChainSpec:
         lavaan regressions among constructs, whether written out or from the preset.
     preset : str or None
     level : {"auto", "unit", "person"}
-    measurement : {"auto", "scores", "items"}
+    measurement : {"auto", "scores", "facets", "items"}
     wave : int, str or None
         Wave of the last construct; the latest when None.
     lags : tuple of Lag
@@ -142,6 +143,10 @@ class MoneySpec:
         Change of retention whose worth is asked for, as a fraction.
     acquisition_cost : float
         Of one new customer, in the study's currency.
+    first_margin : bool
+        Whether the margin of the running period counts in the value of a present customer.
+    since, until : date or None
+        First and last day of a ledger with dates.
     retention_model : {"auto", "constant", "sbg", "kaplan-meier", "bg-nbd"}
         How customers stay, see :func:`spc.loyalty_value`.
     recommend, recommend_rival : str
@@ -155,6 +160,9 @@ class MoneySpec:
     period: str = "year"
     points: float = 0.05
     acquisition_cost: float = 0.0
+    first_margin: bool = False
+    since: date | None = None
+    until: date | None = None
     retention_model: str = "auto"
     recommend: str = ""
     recommend_rival: str = ""

@@ -105,7 +105,7 @@ preset = "service-profit-chain"     # the links of the chain among the construct
 #   customer_satisfaction ~ employee_satisfaction
 # \"\"\"
 level = "auto"                      # unit, person; auto: units when both sides are there, else persons
-measurement = "auto"                # scores, items; auto: scores for units, items for persons
+measurement = "auto"                # scores, facets, items; auto: scores for units, items for persons
 # wave = 2026                       # wave of the last construct; the latest when left out
 
 # [[chain.lags]]                    # one such part per link that takes time; needs a wave column
@@ -121,6 +121,9 @@ discount = 0.10                     # per period: 0.10 is ten per cent
 period = "year"                     # week, month, quarter, year
 points = 0.05                       # the rise in retention to put a price on: five points
 acquisition_cost = 0                # of winning one customer
+# first_margin = true               # count the running period's margin; else value starts with the next renewal
+# since = "2020-01-01"              # first day of a ledger with dates that leaves out who had left before
+# until = "2026-12-31"              # last day that a ledger with dates knows of
 # recommend = "nps"                 # columns of the customers' answers: would recommend us, from 0 to 10,
 # recommend_rival = "nps_rival"     # and would recommend the rival they know best
 # brand_before = "brand_before"     # whose customer they were,

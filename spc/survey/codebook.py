@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,9 @@ class Construct:
         Name for readers; made from ``name`` when empty (see :attr:`title`).
     table : str
         Canonical table that holds the items.
+    facets : mapping of str to sequence of str
+        Parts of the construct and the items of each, such as training, tools and reward of internal service quality;
+        every item belongs to one. Kept as pairs of name and items.
 
     Raises
     ------
@@ -56,13 +60,16 @@ class Construct:
     minimum_share: float = 0.5
     label: str = ""
     table: str = ""
+    facets: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         findings = _list_faults(self)
         if not findings:
             object.__setattr__(self, "items", tuple(self.items))
             object.__setattr__(self, "reverse", tuple(self.reverse))
-            findings = [*_item_faults(self), *_scale_faults(self), *_share_faults(self)]
+            pairs = self.facets.items() if isinstance(self.facets, Mapping) else self.facets
+            object.__setattr__(self, "facets", tuple((name, tuple(items)) for name, items in pairs))
+            findings = [*_item_faults(self), *_scale_faults(self), *_share_faults(self), *_facet_faults(self)]
         if findings:
             raise DataError(findings)
 
@@ -75,6 +82,19 @@ class Construct:
     def needed(self) -> int:
         """How many items must be answered for a score."""
         return max(1, math.ceil(self.minimum_share * len(self.items) - 1e-9))
+
+    def part(self, name: str, items: Iterable[str]) -> Construct:
+        """Some of the items as a construct of their own, scored alike.
+
+        Parameters
+        ----------
+        name : str
+        items : iterable of str
+        """
+        own = tuple(items)
+        return replace(
+            self, name=name, items=own, reverse=tuple(i for i in self.reverse if i in own), label="", facets=()
+        )
 
     @property
     def points(self) -> int | None:
@@ -175,6 +195,11 @@ def _list_faults(construct: Construct) -> list[Finding]:
         if isinstance(value, str) or not isinstance(value, Iterable):
             hint = f"Write {key} = [{str(value)!r}]."
             faults.append(_fault(construct.name, "not_a_list", f"{key} = {value!r}", "a list of column names", hint))
+    given: Any = construct.facets
+    pairs = list(given.items() if isinstance(given, Mapping) else given)
+    if any(isinstance(pair, str) or isinstance(pair[-1], str) for pair in pairs):
+        hint = 'Write facets = {"tools": ["q1", "q2"], "support": ["q3"]}.'
+        faults.append(_fault(construct.name, "facets", f"facets = {construct.facets!r}", "items of each facet", hint))
     return faults
 
 
@@ -195,6 +220,29 @@ def _item_faults(construct: Construct) -> list[Finding]:
             near = get_close_matches(item, items, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"The items are: {', '.join(items)}."
             faults.append(_fault(name, "reverse_unknown", f"reverse item {item!r}", "one of its items", hint))
+    return faults
+
+
+def _facet_faults(construct: Construct) -> list[Finding]:
+    if not construct.facets:
+        return []
+    placed = [item for _, items in construct.facets for item in items]
+    names, hint = [name for name, _ in construct.facets], "Give each item to one facet, or leave the facets out."
+    faults = []
+    if len(names) < 2:
+        faults.append(_fault(construct.name, "facets", f"the facet {names[0]!r} alone", "two facets or more", hint))
+    odd = sorted({i for i in placed if i not in construct.items or placed.count(i) > 1})
+    if odd:
+        found = f"{odd[0]!r} in a facet, though it is {'no item' if odd[0] not in construct.items else 'in another'}"
+        faults.append(_fault(construct.name, "facets", found, "each item in one facet", hint))
+    left = [item for item in construct.items if item not in placed]
+    if left:
+        found = f"{', '.join(left)} in no facet"
+        faults.append(_fault(construct.name, "facets", found, "each item in one facet", hint))
+    taken = [name for name in names if name == construct.name or name in construct.items]
+    if taken:
+        found = f"a facet {taken[0]!r}, which is also the construct or an item"
+        faults.append(_fault(construct.name, "facets", found, "a name of its own", "Rename the facet."))
     return faults
 
 

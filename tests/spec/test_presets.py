@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from spc.errors import SpecError, UsageError
-from spc.spec import CHAIN_CONSTRUCTS, CHAIN_LINKS, chain_preset, model
+from spc.spec import CHAIN_CONSTRUCTS, CHAIN_LINKS, DIRECT_LINKS, chain_preset, model
 
 
 def links(text: str) -> set[tuple[str, str]]:
@@ -58,6 +58,20 @@ def test_bridging_keeps_who_leads_to_whom(size):
         expected = {(a, b) for a, b in upstream if a in chosen and b in chosen}
         if expected:
             assert reachable(links(chain_preset(chosen))) == expected
+
+
+@pytest.mark.parametrize("size", [2, 4, 10])
+def test_direct_links_stand_beside_the_attitudes(size):
+    for chosen in combinations(CHAIN_CONSTRUCTS, size):
+        own = {link for link in DIRECT_LINKS if set(link) <= set(chosen)}
+        if own:
+            assert links(chain_preset(chosen, direct=True)) == links(chain_preset(chosen)) | own
+
+
+def test_direct_links_run_downstream():
+    order = CHAIN_CONSTRUCTS.index
+    assert all(order(cause) < order(effect) for cause, effect in DIRECT_LINKS)
+    assert not set(DIRECT_LINKS) & set(CHAIN_LINKS)
 
 
 @pytest.mark.parametrize("constructs", [[], ["leadership"], ["revenue_growth", "profitability"]])

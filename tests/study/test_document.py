@@ -215,3 +215,49 @@ def test_a_smallest_effect_of_links_is_read(load):
 def test_a_smallest_effect_is_positive_and_a_part_of_one(load, line):
     _, findings = load(BASE + CHAIN + line)
     assert rules(findings) == ["outside_range"]
+
+
+DIRECT = 'preset = "service-profit-chain"\ndirect = "profitability ~ handle_time"\n'
+TIME = '[constructs.handle_time]\ntable = "units"\nitems = ["minutes"]\n'
+
+
+def test_the_direct_preset_and_paths_of_ones_own_stand_beside_the_attitudes(load):
+    productivity = '[constructs.employee_productivity]\ntable = "employee_responses"\nitems = ["ep1"]\nscale = [1, 7]\n'
+    chain = "[chain]\n" + DIRECT.replace("chain", "chain-direct", 1)
+    document, findings = load(BASE + productivity + TIME + chain)
+    assert findings == ()
+    assert document.chain.model.splitlines() == [
+        "employee_loyalty ~ employee_satisfaction",
+        "employee_productivity ~ employee_satisfaction",
+        "profitability ~ employee_loyalty + employee_productivity",
+        "profitability ~ handle_time",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chain", "rule"),
+    [
+        (DIRECT.replace("handle_time", "handle_times"), "unknown_construct"),
+        (DIRECT.replace("~", "=~"), "not_a_link"),
+        (DIRECT.replace("profitability ~", "profitability ~~~"), "model_text"),
+        (DIRECT.replace("handle_time", "employee_loyalty"), "listed_twice"),
+        (DIRECT.replace("profitability ~ handle_time", "employee_satisfaction ~ profitability"), "circular_chain"),
+        ('model = "profitability ~ employee_loyalty"\n' + DIRECT.splitlines()[1], "unused_key"),
+    ],
+)
+def test_direct_paths_that_cannot_be_are_refused(load, chain, rule):
+    _, findings = load(BASE + TIME + "[chain]\n" + chain)
+    assert rule in {finding.rule for finding in findings}
+
+
+def test_facets_are_parts_of_a_construct(load):
+    facets = 'facets = { tools = ["es1", "es2"], support = ["es3"] }\n'
+    base = BASE.replace('reverse = ["es3"]\n', 'reverse = ["es3"]\n' + facets)
+    document, findings = load(base)
+    assert findings == ()
+    assert document.constructs[0].facets == (("tools", ("es1", "es2")), ("support", ("es3",)))
+    for wrong, rule in [("es3", "facets"), ("unit", "name_clash"), ("el1", "name_clash")]:
+        other = base.replace("support", wrong)
+        assert rule in {finding.rule for finding in load(other)[1]}
+    _, findings = load(base.replace('"es1", "es2"], support', '"es1"], support'))
+    assert [(f.rule, f.column) for f in findings] == [("facets", "constructs.employee_satisfaction.facets")]

@@ -35,6 +35,13 @@ def rules(**given):
         ({"minimum_share": "half"}, "minimum_share"),
         ({"minimum_share": float("nan")}, "minimum_share"),
         ({"name": " "}, "no_name"),
+        ({"facets": {"one": ["v1", "v2", "v3"]}}, "facets"),
+        ({"facets": {"one": ["v1"], "two": ["v2"]}}, "facets"),
+        ({"facets": {"one": ["v1", "v2"], "two": ["v2", "v3"]}}, "facets"),
+        ({"facets": {"one": ["v1", "v2"], "two": ["v3", "v9"]}}, "facets"),
+        ({"facets": {"v1": ["v1", "v2"], "two": ["v3"]}}, "facets"),
+        ({"facets": {"one": "v1", "two": ["v2", "v3"]}}, "facets"),
+        ({"facets": ["v1", "v2"]}, "facets"),
     ],
 )
 def test_each_contradiction_is_named(given, rule):
@@ -99,3 +106,11 @@ def test_codebook_table_says_scale_and_rule():
         "1 to 5",
         "2 of 3 answered",
     ]
+
+
+def test_a_facet_is_scored_as_its_construct_is():
+    service = Construct(
+        "service", ["q1", "q2", "q3"], 1, 7, reverse=["q3"], facets={"tools": ["q1"], "pay": ["q2", "q3"]}
+    )
+    pay = service.part("pay", dict(service.facets)["pay"])
+    assert (pay.items, pay.reverse, pay.low, pay.high, pay.facets) == (("q2", "q3"), ("q3",), 1, 7, ())
