@@ -226,7 +226,7 @@ def of_group(notes: Sequence[Note], group: str) -> list[Note]:
     if not group:
         return list(notes)
     return [
-        replace(note, subject=f"{note.subject} (group {group})", text=f"Group {group}: {note.text}") for note in notes
+        replace(note, subject=f"{note.subject} (group {group})", said=f"Group {group}: {note.text}") for note in notes
     ]
 
 
@@ -234,7 +234,7 @@ def of_level(notes: Sequence[Note], level: int) -> list[Note]:
     """The same notes, said of a level; 0 where there is one."""
     if not level:
         return list(notes)
-    return [replace(one, subject=f"{one.subject} (level {level})", text=f"Level {level}: {one.text}") for one in notes]
+    return [replace(one, subject=f"{one.subject} (level {level})", said=f"Level {level}: {one.text}") for one in notes]
 
 
 def _residual_block(place: Structure, at: Implied) -> FloatArray:
