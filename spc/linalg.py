@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg.lapack import dpotri
+from scipy.linalg.lapack import dtrtri
 
 from spc.errors import NotPositiveDefiniteError
 
@@ -134,10 +134,8 @@ def inverse_of_factor(lower: FloatArray) -> FloatArray:
     array([[0.25  , 0.    ],
            [0.    , 0.0625]])
     """
-    half, _ = dpotri(lower, lower=1)
-    inverse = np.add(half, half.T, order="C")
-    inverse.ravel()[:: len(inverse) + 1] *= 0.5
-    return np.asarray(inverse)
+    half, _ = dtrtri(lower, lower=1)
+    return np.asarray(half.T @ half)
 
 
 def with_covariance(standard: FloatArray, covariance: FloatArray) -> FloatArray:

@@ -251,9 +251,8 @@ def with_moments(problem: Problem, moments: Moments) -> Problem:
     cov = moments.cov * ((moments.n - 1) / divisor) / np.outer(observed, observed)
     mean = moments.mean / observed if place.meanstructure and moments.mean is not None else None
     base = np.where(place.free >= 0, 0.0, place.fixed * problem.multiplier)
-    held = np.flatnonzero(place.sample)
-    if held.size:
-        base[held] = _held(place, held, cov, mean)
+    if place.held.size:
+        base[place.held] = _held(place, place.held, cov, mean)
     factor, fault = dpotrf(cov, lower=1)
     if fault or float((factor.diagonal() ** 2 / cov.diagonal()).min()) < SMALLEST_EIGENVALUE:
         cholesky(cov - np.diag(SMALLEST_EIGENVALUE * cov.diagonal()), "The sample covariance matrix", moments.names)
@@ -293,17 +292,8 @@ def check_moments(moments: Moments, place: Structure) -> None:
 
 def _scales(place: Structure, deviations: FloatArray) -> FloatArray:
     """Units: an observed variable's standard deviation; a latent's from its first fixed loading or fixed variance."""
-    p = place.n_observed
-    scale = np.concatenate([deviations, np.full(len(place.variables) - p, np.nan)])
-    own, markers = place.anchors
-    scale[place.row[own]] = np.sqrt(place.fixed[own])
-    while (unknown := np.isnan(scale)).any():
-        known = markers[unknown[place.column[markers]] & ~unknown[place.row[markers]]]
-        if not known.size:
-            break
-        scale[place.column[known]] = scale[place.row[known]] / np.abs(place.fixed[known])
-    scale[np.isnan(scale)] = 1.0
-    return scale
+    origin, count = place.units
+    return np.asarray(np.concatenate([deviations, [1.0]])[origin] * count)
 
 
 def _multipliers(place: Structure, scale: FloatArray) -> FloatArray:

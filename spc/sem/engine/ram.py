@@ -214,11 +214,28 @@ class Structure:
         return bool(((self.row[rows] != self.column[rows]) & (self.row[rows] < self.n_observed)).any())
 
     @cached_property
-    def anchors(self) -> tuple[IntArray, IntArray]:
-        """Rows that may give a latent variable its unit: fixed variances; and fixed loadings, the last one first."""
-        latent, given = self.column >= self.n_observed, ~np.isnan(self.fixed)
+    def held(self) -> IntArray:
+        """Rows that are held at sample values."""
+        return np.flatnonzero(self.sample)
+
+    @cached_property
+    def units(self) -> tuple[IntArray, FloatArray]:
+        """The observed variable that each variable has its unit from, or p where from none, and how many of its units.
+
+        An observed variable has its own; a latent one that of its first fixed loading, or of its fixed variance.
+        """
+        p, latent, given = self.n_observed, self.column >= self.n_observed, ~np.isnan(self.fixed)
+        origin, count = np.arange(len(self.variables)), np.ones(len(self.variables))
+        origin[p:] = -1
         own = np.flatnonzero(latent & given & self.diagonal & (self.fixed > 0))
-        return own, np.flatnonzero(latent & given & (self.part == DIRECTED) & (self.fixed != 0))[::-1]
+        origin[self.row[own]], count[self.row[own]] = p, np.sqrt(self.fixed[own])
+        markers = np.flatnonzero(latent & given & (self.part == DIRECTED) & (self.fixed != 0))[::-1]
+        item, marked = self.row[markers], self.column[markers]
+        while (known := (origin[marked] < 0) & (origin[item] >= 0)).any():
+            origin[marked[known]] = origin[item[known]]
+            count[marked[known]] = count[item[known]] / np.abs(self.fixed[markers[known]])
+        origin[origin < 0] = p
+        return origin, count
 
     @cached_property
     def outcome(self) -> BoolArray:
@@ -431,7 +448,7 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     residual = both[..., few * v :].reshape(*lead, v, v)
     total, covariance = np.zeros(residual.shape), residual
     if few:
-        slopes = _slopes(both[..., : few * v].reshape(*lead, few, v), place.sources)
+        slopes = _slopes(place, both[..., : few * v].reshape(*lead, few, v))
         total[..., place.pointing] = slopes
         half = residual + slopes @ residual.take(place.sources, axis=-2)
         covariance = half + half[..., place.pointing] @ slopes.swapaxes(-1, -2)
@@ -443,9 +460,9 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     return Implied(total, covariance, alpha, residual)
 
 
-def _slopes(paths: FloatArray, sources: IntArray) -> FloatArray:
+def _slopes(place: Structure, paths: FloatArray) -> FloatArray:
     """Y of :func:`implied` from ``A_s'``."""
-    core = np.eye(sources.size) - paths.take(sources, axis=-1)
+    core = place.identity[: place.sources.size, : place.sources.size] - paths.take(place.sources, axis=-1)
     if core.ndim > 2:
         return np.asarray(np.linalg.solve(core, paths).swapaxes(-1, -2))
     _, _, solved, fault = dgesv(core, paths)

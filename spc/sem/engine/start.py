@@ -24,11 +24,13 @@ class _Layout:
     """What start values need of a structure: loadings of observed items, then paths of the structural part.
 
     ``cell`` is the place of each loading in a (p, v) matrix laid out flat, ``first`` that of its item and the first
-    item of its latent in a (p, p) matrix, ``count`` the number of the latent's items, ``alone`` whether the item has
-    no other latent. ``several`` holds the paths to each outcome of several causes, ``apart`` the free
-    covariances of latent variables that nothing in the structural part points at. Then the rows that start values are
-    for: markers, the last first; free loadings; all variances; covariances of observed variables that nothing points
-    at; means of observed variables; and whether the user gave any start value.
+    item of its latent in a (p, p) matrix, ``others`` the number of the latent's other items (at least 1), ``least``
+    what the correlations among these must come to where there are two or more, else infinite; ``single`` are the
+    loadings of a latent's only item, ``alone`` those whose item has no other latent. ``several`` holds the paths to
+    each outcome of several causes, ``apart`` the free covariances of latent variables that nothing in the structural
+    part points at. Then the rows that start values are for: markers, the last first; free loadings; all variances;
+    covariances of observed variables that nothing points at; means of observed variables; and whether the user gave
+    any start value.
     """
 
     loadings: IntArray
@@ -36,8 +38,10 @@ class _Layout:
     latent: IntArray
     cell: IntArray
     first: IntArray
-    count: IntArray
-    alone: BoolArray
+    others: IntArray
+    least: FloatArray
+    single: IntArray
+    alone: IntArray
     paths: IntArray
     outcome: IntArray
     cause: IntArray
@@ -59,7 +63,7 @@ def _layout(place: Structure) -> _Layout:
     item, latent = place.row[loadings], place.column[loadings]
     first = np.zeros(v, dtype=np.intp)
     first[latent[::-1]] = item[::-1]
-    count, alone = np.bincount(latent, minlength=v)[latent], np.bincount(item, minlength=v)[item] == 1
+    count = np.bincount(latent, minlength=v)[latent]
     paths = np.flatnonzero((place.part == DIRECTED) & ~place.loading)
     outcome, cause = place.row[paths], place.column[paths]
     causes = np.bincount(outcome, minlength=v)
@@ -75,8 +79,10 @@ def _layout(place: Structure) -> _Layout:
     held = place.loading & (place.free < 0) & ~(place.fixed == 0.0)
     given = ~np.isnan(place.start)
     return _Layout(
-        loadings, item, latent, item * v + latent, item * p + first[latent], count, alone, paths, outcome, cause,
-        causes > 0, several, apart, np.flatnonzero(held)[::-1],
+        loadings, item, latent, item * v + latent, item * p + first[latent], np.maximum(count - 1, 1),
+        np.where(count > 2, 0.01 * count**2, np.inf), np.flatnonzero(count == 1),
+        np.flatnonzero(np.bincount(item, minlength=v)[item] == 1), paths, outcome, cause, causes > 0, several, apart,
+        np.flatnonzero(held)[::-1],
         np.flatnonzero(place.loading & (place.free >= 0)), np.flatnonzero(place.diagonal),
         np.flatnonzero(untouched), np.flatnonzero((place.part == INTERCEPT) & (place.row < p)),
         given if given.any() else None,
@@ -183,17 +189,17 @@ def _axes(place: Structure, cov: FloatArray) -> FloatArray:
     covariance with the others.
     """
     lay, v = _layout(place), len(place.variables)
-    latent, count = lay.latent, lay.count
-    sign = np.where(cov.take(lay.first) < 0, -1.0, 1.0)
+    sign = np.copysign(1.0, cov.take(lay.first))
     weight = np.zeros((place.n_observed, v))
     weight.reshape(-1)[lay.cell] = sign
     own = cov.diagonal()[lay.item]
     others = (cov @ weight).take(lay.cell) * sign - own
     squares = ((cov * cov) @ np.abs(weight)).take(lay.cell) - own * own
-    among = np.bincount(latent, others, v)[latent] - 2.0 * others
-    exact = (count > 2) & (among > 0.01 * count**2)
-    ratio = np.where(exact, (others**2 - squares) / np.where(exact, among, 1.0), others / np.maximum(count - 1, 1))
-    loading = np.where(count > 1, np.sqrt(np.minimum(np.maximum(ratio, 0.04), 0.9)), 0.95)
+    among = np.bincount(lay.latent, others, v)[lay.latent] - 2.0 * others
+    ratio = others / lay.others
+    np.divide(others * others - squares, among, out=ratio, where=among > lay.least)
+    loading = np.sqrt(np.minimum(np.maximum(ratio, 0.04), 0.9))
+    loading[lay.single] = 0.95
     axis = np.full(place.part.size, 0.7)
     axis[lay.loadings] = np.copysign(loading, others) * sign
     return axis
