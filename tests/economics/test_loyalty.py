@@ -65,8 +65,9 @@ def test_the_claim_is_a_range_without_an_estimate(value):
     assert (figure(value, "claim", column="conf_low"), figure(value, "claim", column="conf_high")) == (0.25, 0.85)
     (note,) = [note for note in value.notes() if note.code == "claim"]
     assert "without a traceable study" in note.text
-    assert "76%" in note.text  # at ten per cent, 25 % needs r = .761
-    assert "64% to 88%" in note.text  # without a discount
+    text = note.text.replace("\u00a0", " ")
+    assert "76 %" in text  # at ten per cent, 25 % needs r = .761
+    assert "64 % to 88 %" in text  # without a discount
 
 
 def test_it_finds_the_truth_of_a_made_up_firm(value, firm):

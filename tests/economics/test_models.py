@@ -171,7 +171,7 @@ def test_customers_who_differ_are_seen_and_the_difference_explained():
     assert table.loc["uplift_percent", "estimate"] < table.loc["uplift_constant", "estimate"]
     assert 0 < table.loc["points_had", "estimate"] < 0.05
     (note,) = [note for note in value.notes() if note.code == "retention_model"]
-    assert f"{table.loc['uplift_percent', 'estimate']:+.1%}" in note.text
+    assert f"{100 * table.loc['uplift_percent', 'estimate']:+.1f}\u00a0%" in note.text
     curve = value.augment()
     np.testing.assert_allclose(curve["fitted"], curve_points(value.model, len(curve)))
     assert np.abs(curve["fitted"] - curve["survival"]).max() < 0.03

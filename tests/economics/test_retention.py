@@ -94,7 +94,7 @@ def test_nobody_left():
     (note,) = got.notes()
     assert note.code == "no_churn"
     assert note.severity == "serious"
-    assert f"{got.conf_low:.1%}" in note.text
+    assert f"{100 * got.conf_low:.1f}\u00a0%" in note.text
 
 
 def test_everybody_left():
