@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
+from tempfile import mkdtemp
+from threading import Thread
 from time import monotonic
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +29,10 @@ __all__ = ["PATIENCE", "SparkRelation", "is_spark_frame", "spark_frame", "spark_
 PATIENCE = 120.0
 """Seconds to wait for a cluster that has no worker left."""
 
+_PARTING = 10.0
+"""Seconds that Spark has to stop what it does."""
+
+_WAREHOUSE = "spark.sql.warehouse.dir"
 _QUIET = {"spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
 _SQL = {
     "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error
@@ -34,6 +42,7 @@ _SQL = {
 _TYPES = {"BYTE": "TINYINT", "SHORT": "SMALLINT", "INT": "INTEGER", "LONG": "BIGINT", "STRING": "VARCHAR",
           "TIMESTAMP_NTZ": "TIMESTAMP"}  # fmt: skip
 _NUMBERS = count(1)
+Found = TypeVar("Found")
 _WANTED = "Parquet files or a table of the catalogue, where every worker can read them"
 
 
@@ -60,9 +69,9 @@ class SparkRelation(Relation):
         return dict(zip(found.column_names, map(_array, found.columns), strict=True))
 
     def _asked(self, text: str, before: Sequence[Any]) -> Any:
+        query, values = self.query(text), [*before, *self.values]
         with _speaking(self.label):
-            answer = self.session.sql(self.query(text), args=[*before, *self.values])
-            return _waited_for(self.session, answer.toArrow, self.label)
+            return _waited_for(self.session, lambda: self.session.sql(query, args=values).toArrow(), self.label)
 
 
 def _array(column: Any) -> npt.NDArray[Any]:
@@ -87,12 +96,16 @@ def spark_frame(frame: Any, label: str) -> SparkRelation:
         A column's name holds a backslash, which Spark's SQL does not take as it stands.
     """
     with _speaking(label):
-        name = f"spc_{next(_NUMBERS)}"
-        frame.createOrReplaceGlobalTempView(name)
-        session = frame.sparkSession.newSession()
-        for key, value in _SQL.items():
-            session.conf.set(key, value)
-        kinds = {str(one.name): _kind(one.dataType.simpleString()) for one in frame.schema.fields}
+        return _apart(lambda: _relation(frame, label)).result()
+
+
+def _relation(frame: Any, label: str) -> SparkRelation:
+    name = f"spc_{next(_NUMBERS)}"
+    frame.createOrReplaceGlobalTempView(name)
+    session = frame.sparkSession.newSession()
+    for key, value in _SQL.items():
+        session.conf.set(key, value)
+    kinds = {str(one.name): _kind(one.dataType.simpleString()) for one in frame.schema.fields}
     odd = [name for name in kinds if "\\" in name]
     if odd:
         raise DataError.of(label, odd[0], "odd_name", "a name with a backslash", "a plain name", "Rename the column.")
@@ -134,47 +147,78 @@ def spark_table(
     DataError
         The cluster cannot be reached, or has no such table.
     """
+
+    def opened() -> SparkRelation:
+        session = _session(master, options)
+        return _relation(session.table(table) if address is None else session.read.parquet(address), name)
+
     with _speaking(name):
-        from pyspark.sql import SparkSession
-
-        builder = SparkSession.builder.appName("service-profit-chain")
-        builder = builder if master is None else builder.master(master)
-        for key, value in {**_QUIET, **options}.items():
-            builder = builder.config(key, value)
-        session = builder.getOrCreate()
-        if master is not None and session.sparkContext.master != master:
-            where = session.sparkContext.master
-            raise UsageError(f"Spark runs on {where} in this process, not on {master}; stop it first.")
-        frame = session.table(table) if address is None else session.read.parquet(address)
-        return spark_frame(frame, name)
+        return _apart(opened).result()
 
 
-def _waited_for(session: Any, task: Callable[[], Any], label: str) -> Any:
+def _session(master: str | None, options: Mapping[str, str]) -> Any:
+    """Spark as it runs in this process already, else as configured here; it leaves no folder behind."""
+    from pyspark import SparkConf
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("service-profit-chain")
+    builder = builder if master is None else builder.master(master)
+    own = {} if SparkConf().contains(_WAREHOUSE) else {_WAREHOUSE: _folder()}
+    for key, value in {**_QUIET, **own, **options}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    where = session.sparkContext.master
+    if master is not None and where != master:
+        raise UsageError(f"Spark runs on {where} in this process, not on {master}; stop it first.")
+    return session
+
+
+@cache
+def _folder() -> str:
+    """Where Spark, which makes a folder for tables of its own in any case, makes it; gone with the process."""
+    folder = mkdtemp(prefix="spc-spark-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _apart(task: Callable[[], Found]) -> Future[Found]:
+    """Do something with Spark in a thread of its own, so that an interrupt never falls into a call to Java."""
+    future: Future[Found] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(task())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+            future.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return future
+
+
+def _waited_for(session: Any, task: Callable[[], Found], label: str) -> Found:
     """What a task of Spark comes to; stopped with the run, and given up when there is no worker any more."""
     tag = f"spc-{next(_NUMBERS)}"
 
-    def tagged() -> Any:
+    def tagged() -> Found:
         session.addTag(tag)
         return task()
 
-    pool = ThreadPoolExecutor(1)
+    future = _apart(tagged)
     try:
-        return _patiently(pool.submit(tagged), session, label)
+        return _patiently(future, session, label)
     finally:
-        session.interruptTag(tag)
-        pool.shutdown(wait=False)
+        if not future.done():
+            wait([_apart(lambda: session.interruptTag(tag))], timeout=_PARTING)
 
 
-def _patiently(future: Future[Any], session: Any, label: str) -> Any:
+def _patiently(future: Future[Found], session: Any, label: str) -> Found:
     seen = monotonic()
-    while True:
-        try:
-            return future.result(timeout=1.0)
-        except NotYet:
-            seen = monotonic() if _has_workers(session) else seen
+    while not wait([future], timeout=1.0).done:
+        seen = monotonic() if _apart(lambda: _has_workers(session)).result() else seen
         if monotonic() - seen > PATIENCE:
             found = f"no worker of the cluster for {PATIENCE:.0f} seconds"
             raise DataError.of(label, None, "no_worker", found, "a worker", "Start workers, and run this again.")
+    return future.result()
 
 
 def _has_workers(session: Any) -> bool:

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -84,6 +86,13 @@ master = "{}"
 "spark.sql.shuffle.partitions" = 4
 "spark.executor.memory" = "600m"
 "spark.cores.max" = 2"""
+
+
+LOGGED = """
+"spark.eventLog.enabled" = true
+"spark.eventLog.compress" = false
+"spark.eventLog.dir" = "{}"
+"""
 
 
 def write_ledger(folder, rows, files=6):
@@ -189,7 +198,7 @@ def free_port():
 
 
 class Cluster:
-    """A master and workers, each a process of its own."""
+    """A master and workers, each a process of its own, with room for the session of these tests and a run beside it."""
 
     def __init__(self, folder):
         import pyspark
@@ -222,9 +231,9 @@ class Cluster:
             self.start(
                 "worker.Worker",
                 "--cores",
-                "1",
+                "2",
                 "--memory",
-                "1g",
+                "2g",
                 "--work-dir",
                 f"work{len(self.workers)}",
                 self.master,
@@ -243,18 +252,11 @@ class Cluster:
 def cluster(tmp_path_factory):
     cluster = Cluster(tmp_path_factory.mktemp("cluster"))
     yield cluster
+    from pyspark import SparkContext
+
+    if SparkContext._active_spark_context is not None:
+        SparkContext._active_spark_context.stop()
     cluster.stop()
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.stop()
-
-
-@pytest.fixture(scope="module")
-def long_ledger(tmp_path_factory):
-    """Sales in so many files that there is time to pull the plug."""
-    return write_ledger(tmp_path_factory.mktemp("long"), 200_000, files=40)
 
 
 def equal_to_the_cent(far, near):
@@ -284,10 +286,13 @@ class TestOnACluster:
         for by in (None, "product"):
             pd.testing.assert_frame_equal(bridge(far, by=by).tidy(), bridge(near, by=by).tidy())
 
-    def test_a_frame_of_spark_is_a_table(self, cluster, ledger):
+    def test_a_frame_of_spark_is_a_table(self, cluster, ledger, tmp_path):
         from pyspark.sql import SparkSession
 
-        session = SparkSession.builder.master(cluster.master).getOrCreate()
+        builder = SparkSession.builder.master(cluster.master).config("spark.sql.warehouse.dir", str(tmp_path))
+        for name, value in tomllib.loads("[sources]\n" + SETTINGS)["sources"]["options"].items():
+            builder = builder.config(name, value)
+        session = builder.getOrCreate()
         lines = AccountsSpec((CostDriver("revenue", side="revenue", column="gross"),), period="month")
         near = customer_accounts(
             duckdb.sql(f"SELECT who AS customer, date, gross FROM '{ledger}/sales/*.parquet'").df(), spec=lines
@@ -328,49 +333,53 @@ class TestOnACluster:
             "negative_quantity", "duplicate_key", "not_finite", "broken_cent"}  # fmt: skip
         assert found(SETTINGS.format(cluster.master)) == near
 
-    def running(self, folder, *words):
-        command = [sys.executable, "-m", "spc", "accounts", str(folder), "--output", str(folder / "out"), *words]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    @contextmanager
+    def at_work(self, folder, cluster):
+        """A run of the verb in a process of its own, that Spark is at work for: its first job has begun."""
+        events = folder / "events"
+        events.mkdir()
+        document(folder, SETTINGS.format(cluster.master) + LOGGED.format(events.as_uri()))
+        run = self.running(folder)
+        try:
+            while run.poll() is None and not any(b"JobStart" in path.read_bytes() for path in events.rglob("*")
+                                                 if path.is_file()):  # fmt: skip
+                time.sleep(0.05)
+            assert run.poll() is None, run.communicate()
+            yield run
+        finally:
+            run.kill()
+            shutil.rmtree(events)
 
-    def wait_for_executors(self, cluster, since):
-        """Until two executors of the run are up and at work."""
-        for _ in range(1500):
-            logs = [path for path in cluster.folder.glob("work*/app-*/*/stderr") if path.stat().st_mtime > since]
-            if len(logs) >= 2:
-                time.sleep(4)
-                return
-            time.sleep(0.2)
-        raise AssertionError("no executors")
+    def running(self, folder):
+        command = [sys.executable, "-m", "spc", "accounts", str(folder), "--output", str(folder / "out")]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder)
 
-    def test_a_worker_killed_in_the_middle_changes_nothing(self, cluster, long_ledger):
-        folder = document(long_ledger, SETTINGS.format(cluster.master))
-        since, run = time.time(), self.running(folder)
-        self.wait_for_executors(cluster, since)
-        cluster.workers[0].kill()
-        cluster.workers[0].wait()
-        assert run.poll() is None, "the run had ended before the worker was killed"
-        out, err = run.communicate(timeout=600)
+    def test_a_worker_killed_in_the_middle_changes_nothing(self, cluster, ledger):
+        with self.at_work(ledger, cluster) as run:
+            cluster.workers[0].kill()
+            cluster.workers[0].wait()
+            assert run.poll() is None, "the run had ended before the worker was killed"
+            out, err = run.communicate(timeout=600)
         assert run.returncode == 0, out + err
-        there = {path.name: path.read_bytes() for path in (folder / "out").iterdir()}
-        shutil.rmtree(folder / "out")
-        here = self.running(document(long_ledger, ""))
+        there = {path.name: path.read_bytes() for path in (ledger / "out").iterdir()}
+        shutil.rmtree(ledger / "out")
+        here = self.running(document(ledger, ""))
         out, err = here.communicate(timeout=600)
         assert here.returncode == 0, out + err
-        tables = {path.name for path in (folder / "out").iterdir() if path.suffix == ".csv"}
+        tables = {path.name for path in (ledger / "out").iterdir() if path.suffix == ".csv"}
         assert tables
         for name in tables:
-            assert there[name] == (folder / "out" / name).read_bytes(), name
-        shutil.rmtree(folder / "out")
+            assert there[name] == (ledger / "out" / name).read_bytes(), name
+        shutil.rmtree(ledger / "out")
+        assert {path.name for path in ledger.iterdir()} <= {"sales", "costs.parquet", "study.toml", "costs.csv"}
 
-    def test_an_interrupted_run_leaves_nothing(self, cluster, long_ledger):
-        folder = document(long_ledger, SETTINGS.format(cluster.master))
-        since, run = time.time(), self.running(folder)
-        self.wait_for_executors(cluster, since)
-        run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=120)
+    def test_an_interrupted_run_leaves_nothing(self, cluster, ledger):
+        with self.at_work(ledger, cluster) as run:
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=120)
         assert run.returncode == 130, out + err
         assert "Traceback" not in err
-        assert not (folder / "out").exists()
+        assert {path.name for path in ledger.iterdir()} <= {"sales", "costs.parquet", "study.toml", "costs.csv"}
 
     def test_without_any_worker_it_is_our_error(self, cluster, ledger, monkeypatch):
         monkeypatch.setattr(spark, "PATIENCE", 3.0)
