@@ -106,10 +106,8 @@ def latest_wave(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _too_few(table: str, fewest: int) -> Note:
-    text = f"Measurement quality is not shown: fewer than {fewest} people answered in the latest wave."
-    return Note("too_few_people", "warning", table, text)
+    return Note.of("too_few_people", "warning", table, fewest=fewest)
 
 
 def _not_computed(table: str, error: SpcError) -> Note:
-    text = " ".join(str(error).split())
-    return Note("not_computed", "warning", table, f"Agreement within units could not be computed: {text}")
+    return Note.of("not_computed", "warning", table, problem=" ".join(str(error).split()))

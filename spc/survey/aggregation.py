@@ -18,7 +18,7 @@ from spc.survey.codebook import Construct
 from spc.survey.intraclass import OneWay, RandomIntercept, mean_reliability, one_way, random_intercept, unit_sums
 from spc.survey.scoring import keyed_items, score
 from spc.survey.units import unit_codes
-from spc.survey.verdict import agreement_in_words, notes_on
+from spc.survey.verdict import agreement_note, notes_on
 
 __all__ = ["Aggregation", "UnitScores", "aggregation"]
 
@@ -140,7 +140,8 @@ class Aggregation:
     def agreement_in_words(self, construct: str) -> str:
         """Agreement within units on one construct, as a sentence; empty where it is not defined."""
         found = self.scores.get(construct)
-        return "" if found is None else agreement_in_words(found)
+        note = None if found is None else agreement_note(found)
+        return "" if note is None else note.text
 
 
 def aggregation(

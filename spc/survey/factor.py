@@ -65,7 +65,7 @@ class OmegaGradient:
 
 
 def fit_one_factor(cov: FloatArray, n: int) -> OneFactor | str:
-    """Fit one factor to covariances, or say in words why there is none.
+    """Fit one factor to covariances, or name why there is none.
 
     Parameters
     ----------
@@ -77,8 +77,8 @@ def fit_one_factor(cov: FloatArray, n: int) -> OneFactor | str:
     Returns
     -------
     OneFactor or str
-        The reason, as the middle of a sentence, when the items are linearly dependent, the solution is improper
-        (a residual variance at zero: a Heywood case) or the optimiser did not arrive.
+        ``dependent`` when the items are linearly dependent, ``improper`` when the solution is (a residual variance
+        at zero: a Heywood case), ``unfinished`` when the optimiser did not arrive.
 
     References
     ----------
@@ -94,14 +94,13 @@ def fit_one_factor(cov: FloatArray, n: int) -> OneFactor | str:
     scale = np.sqrt(np.diag(cov))
     correlation = cov / np.outer(scale, scale)
     if np.linalg.eigvalsh(correlation)[0] < 1e-8:
-        return "its items are linearly dependent (one is a copy or a sum of others)"
+        return "dependent"
     loadings, uniqueness = _maximum_likelihood(correlation, n)
-    improper = "the one-factor solution is improper (an item without residual variance, a Heywood case)"
     if not np.all(np.isfinite(loadings)) or np.min(uniqueness) < _HEYWOOD:
-        return improper
+        return "improper"
     loadings, uniqueness = _polish(correlation, loadings, uniqueness)
     if _largest_gradient(correlation, loadings, uniqueness) > _GRADIENT:
-        return improper if np.min(uniqueness) < 10 * _HEYWOOD else "the one-factor model was not brought to an end"
+        return "improper" if np.min(uniqueness) < 10 * _HEYWOOD else "unfinished"
     loadings = loadings * (1.0 if scale @ loadings >= 0 else -1.0)
     residual = (correlation - np.outer(loadings, loadings))[np.tril_indices(len(cov), -1)]
     pairs = len(cov) * (len(cov) + 1) / 2

@@ -20,11 +20,13 @@ from spc.results import Note, tidy_frame
 from spc.survey.codebook import Construct
 from spc.survey.factor import OneFactor, fit_one_factor, omega_gradient
 from spc.survey.scoring import keyed_items
+from spc.words import phrase
 
 __all__ = ["Reliability", "alpha", "omega", "scale_reliability", "spearman_brown"]
 
 Coefficient = Literal["alpha", "omega", "spearman_brown"]
 LOW = 0.70
+HIGH_SRMR = 0.08
 
 
 @dataclass(frozen=True)
@@ -283,11 +285,9 @@ def _read(items: pd.DataFrame | Moments, level: float, name: str) -> _Scale:
 def _blank(scale: _Scale, coefficient: Coefficient, level: float, method: str) -> Reliability:
     remarks: tuple[Note, ...] = ()
     if scale.n_dropped:
-        text = (
-            f"{scale.n_dropped} of {scale.n + scale.n_dropped} people left an item of {scale.name} unanswered; "
-            f"its reliability rests on the {scale.n} complete ones."
-        )
-        remarks = (Note("incomplete_rows", "info", scale.name, text),)
+        people = scale.n + scale.n_dropped
+        remarks = (Note.of("incomplete_rows", "info", scale.name, scale=scale.name, dropped=scale.n_dropped,
+                           people=people, complete=scale.n),)  # fmt: skip
     nan = float("nan")
     return Reliability(
         coefficient, nan, nan, nan, scale.n, method, scale.name, scale.items, scale.n_dropped, level, nan, remarks
@@ -296,32 +296,23 @@ def _blank(scale: _Scale, coefficient: Coefficient, level: float, method: str) -
 
 def _obstacle(scale: _Scale, *, factor: bool = False, least: int = 3) -> Note | None:
     k, name = len(scale.items), scale.name
-
-    def note(code: str, text: str) -> Note:
-        return Note(code, "warning", name, text)
-
     if k < 2:
-        text = f"{name} is measured by a single item, so its internal consistency is not defined."
-        return note("single_item", text)
+        return Note.of("single_item", "warning", name, scale=name)
     if factor and k < least:
-        text = f"{name} has two items, which do not identify a factor; read Spearman-Brown instead of omega."
-        return note("two_items", text)
+        return Note.of("two_items", "warning", name, scale=name)
     if scale.moments is None:
-        text = f"Only {scale.n} people answered all items of {name}; reliability needs at least 3."
-        return note("too_few_rows", text)
+        return Note.of("too_few_rows", "warning", name, "items", scale=name, people=scale.n, least=3)
     variances = np.diag(scale.moments.cov)
     constant = [item for item, variance in zip(scale.items, variances, strict=True) if variance <= 0]
     if len(constant) == k or (factor and constant):
-        text = f"Everyone answered {', '.join(constant)} alike, so the reliability of {name} cannot be had."
-        return note("no_variance", text)
+        return Note.of("no_variance", "warning", name, "alike", scale=name, items=constant)
     if scale.moments.cov.sum() <= 1e-12 * variances.sum():
-        return note("no_variance", f"The items of {name} cancel out: their sum does not vary.")
+        return Note.of("no_variance", "warning", name, "cancel", scale=name)
     return None
 
 
 def _no_factor(scale: _Scale, why: str) -> Note:
-    text = f"No omega for {scale.name}: {why}. Read alpha with care and look at the correlations of the items."
-    return Note("no_factor", "warning", scale.name, text)
+    return Note.of("no_factor", "warning", scale.name, why, scale=scale.name)
 
 
 def _alpha(cov: FloatArray) -> float:
@@ -363,30 +354,20 @@ def _omega_variance(fit: OneFactor, scale: _Scale) -> float:
 def _with_judgement(found: Reliability, scale: _Scale, fit: OneFactor | None = None) -> Reliability:
     assert scale.moments is not None
     notes = [*found.remarks, *_value_notes(found), *_direction_notes(scale.moments.cov, scale.items, scale.name)]
-    if fit is not None and fit.srmr > 0.08:
-        text = (
-            f"One factor describes the items of {scale.name} badly (SRMR {fit.srmr:.2f}, usual bar .08); "
-            "they may measure more than one thing, and omega then overstates what they share."
-        )
-        notes.append(Note("not_one_factor", "warning", scale.name, text))
+    if fit is not None and fit.srmr > HIGH_SRMR:
+        notes.append(Note.of("not_one_factor", "warning", scale.name, scale=scale.name, srmr=fit.srmr, bar=HIGH_SRMR))
     if fit is not None and not np.isfinite(found.std_error):
-        text = f"The factor of {scale.name} is too weak for an interval: its parameters cannot be told apart."
-        notes.append(Note("no_interval", "warning", scale.name, text))
+        notes.append(Note.of("no_interval", "warning", scale.name, "factor", scale=scale.name))
     return replace(found, remarks=tuple(notes))
 
 
 def _value_notes(found: Reliability) -> list[Note]:
-    what = {"alpha": "Alpha", "omega": "Omega", "spearman_brown": "Spearman-Brown"}[found.coefficient]
+    what = phrase(f"note.coefficient.{found.coefficient}")
+    about: dict[str, object] = {"coefficient": what, "scale": found.name, "value": found.estimate}
     if found.estimate < 0:
-        text = (
-            f"{what} of {found.name} is negative ({found.estimate:.2f}): its items run against each other. "
-            "Check the reverse keys; the score must not be used as it is."
-        )
-        return [Note(f"negative_{found.coefficient}", "serious", found.name, text)]
-    if found.estimate < LOW:
-        text = f"{what} of {found.name} is {found.estimate:.2f}, below the usual guidance of .70."
-        return [Note("low_reliability", "warning", found.name, text)]
-    return []
+        negative = Note.of("negative_reliability", "serious", found.name, **about)
+        return [replace(negative, code=f"negative_{found.coefficient}")]
+    return [Note.of("low_reliability", "warning", found.name, "scale", bar=LOW, **about)] * (found.estimate < LOW)
 
 
 def _direction_notes(cov: FloatArray, items: Sequence[str], name: str) -> list[Note]:
@@ -394,8 +375,4 @@ def _direction_notes(cov: FloatArray, items: Sequence[str], name: str) -> list[N
     against = [item for item, value in zip(items, rest, strict=True) if value < 0]
     if not against:
         return []
-    text = (
-        f"{', '.join(against)} run{'s' if len(against) == 1 else ''} against the other items of {name}. "
-        "Check the reverse keys."
-    )
-    return [Note("item_against", "warning", name, text)]
+    return [Note.of("item_against", "warning", name, n=len(against), items=against, scale=name)]

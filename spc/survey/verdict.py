@@ -14,10 +14,13 @@ import pandas as pd
 from spc.results import Note, Severity
 from spc.survey.codebook import Construct
 from spc.survey.intraclass import OneWay
+from spc.words import phrase
 
-__all__ = ["Aggregated", "agreement_in_words", "notes_on"]
+__all__ = ["Aggregated", "agreement_note", "notes_on"]
 
 FEW_UNITS = 10
+AGREED = 0.70
+"""The usual bar of rwg."""
 
 
 class Aggregated(Protocol):
@@ -67,56 +70,45 @@ class Aggregated(Protocol):
 def notes_on(found: Aggregated) -> tuple[Note, ...]:
     """Verdict first, then agreement, then what was left out."""
     name, severity = found.construct.name, _severity(found)
-    notes = [Note("aggregation_verdict", severity, name, _verdict(found))]
-    words = agreement_in_words(found)
-    if words:
-        notes.append(Note("agreement", "info", name, words))
-    return (*notes, *_reservations(found))
+    agreement = agreement_note(found)
+    return (_verdict(found, severity, name), *([agreement] if agreement else []), *_reservations(found))
 
 
-def agreement_in_words(found: Aggregated) -> str:
-    """Agreement within units as one or two sentences; empty where it is not defined.
+def agreement_note(found: Aggregated) -> Note | None:
+    """Agreement within units in one or two sentences; None where it is not defined.
 
     The convention that values out of range count as 0 is told whenever it was used.
     """
     table = found.agreement
     if table is None or not table["rwg_uniform"].notna().any():
-        return ""
+        return None
     usual, strict = table["rwg_uniform"].dropna(), table["rwg_slight_skew"].dropna()
     what = "rwg" if len(found.construct.items) == 1 else "rwg(j)"
     zero = int((strict == 0).sum())
-    tail = f" Out of range, and so set to 0 by convention, for {zero} of {len(strict)} units." if zero else ""
-    return (
-        f"Agreement within units on {found.construct.title}: median {what} {_two(usual.median())} against a uniform "
-        f"null ({_share(usual)} of units at .70 or more), {_two(strict.median())} against a slightly skewed one "
-        f"({_share(strict)}).{tail}"
-    )
+    about: dict[str, object] = {
+        "title": found.construct.title, "index": what, "usual": float(usual.median()), "usual_share": _share(usual),
+        "strict": float(strict.median()), "strict_share": _share(strict), "bar": AGREED,
+    }  # fmt: skip
+    if not zero:
+        return Note.of("agreement", "info", found.construct.name, "plain", **about)
+    return Note.of("agreement", "info", found.construct.name, "set_to_zero", zero=zero, units=len(strict), **about)
 
 
-def _verdict(found: Aggregated) -> str:
-    title, a = found.construct.title, found.anova
+def _verdict(found: Aggregated, severity: Severity, name: str) -> Note:
+    code, title, a = "aggregation_verdict", found.construct.title, found.anova
     if a is None:
-        return f"{title}: {_nothing_to_compare(found)} Unit means cannot be judged."
-    share = f"ICC(1) {_two(a.icc1)}"
+        return Note.of(code, severity, name, f"nothing.{_nothing_to_compare(found)}", title=title)
     if a.icc1 <= 0 or a.p_value >= 0.05:
-        negative = "; a negative value means less difference than chance alone would make" if a.icc1 < 0 else ""
-        return (
-            f"{title}: no differences between units were found ({share}{negative}; F test p = {a.p_value:.2f}). "
-            "Unit means of it say little; analyse people, or collect more answers a unit."
-        )
-    size = f"with {found.mean_size:.0f} answer{'s' if round(found.mean_size) != 1 else ''} a unit"
-    return f"{title}: units differ ({share}, {_size_word(a.icc1)}), and {size} their means {_use(a.icc2)}."
+        how = "less_than_chance" if a.icc1 < 0 else "no_difference"
+        return Note.of(code, severity, name, how, title=title, icc1=a.icc1, p=a.p_value)
+    answers = phrase("note.count.answers", n=round(found.mean_size))
+    return Note.of(code, severity, name, _use(a.icc2), title=title, icc1=a.icc1, icc2=a.icc2, answers=answers,
+                   size=phrase(f"note.size.{_size_word(a.icc1)}"))  # fmt: skip
 
 
 def _use(icc2: float) -> str:
-    number = f"(ICC(2) {_two(icc2)})"
-    if icc2 >= 0.90:
-        return f"are reliable enough {number} to tell single units apart"
-    if icc2 >= 0.70:
-        return f"are reliable enough {number} for comparing units, not for decisions on a single one"
-    if icc2 >= 0.50:
-        return f"are reliable enough {number} for comparing groups of units, not for ranking single units"
-    return f"are too unreliable {number} to compare units"
+    bars = {"single_units": 0.90, "units": 0.70, "groups": 0.50}
+    return next((use for use, bar in bars.items() if icc2 >= bar), "too_unreliable")
 
 
 def _size_word(icc1: float) -> str:
@@ -135,48 +127,30 @@ def _severity(found: Aggregated) -> Severity:
 
 def _nothing_to_compare(found: Aggregated) -> str:
     if found.units == 0:
-        return "nobody has both a score and a unit."
+        return "nobody"
     if found.units == 1:
-        return "there is only one unit."
+        return "one_unit"
     if found.singles == found.units:
-        return "every unit has a single respondent, so differences between units cannot be told from people."
-    return "everyone has the same score."
+        return "singles"
+    return "alike"
 
 
 def _reservations(found: Aggregated) -> list[Note]:
     name, title = found.construct.name, found.construct.title
-    notes = []
+    notes: list[Note] = []
     if found.unscored:
-        text = f"{_people(found.unscored)} no score on {title} and {_left(found.unscored)} out of its unit means."
-        notes.append(Note("unscored_people", "info", name, text))
+        notes.append(Note.of("unscored_people", "info", name, n=found.unscored, title=title))
     if found.unplaced:
-        text = f"{_people(found.unplaced)} a score on {title} but no unit, and {_left(found.unplaced)} out."
-        notes.append(Note("people_without_unit", "warning", name, text))
+        notes.append(Note.of("people_without_unit", "warning", name, n=found.unplaced, title=title))
     if found.singles and found.anova is not None:
-        text = f"{found.singles} of {found.units} units have one respondent on {title}; agreement is not defined there."
-        notes.append(Note("single_respondent_units", "info", name, text))
+        counts = {"singles": found.singles, "units": found.units}
+        notes.append(Note.of("single_respondent_units", "info", name, title=title, **counts))
     if found.anova is not None and found.units < FEW_UNITS:
-        text = (
-            f"{title} comes from {found.units} units; the share of variance between them is little more than a guess."
-        )
-        notes.append(Note("few_units", "warning", name, text))
+        notes.append(Note.of("few_units", "warning", name, "aggregation", title=title, units=found.units))
     if found.agreement is None and found.construct.low is not None:
-        text = f"The scale of {title} is not made of whole points, so agreement (rwg) has no null and is not given."
-        notes.append(Note("no_rwg", "info", name, text))
+        notes.append(Note.of("no_rwg", "info", name, title=title))
     return notes
 
 
-def _people(n: int) -> str:
-    return "1 person has" if n == 1 else f"{n:,} people have"
-
-
-def _left(n: int) -> str:
-    return "is left" if n == 1 else "are left"
-
-
-def _two(value: float) -> str:
-    return f"{value:.2f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.2f}"
-
-
-def _share(values: pd.Series[float]) -> str:
-    return f"{(values >= 0.70).mean():.0%}"
+def _share(values: pd.Series[float]) -> float:
+    return float((values >= AGREED).mean())

@@ -125,7 +125,7 @@ def test_no_differences_are_said_and_a_negative_share_is_kept():
     found = aggregation(data, unit="unit", scales=[Construct("c", ["q"], label="Value for money")])
     assert numbers(found, "c")["icc1_anova", ""] < 0
     words = found.verdict("c")
-    assert words.startswith("Value for money: no differences between units were found (ICC(1) -.")
+    assert words.startswith("Value for money: no differences between units were found (ICC(1) −0.")
     assert "negative" in words
     assert found.unit_table()["reliability"].eq(0).all()
     np.testing.assert_allclose(found.unit_table()["shrunken_mean"], data["q"].mean())
