@@ -37,6 +37,7 @@ def fit(
 
     given = read_study(study)
     gate = Gate.of(given)
+    gate.check_people()
     chain = gate.model(fit_chain(given, draws=draws, seed=seed, engine=engine, method=method))
     written: list[Path] = [] if output is None else write_tables([chain], output, force=force)
     if json:

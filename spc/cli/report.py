@@ -24,12 +24,15 @@ def report(
 ) -> None:
     """Fit everything a study allows and write the report that leadership reads."""
     from spc.cli import show
+    from spc.disclosure import Gate
     from spc.report import compose_report, targets
     from spc.scenario import fit_study
     from spc.study import read_study
 
     targets(output, force=force)
-    page = compose_report(fit_study(read_study(study), draws=draws, seed=seed))
+    given = read_study(study)
+    Gate.of(given).check_people()
+    page = compose_report(fit_study(given, draws=draws, seed=seed))
     path = page.save(output, force=force)
     if json:
         show.as_json({"report": str(path), "headline": page.headline})

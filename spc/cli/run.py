@@ -24,6 +24,7 @@ def run(
 ) -> None:
     """Do all of it: check, fit, drivers, money; write the report and every table."""
     from spc.cli import show
+    from spc.disclosure import Gate
     from spc.files import refuse_to_overwrite
     from spc.report import write_study
     from spc.scenario import fit_study
@@ -32,6 +33,7 @@ def run(
     given = read_study(study)
     folder = given.folder / "results" if output is None else output
     refuse_to_overwrite([folder / "report.html"], force=force)
+    Gate.of(given).check_people()
     results = fit_study(given, draws=draws, seed=seed)
     outcome = write_study(results, folder, force=force)
     if json:

@@ -54,8 +54,9 @@ def simulate(
     lags = {(name.partition("~")[0].strip(), name.partition("~")[2].strip()): value
             for name, value in counts(lag, "lag").items()}  # fmt: skip
     given = read_study(study)
-    outlook = simulate_study(given, levers, lags=lags, periods=periods, draws=draws, seed=seed)
-    released = Gate.of(given).model(outlook)
+    gate = Gate.of(given)
+    gate.check_people()
+    released = gate.model(simulate_study(given, levers, lags=lags, periods=periods, draws=draws, seed=seed))
     written: list[Path] = [] if output is None else write_tables([released], output, force=force)
     if json:
         show.as_json(released.record() | {"written": written})

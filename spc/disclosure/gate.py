@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from spc.disclosure.checks import check_groups, refuse_personal, scale_ends
-from spc.disclosure.given import facts_of, hierarchy_of, labels_of, scales_of, table_of, unit_sizes
-from spc.disclosure.kinds import CURVES, OF_THE_BOOKS, check_size, refuse_persons, refuse_staff
+from spc.disclosure.given import facts_of, hierarchy_of, labels_of, people_of, scales_of, table_of, unit_sizes
+from spc.disclosure.kinds import CURVES, MATRICES, OF_NO_ANSWERS, OF_THE_BOOKS, check_size, refuse_persons, refuse_staff
 from spc.disclosure.memory import (
+    MEMORY,
     Release,
     of_waves,
     read_memory,
@@ -24,6 +25,7 @@ from spc.disclosure.memory import (
     write_memory,
 )
 from spc.disclosure.merging import merged_rows, merged_units
+from spc.disclosure.people import People, fewest_apart, least_people, three_digits
 from spc.disclosure.released import _SEAL, ReleasedModel, ReleasedTable, ReleasedText
 from spc.disclosure.rows import BoolArray, Parts, key_frame, layout
 from spc.disclosure.rule import DisclosureRule
@@ -54,6 +56,8 @@ class Gate:
         For each unit, what it belongs to: ``{"Bergen": {"region": "West"}}``.
     folder : Path, optional
         Where the memory of earlier reports lies.
+    people : mapping, optional
+        Who answered each question, see :mod:`spc.disclosure.people`.
 
     Examples
     --------
@@ -72,14 +76,18 @@ class Gate:
     unit_sizes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     hierarchy: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     folder: Path | None = None
+    people: People = field(default_factory=lambda: MappingProxyType({}), repr=False)
     _log: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
     _releases: list[Release] = field(default_factory=list, init=False, repr=False)
+    _earlier: list[People] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.rule, DisclosureRule):
             raise UsageError(f"Gate takes a DisclosureRule, found a {type(self.rule).__name__}.")
         if self.folder is not None:
-            self._releases.extend(read_memory(self.folder))
+            releases, earlier = read_memory(self.folder)
+            self._releases.extend(releases)
+            self._earlier.extend(earlier)
 
     @classmethod
     def of(cls, study: Any = None, rule: DisclosureRule | None = None) -> Gate:
@@ -104,7 +112,46 @@ class Gate:
             next((r.merge_into for r in given if r.merge_into), ""),
         )  # fmt: skip
         tables = getattr(study, "tables", {})
-        return cls(strictest, unit_sizes(tables), hierarchy_of(tables), getattr(study, "folder", None))
+        return cls(
+            strictest, unit_sizes(tables), hierarchy_of(tables), getattr(study, "folder", None), people_of(study)
+        )
+
+    @property
+    def apart(self) -> float:
+        """Fewest people by whom the answers differ from those behind an earlier report; infinite where by none."""
+        return fewest_apart(self.people, self._earlier)
+
+    @property
+    def coarse(self) -> bool:
+        """Whether numbers over all people leave in three digits.
+
+        So it is where few people answered, or few more than in an earlier report: from full digits their answers could
+        be worked out, see :func:`spc.disclosure.people.least_people`.
+        """
+        return self._tells(len(self.people))
+
+    def _tells(self, variables: int) -> bool:
+        """Whether the numbers of so many variables, in full digits, could tell of single answers."""
+        behind = min((asked.n for asked in self.people.values()), default=np.inf)
+        return bool(min(behind, self.apart) < least_people(variables))
+
+    def check_people(self) -> None:
+        """Refuse to say anything where too few people came, went or changed their answers since an earlier report.
+
+        Raises
+        ------
+        DataError
+            Subtracting one report from the other would tell of fewer people than the minimum.
+        """
+        if self.apart < self.rule.minimum_group:
+            fewest = self.rule.minimum_group
+            raise DataError.of(
+                MEMORY, None, "too_few_newcomers",
+                f"answers that differ from those behind an earlier report by fewer than {fewest} people",
+                f"the same answers, or those of at least {fewest} people added, taken out or changed",
+                "Whoever has both reports could work out these answers. Wait for more of them, or put the answers back "
+                f"as they were; delete {MEMORY} only if no earlier report has been given away.",
+            )  # fmt: skip
 
     def groups(
         self,
@@ -260,7 +307,8 @@ class Gate:
         UsageError
             ``result`` is no result.
         DataError
-            It rests on fewer people or units than the minimum, or has rows of persons or single units.
+            It rests on fewer people or units than the minimum, has rows of persons or single units, or would tell of
+            few people beside an earlier report (:meth:`check_people`).
         """
         if not isinstance(result, Result):
             raise UsageError(f"Gate.model takes a result with tidy, glance and notes, found a {type(result).__name__}.")
@@ -269,10 +317,12 @@ class Gate:
         refuse_persons(result.kind, tidy)
         if result.kind in OF_THE_BOOKS:
             refuse_staff(result.kind, glance, table_of(result))
+        elif result.kind not in OF_NO_ANSWERS:
+            self.check_people()
         return ReleasedModel(
             kind=result.kind,
-            tidy=_whole(f"{result.kind}: numbers", tidy),
-            glance=_whole(f"{result.kind}: summary", glance),
+            tidy=self._numbers(f"{result.kind}: numbers", result.kind, tidy),
+            glance=self._numbers(f"{result.kind}: summary", result.kind, glance),
             notes=tuple(self._note(note, result.kind) for note in result.notes()),
             curve=self._curve(result),
             facts=MappingProxyType(facts_of(result)),
@@ -323,7 +373,21 @@ class Gate:
         UsageError
             The folder cannot be written.
         """
-        return None if self.folder is None or not self._releases else write_memory(self.folder, self._releases)
+        if self.folder is None or not (self._releases or self.people):
+            return None
+        return write_memory(self.folder, self._releases, [*self._earlier, self.people])
+
+    def _numbers(self, name: str, kind: str, frame: pd.DataFrame) -> ReleasedTable:
+        """Numbers over all people: without their matrix, or in three digits, where few are behind them."""
+        if kind in MATRICES and "estimate" in frame and self._tells(frame["lhs"].nunique()):
+            table = plain_frame(frame)
+            measures = [column for column in table.columns if table[column].dtype.kind == "f"]
+            withheld = pd.DataFrame(False, index=table.index, columns=table.columns)
+            table[measures], withheld[measures] = np.nan, True
+            self._record(name, "matrix", len(table), "few people behind it, or few more than in an earlier report")
+            return ReleasedTable(name, table, withheld, seal=_SEAL)
+        exact = kind in OF_THE_BOOKS | OF_NO_ANSWERS | MATRICES or not self.coarse
+        return _whole(name, frame if exact else frame.apply(three_digits))
 
     def _record(self, table: str, of: str, hidden: int, reason: str) -> None:
         if hidden:
@@ -359,8 +423,8 @@ class Gate:
         refuse_personal(frame.columns, name)
         if result.kind == "evidence":
             told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
-            return _whole(name, frame.assign(sentence=told))
-        return self._thick_enough(name, frame)
+            return self._numbers(name, result.kind, frame.assign(sentence=told))
+        return self._thick_enough(name, frame.apply(three_digits) if self.coarse else frame)
 
     def _thick_enough(self, name: str, frame: pd.DataFrame) -> ReleasedTable:
         """A table of periods without those in which too few people were left."""

@@ -8,10 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from spc.disclosure.people import People, answered
 from spc.disclosure.text import plain_text
 from spc.results import Result
 
-__all__ = ["facts_of", "hierarchy_of", "labels_of", "scales_of", "table_of", "unit_sizes"]
+__all__ = ["facts_of", "hierarchy_of", "labels_of", "people_of", "scales_of", "table_of", "unit_sizes"]
+
+_ANSWERED = ("employee_responses", "customer_responses")
 
 
 def table_of(result: Result) -> pd.DataFrame:
@@ -29,7 +32,7 @@ def unit_sizes(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, int]:
     {'a': 2, 'b': 1}
     """
     sizes: dict[str, int] = {}
-    for name in ("employee_responses", "customer_responses"):
+    for name in _ANSWERED:
         table = tables.get(name)
         if table is None or "unit" not in table:
             continue
@@ -91,5 +94,14 @@ def labels_of(result: Result) -> dict[str, str]:
 
 def scales_of(study: Any) -> dict[str, tuple[float, float] | None]:
     """Ends of the scale of each construct of a study that people answered; None where it has none."""
-    answered = [c for c in study.codebook if c.table in ("employee_responses", "customer_responses")]
-    return {c.name: None if c.low is None or c.high is None else (c.low, c.high) for c in answered}
+    asked = [c for c in study.codebook if c.table in _ANSWERED]
+    return {c.name: None if c.low is None or c.high is None else (c.low, c.high) for c in asked}
+
+
+def people_of(study: Any) -> People:
+    """Who answered each question of a study; nothing where it is no study."""
+    items: dict[str, list[str]] = {name: [] for name in _ANSWERED}
+    for construct in getattr(study, "codebook", ()):
+        if construct.table in items:
+            items[construct.table] += construct.items
+    return answered(getattr(study, "tables", {}), items)

@@ -11,7 +11,7 @@ from spc.disclosure.checks import names_staff
 from spc.disclosure.rule import DisclosureRule
 from spc.errors import DataError
 
-__all__ = ["CURVES", "OF_NO_ANSWERS", "OF_THE_BOOKS", "check_size", "refuse_persons", "refuse_staff"]
+__all__ = ["CURVES", "MATRICES", "OF_NO_ANSWERS", "OF_THE_BOOKS", "check_size", "refuse_persons", "refuse_staff"]
 
 OF_THE_BOOKS = frozenset(
     {
@@ -49,6 +49,9 @@ CURVES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Kinds of results on answers whose ``augment()`` may leave, and what its rows are; rows of people never do."""
+
+MATRICES = frozenset({"refit"})
+"""Kinds whose rows are the matrix of the answers."""
 
 _SIZES = MappingProxyType(
     {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spc.disclosure.people import Answered, People
 from spc.disclosure.rows import BoolArray, Parts, key_frame, with_totals
 from spc.disclosure.waves import tells
 from spc.errors import DataError, UsageError
@@ -88,8 +89,8 @@ class Release:
         return cls(str(record["side"]), key_frame(frame, keys), n, frame[names].astype(float), shown, parts)
 
 
-def read_memory(folder: Path) -> list[Release]:
-    """What earlier reports of a study released; nothing when there is no memory beside the study.
+def read_memory(folder: Path) -> tuple[list[Release], list[People]]:
+    """What earlier reports of a study released, and on whom they rested; nothing where no memory is beside the study.
 
     Raises
     ------
@@ -98,9 +99,13 @@ def read_memory(folder: Path) -> list[Release]:
     """
     path = Path(folder) / MEMORY
     if not path.is_file():
-        return []
+        return [], []
     try:
-        return [Release.of_record(record) for record in json.loads(path.read_text("utf-8"))["releases"]]
+        found = json.loads(path.read_text("utf-8"))
+        people: list[People] = [
+            {name: Answered.of_record(record) for name, record in told.items()} for told in found.get("people", [])
+        ]
+        return [Release.of_record(record) for record in found["releases"]], people
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError.of(
             MEMORY, None, "damaged_file", f"a memory of earlier reports that cannot be read ({error})",
@@ -108,11 +113,16 @@ def read_memory(folder: Path) -> list[Release]:
         ) from None  # fmt: skip
 
 
-def write_memory(folder: Path, releases: Iterable[Release]) -> Path:
-    """Keep what was released, each table once, for the reports to come. The file is as confidential as the answers."""
-    records = list({json.dumps(each.record(), ensure_ascii=False, sort_keys=True): None for each in releases})
-    text = '{"releases": [\n' + ",\n".join(records) + "\n]}\n"
+def write_memory(folder: Path, releases: Iterable[Release], people: Iterable[People] = ()) -> Path:
+    """Keep what was released, each once, for the reports to come. The file is as confidential as the answers."""
+    tables = _lines(each.record() for each in releases)
+    asked = _lines({name: found.record() for name, found in told.items()} for told in people if told)
+    text = '{"releases": [\n' + tables + '\n],\n"people": [\n' + asked + "\n]}\n"
     return write_all(Path(folder), {MEMORY: text}, force=True)[0]
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return ",\n".join(dict.fromkeys(json.dumps(each, ensure_ascii=False, sort_keys=True) for each in records))
 
 
 def release_of(totals: pd.DataFrame, keys: list[str], side: str, values: Sequence[str], table: str) -> Release:

@@ -28,13 +28,18 @@ def replication_section(material: Material) -> Section | None:
 
 def _refit(refit: ReleasedModel) -> list[Block]:
     n = count(glance_row(refit).nobs)
-    return [
-        Prose(say("replication.lead")),
+    text: list[Block] = [
         Prose(say("replication.text"), "heading"),
         Prose(str(refit.facts.get("options", {}).get("model", "")), "code"),
+    ]
+    if refit.tidy.hidden:
+        return [Prose(say("replication.withheld")), *text]
+    return [
+        Prose(say("replication.lead")),
+        *text,
         _matrix(refit, n),
         *_means(refit),
-        FactsBlock(say("replication.how"), ((say("replication.how"), say("replication.how_text", n=n)),)),
+        FactsBlock(say("replication.how"), ((say("replication.call"), say("replication.how_text", n=n)),)),
     ]
 
 
