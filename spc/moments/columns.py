@@ -80,6 +80,11 @@ def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:
             finding = Finding(
                 "data", name, "duplicate_column", f"{column.shape[1]} columns of this name", "one", "Rename."
             )
+        elif isinstance(column.dtype, pd.CategoricalDtype):
+            finding = Finding(
+                "data", name, "not_numeric", "categories", "numbers",
+                "Number them (.cat.codes), or name an estimator for ordered items, such as WLSMV.",
+            )  # fmt: skip
         elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
             finding = Finding(
                 "data", name, "not_numeric", f"values of type {column.dtype}", "numbers",

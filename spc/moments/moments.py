@@ -260,7 +260,7 @@ def _faults(moments: Moments) -> list[Finding]:
     if moments.n < 2:
         return [fault("too_few_rows", f"n = {moments.n}", "n of at least 2", "Give the sample size.")]
     findings = []
-    if not np.all(np.isfinite(moments.cov)):
+    if not np.isfinite(moments.cov).all():
         findings.append(fault("not_finite", "missing or infinite covariances", "numbers", "Complete it."))
     elif (moments.cov != moments.cov.T).any() and not np.allclose(
         moments.cov, moments.cov.T, rtol=1e-6, atol=1e-8 * np.abs(moments.cov).max()

@@ -56,7 +56,7 @@ from spc.sem.missing.fiml_robust import Rowwise, rows_apart, sandwich_of_rows, s
 from spc.sem.missing.incomplete import lay_out
 from spc.sem.missing.saturated import logl
 from spc.sem.objective import answers_objective, normal_objective, squares_objective
-from spc.sem.options import ORDINAL, WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
+from spc.sem.options import CONTINUOUS, ORDINAL, WEIGHTED, Engine, Estimator, Information, Likelihood, Missing, Options
 from spc.sem.refit import refit
 from spc.sem.result import Part, SemFit, improper
 from spc.sem.solve import not_converged, search_everywhere, solution_of, solve, weights_of
@@ -205,7 +205,7 @@ def fit(
         raise UsageError(
             f"found a model of type {type(model).__name__}; expected a Model, or text as 'f =~ x1 + x2 + x3'."
         )
-    ordered = _words(ordered) or ordered_items(model, data)
+    ordered = _words(ordered) or ordered_items(model, data, estimator)
     ordinal = bool(ordered)
     options = Options(
         estimator or ("WLSMV" if ordinal else "ML"), _missing(missing, ordinal=ordinal), likelihood, engine, level,
@@ -242,10 +242,15 @@ def _parameterization(model: Model | str, given: Parameterization | None, *, ord
     return given or (model.parameterization if isinstance(model, Model) else "delta")
 
 
-def ordered_items(model: Model | str, data: object) -> tuple[str, ...]:
-    """Those that the model names, else its variables that are ordered categoricals in the data."""
+def ordered_items(model: Model | str, data: object, estimator: Estimator | None = None) -> tuple[str, ...]:
+    """Those that the model names, else its variables that are ordered categoricals in the data.
+
+    An estimator of continuous variables is not asked for: their columns are refused where they are read.
+    """
     if isinstance(model, Model) and model.ordinal:
         return model.ordinal
+    if estimator in CONTINUOUS:
+        return ()
     if not isinstance(data, pd.DataFrame) or pd.CategoricalDtype not in kinds_of_columns(data):
         return ()
     from spc.sem.ordinal.fit import ordered_columns

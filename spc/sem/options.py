@@ -9,7 +9,7 @@ from spc.errors import UnsupportedError, UsageError
 from spc.spec.table import Parameterization
 
 __all__ = [
-    "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options",
+    "CONTINUOUS", "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options",
 ]  # fmt: skip
 
 Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"]
@@ -23,6 +23,7 @@ _ALLOWED = {
     "engine": get_args(Engine), "parameterization": get_args(Parameterization),
 }  # fmt: skip
 WEIGHTED: tuple[Estimator, ...] = ("GLS", "ULS", "WLS")
+CONTINUOUS: tuple[Estimator, ...] = ("ML", "MLM", "MLR", "GLS", "ULS")
 ORDINAL: tuple[Estimator, ...] = ("DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV")
 LEAST_SQUARES = (*WEIGHTED, *ORDINAL)
 _WORDS: dict[str, str] = {

@@ -78,7 +78,7 @@ def search_everywhere(system: System) -> Search:
 
 
 def _no_negative_variance(system: System, x: FloatArray) -> bool:
-    return all(bool(np.all(one.values(x)[one.place.diagonal] >= 0.0)) for one in problems_of(system))
+    return not any((one.values(x)[one.place.free_variances] < 0.0).any() for one in problems_of(system))
 
 
 def not_converged(system: System, end: Search) -> NonConvergenceError:

@@ -123,7 +123,7 @@ class Problem:
         """Covariances of the free parameters in the user's units, from those of the coordinates."""
         if self.plain:
             unit = self.to_theta.diagonal()
-            return np.asarray(covariance * np.outer(unit, unit))
+            return np.asarray(covariance * (unit[:, None] * unit))
         spread = self.to_theta @ covariance @ self.to_theta.T
         return np.asarray(0.5 * (spread + spread.T))
 
@@ -248,9 +248,9 @@ def with_moments(problem: Problem, moments: Moments) -> Problem:
     place, p = problem.place, problem.place.n_observed
     divisor = moments.n - (problem.n - problem.divisor)
     observed = problem.scale[:p]
-    cov = moments.cov * ((moments.n - 1) / divisor) / np.outer(observed, observed)
+    cov = moments.cov * ((moments.n - 1) / divisor) / (observed[:, None] * observed)
     mean = moments.mean / observed if place.meanstructure and moments.mean is not None else None
-    base = np.where(place.free >= 0, 0.0, place.fixed * problem.multiplier)
+    base = place.constants * problem.multiplier
     if place.held.size:
         base[place.held] = _held(place, place.held, cov, mean)
     factor, fault = dpotrf(cov, lower=1)

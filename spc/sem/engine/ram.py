@@ -219,6 +219,11 @@ class Structure:
         return np.flatnonzero(self.sample)
 
     @cached_property
+    def constants(self) -> FloatArray:
+        """Fixed values of all rows; nought where free."""
+        return np.where(self.free >= 0, 0.0, self.fixed)
+
+    @cached_property
     def units(self) -> tuple[IntArray, FloatArray]:
         """The observed variable that each variable has its unit from, or p where from none, and how many of its units.
 
@@ -450,7 +455,7 @@ def implied(place: Structure, values: FloatArray) -> Implied:
     if few:
         slopes = _slopes(place, both[..., : few * v].reshape(*lead, few, v))
         total[..., place.pointing] = slopes
-        half = residual + slopes @ residual.take(place.sources, axis=-2)
+        half = residual + slopes @ residual[..., place.pointing, :]
         covariance = half + half[..., place.pointing] @ slopes.swapaxes(-1, -2)
     total += place.identity
     alpha = np.zeros((*lead, v))
@@ -462,7 +467,7 @@ def implied(place: Structure, values: FloatArray) -> Implied:
 
 def _slopes(place: Structure, paths: FloatArray) -> FloatArray:
     """Y of :func:`implied` from ``A_s'``."""
-    core = place.identity[: place.sources.size, : place.sources.size] - paths.take(place.sources, axis=-1)
+    core = place.identity[: place.sources.size, : place.sources.size] - paths[..., place.pointing]
     if core.ndim > 2:
         return np.asarray(np.linalg.solve(core, paths).swapaxes(-1, -2))
     _, _, solved, fault = dgesv(core, paths)

@@ -283,7 +283,7 @@ class Residuals:
             return np.asarray(self.cov - self.sigma)
         root = np.sqrt(self.cov.diagonal())
         if scaling == "bentler":
-            return np.asarray((self.cov - self.sigma) / np.outer(root, root))
+            return np.asarray((self.cov - self.sigma) / (root[:, None] * root))
         implied = np.sqrt(self.sigma.diagonal())
         residual: FloatArray = self.cov / np.outer(root, root) - self.sigma / np.outer(implied, implied)
         if scaling == "mplus":

@@ -183,6 +183,8 @@ def test_ordered_categoricals_need_not_be_named() -> None:
     one, other = fit(TWO, data, ordered=FIVE), fit(TWO, typed)
     assert other.options.ordered == tuple(FIVE)
     assert one.chisq == other.chisq
+    with pytest.raises(DataError, match=r"b1: categories; expected numbers.*WLSMV"):
+        fit(TWO, typed, estimator="ML")
 
 
 def test_covariates_with_categories_are_refused() -> None:
