@@ -9,7 +9,8 @@ from spc.errors import UnsupportedError, UsageError
 from spc.spec.table import Parameterization
 
 __all__ = [
-    "CONTINUOUS", "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing", "Options",
+    "CONTINUOUS", "LEAST_SQUARES", "ORDINAL", "WEIGHTED", "Engine", "Estimator", "Information", "Likelihood", "Missing",
+    "Options",
 ]  # fmt: skip
 
 Estimator = Literal["ML", "MLM", "MLR", "GLS", "ULS", "WLS", "DWLS", "WLSM", "WLSMV", "WLSMVS", "ULSMV"]
