@@ -5,7 +5,7 @@ from spc.economics.groups import RetentionGroups, retention_by
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
-from spc.economics.link import RetentionLink, retention_link
+from spc.economics.link import RetentionLink, nearest_link, retention_link
 from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
 from spc.economics.loyalty import LoyaltyValue, loyalty_value
 from spc.economics.market import MarketQuality, market_quality, relative_nps
@@ -43,6 +43,7 @@ __all__ = [
     "margin_multiple",
     "market_quality",
     "money_of_link",
+    "nearest_link",
     "purchase_history",
     "relative_nps",
     "retention_by",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spc.economics.base import Base, Mixture, points_more
+from spc.economics.base import Base, Change, Mixture, points_more, unchanged
 from spc.economics.terms import LoyaltyTerms
 
 __all__ = ["CLAIM", "claim_terms"]
@@ -24,22 +24,24 @@ def claim_terms(base: Base, terms: LoyaltyTerms, margin: float) -> Iterator[dict
     growth g of margins per period acts through ``(1 + d) / (1 + g)``. The acquisition cost is money per customer that
     the value is net of, before and after. A missing estimate says that no value of the assumption gives it.
     """
-    d, more = terms.discount, points_more(terms.points)
+    d, more, first = terms.discount, points_more(terms.points), terms.first_margin
+
+    def worth(discount: float, change: Change = unchanged) -> float:
+        return float(base.multiple(discount, math.inf, change=change, first=first))
 
     def rise(discount: float) -> float:
-        now = float(base.multiple(discount, math.inf))
-        return float(base.multiple(discount, math.inf, change=more)) / now - 1.0 if now > 0 else math.nan
+        now = worth(discount)
+        return worth(discount, more) / now - 1.0 if now > 0 else math.nan
 
     least = float(np.max(more(base.rates))) - 1.0 if isinstance(base, Mixture) else 0.0
     for target in CLAIM:
         at = _solve(lambda x, target=target: rise(x) - target, least)  # type: ignore[misc]
-        rhs = f"+{100 * terms.points:g} points worth {target:.0%}, no horizon"
+        rhs = f"+{100 * terms.points:g} points worth {target:.0%}, {terms.endless}"
         yield {"lhs": "discount", "rhs": rhs, "kind": "claim_terms", "estimate": at if at >= 0 else math.nan}
         growth = (1 + d) / (1 + at) - 1
         yield {"lhs": "margin_growth", "rhs": rhs, "kind": "claim_terms", "estimate": growth}
         if d > 0 and math.isfinite(margin):
-            now = float(base.multiple(d, math.inf))
-            cost = margin * (now - now * rise(d) / target)
+            cost = margin * worth(d) * (1.0 - rise(d) / target)
             yield {"lhs": "acquisition_cost", "rhs": rhs, "kind": "claim_terms", "estimate": _cost(cost, margin)}
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spc.economics.base import Base, percent_more, points_more
+from spc.economics.base import Base, Change, percent_more, points_more, unchanged
 from spc.economics.claim import CLAIM, claim_terms
 from spc.economics.lifetime import uplift
 from spc.economics.models import BetaGeometricModel
@@ -100,40 +100,49 @@ def _margin_interval(value: LoyaltyValue) -> tuple[float, float]:
 
 def _figures(t: LoyaltyTerms, base: int) -> Iterator[tuple[str, str, str, Function, bool]]:
     """Every figure of present customers: lhs, rhs, kind, function of base and margin, whether it is money."""
-    d, h, p, size = t.discount, t.horizon, t.points, f"{100 * t.points:g}"
-    ahead = t.ahead
+    h, size, ahead = t.horizon, f"{100 * t.points:g}", t.ahead
 
-    yield "multiple", ahead, "multiple", lambda b, _: b.multiple(d, h), False
-    yield "elasticity", ahead, "elasticity", lambda b, _: b.duration(d, h), False
-    yield "clv", ahead, "clv", lambda b, m: m * b.multiple(d, h), True
+    yield "multiple", ahead, "multiple", lambda b, _: multiple(b, t, h), False
+    yield "elasticity", ahead, "elasticity", lambda b, _: _elasticity(b, t, h), False
+    yield "clv", ahead, "clv", lambda b, m: m * multiple(b, t, h), True
     points = f"+{size} points, {ahead}"
     yield "uplift_percent", points, "uplift_percent", lambda b, _: relative_gain(b, t, h), False
     yield "uplift_money", f"{points}, per customer", "uplift_money", lambda b, m: m * gain(b, t, h), True
     yield "uplift_money", f"{points}, {base} customers", "uplift_base", lambda b, m: base * m * gain(b, t, h), True
     share = f"+{size} percent of retention, {ahead}"
-    yield "uplift_percent", share, "uplift_relative", lambda b, _: _share(b, percent_more(p), d, h), False
-    if d > 0:
-        far, points = math.inf, f"+{size} points, no horizon"
-        yield "clv", "no horizon", "closed_form", lambda b, m: m * b.multiple(d, far), True
+    yield "uplift_percent", share, "uplift_relative", lambda b, _: _share(b, t, h, percent_more(t.points)), False
+    if t.discount > 0:
+        far, endless, points = math.inf, t.endless, f"+{size} points, {t.endless}"
+        yield "clv", endless, "closed_form", lambda b, m: m * multiple(b, t, far), True
         yield "uplift_percent", points, "closed_form", lambda b, _: relative_gain(b, t, far), False
         yield "uplift_money", f"{points}, per customer", "closed_form", lambda b, m: m * gain(b, t, far), True
-        yield "elasticity", "no horizon", "closed_form", lambda b, _: b.duration(d, far), False
+        yield "elasticity", endless, "closed_form", lambda b, _: _elasticity(b, t, far), False
+
+
+def multiple(base: Base, terms: LoyaltyTerms, horizon: float, change: Change = unchanged) -> FloatArray:
+    """Mean value of present customers in margins, the running period's among them where the terms say so."""
+    return base.multiple(terms.discount, horizon, change=change, first=terms.first_margin)
+
+
+def _elasticity(base: Base, terms: LoyaltyTerms, horizon: float) -> FloatArray:
+    """Per cent of value for one per cent of retention: the duration of what lies ahead, and nothing for the rest."""
+    ahead = base.multiple(terms.discount, horizon)
+    lasting = base.duration(terms.discount, horizon)
+    return np.asarray(lasting * ahead / (ahead + 1.0) if terms.first_margin else lasting)
 
 
 def gain(base: Base, terms: LoyaltyTerms, horizon: float) -> FloatArray:
     """What the points are worth, in margins."""
-    d, p = terms.discount, terms.points
-    return base.multiple(d, horizon, change=points_more(p)) - base.multiple(d, horizon)
+    return multiple(base, terms, horizon, points_more(terms.points)) - multiple(base, terms, horizon)
 
 
 def relative_gain(base: Base, terms: LoyaltyTerms, horizon: float) -> FloatArray:
     """What the points are worth, as a share of customer value."""
-    return _share(base, points_more(terms.points), terms.discount, horizon)
+    return _share(base, terms, horizon, points_more(terms.points))
 
 
-def _share(base: Base, change: Callable[[FloatArray], FloatArray], discount: float, horizon: float) -> FloatArray:
-    now = base.multiple(discount, horizon)
-    then = base.multiple(discount, horizon, change=change)
+def _share(base: Base, terms: LoyaltyTerms, horizon: float, change: Change) -> FloatArray:
+    now, then = multiple(base, terms, horizon), multiple(base, terms, horizon, change)
     return np.asarray(np.where(now > 0, then / np.where(now > 0, now, 1.0) - 1.0, np.nan))
 
 
@@ -172,7 +181,7 @@ def _differing(value: LoyaltyValue, view: View) -> Iterator[Row]:
         return
     t, r = value.terms, value.retention.estimate
     points = f"+{100 * t.points:g} points, {t.ahead}, one rate for all"
-    alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon))
+    alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon, first_margin=t.first_margin))
     yield {"lhs": "uplift_percent", "rhs": points, "kind": "uplift_constant", "estimate": alike}
     more = points_more(t.points)
     row = _interval(value, view, lambda b, _: b.next_rate(more) - b.next_rate(), False)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from spc.economics.curve import differing_rates
-from spc.economics.ledger import read_ledger
+from spc.economics.ledger import ledger_of, read_ledger
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.models import spans_of
 from spc.economics.retention import rate_interval
 from spc.economics.tenure import dates
 from spc.errors import DataError, UsageError
 from spc.results import Note, Provenance, fingerprint, tidy_frame
+
+if TYPE_CHECKING:
+    from spc.study import Study
 
 __all__ = ["RetentionGroups", "retention_by"]
 
@@ -83,11 +87,12 @@ class RetentionGroups:
 
 
 def retention_by(
-    customers: pd.DataFrame,
+    customers: Study | pd.DataFrame,
     *,
     by: str,
     fewest: int = 5,
-    period: str = "year",
+    period: str | None = None,
+    since: object = None,
     until: object = None,
     level: float = 0.95,
 ) -> RetentionGroups:
@@ -95,16 +100,15 @@ def retention_by(
 
     Parameters
     ----------
-    customers : DataFrame
-        Ledger with ``tenure, churned`` (or ``start, end``), where known ``entry``.
+    customers : Study or DataFrame
+        A study with a ledger, or the ledger: ``tenure, churned`` (or ``start, end``), where known ``entry``.
     by : str
         A column (``segment``, ``unit``, ...), ``"tenure"`` (spans of periods behind customers), or ``"joined"`` (the
         year of ``start``).
     fewest : int
         Groups of fewer customers are put together.
-    period : str
-        Of tenures made from dates.
-    until : date, optional
+    period, since, until
+        What the dates of a ledger cover, see :func:`tenure_between`; a study says it under ``[money]``.
     level : float
 
     Returns
@@ -126,8 +130,9 @@ def retention_by(
     """
     if not 0 < level < 1:
         raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
-    named = _joined_in(customers) if by == "joined" else customers
-    rows, _ = read_ledger(named, period, until, keep=() if by == "tenure" else (by,))
+    ledger, window = ledger_of(customers, period=period, since=since, until=until)
+    named = _joined_in(ledger) if by == "joined" else ledger
+    rows, _ = read_ledger(named, window, keep=() if by == "tenure" else (by,))
     rows = rows[rows["tenure"] > rows.get("entry", 0)].reset_index(drop=True)
     if len(rows) < fewest:
         raise UsageError(f"{len(rows)} customers were watched for a period; expected at least {fewest}.")

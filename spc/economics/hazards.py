@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.economics.ledger import read_ledger
-from spc.economics.lifetable import LifeTable, life_tables
+from spc.economics.cells import Cells, read_cells
+from spc.economics.ledger import ledger_of, read_ledger
+from spc.economics.lifetable import LifeTable
 from spc.economics.models import spans_of
 from spc.economics.region import student
 from spc.economics.retention import estimate_retention
 from spc.errors import DataError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Estimates, Note, Provenance, fingerprint, tidy_frame
+from spc.results import Estimates, Note, Provenance, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -33,19 +34,25 @@ Baseline = Literal["spans", "log", "constant"]
 
 
 def retention_curves(
-    customers: pd.DataFrame, *, by: str, period: str = "year", until: object = None, level: float = 0.95
+    customers: Study | pd.DataFrame,
+    *,
+    by: str,
+    period: str | None = None,
+    since: object = None,
+    until: object = None,
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """Kaplan-Meier curve and rate of retention of every group.
 
     Parameters
     ----------
-    customers : DataFrame
-        Ledger with ``tenure, churned`` (or ``start, end``), where known ``entry``, and the column ``by``.
+    customers : Study or DataFrame
+        A study with a ledger, or the ledger: ``tenure, churned`` (or ``start, end``), where known ``entry``, and the
+        column ``by``.
     by : str
         Column of the groups: segment, unit, wave of joining.
-    period : str
-        Of tenures made from dates.
-    until : date, optional
+    period, since, until
+        What the dates of a ledger cover, see :func:`tenure_between`; a study says it under ``[money]``.
     level : float
 
     Returns
@@ -65,7 +72,8 @@ def retention_curves(
     >>> retention_curves(ledger, by="segment")[["group", "period", "survival"]].to_numpy().tolist()
     [['a', 1.0, 0.5], ['a', 2.0, 0.0]]
     """
-    rows, _ = read_ledger(customers, period, until, keep=(by,))
+    ledger, window = ledger_of(customers, period=period, since=since, until=until)
+    rows, _ = read_ledger(ledger, window, keep=(by,))
     found = []
     for name, part in rows.groupby(by, sort=True):
         if not (part["tenure"] - part.get("entry", 0)).sum() > 0:
@@ -149,7 +157,8 @@ def fit_hazard(
     *,
     baseline: Baseline = "spans",
     cluster: str | None = "unit",
-    period: str = "year",
+    period: str | None = None,
+    since: object = None,
     until: object = None,
     level: float = 0.95,
 ) -> HazardFit:
@@ -165,9 +174,8 @@ def fit_hazard(
         How leaving goes by tenure: spans of periods with a rate of their own, a line in the log of the period, or not.
     cluster : str, optional
         Column of what customers share; errors allow for it where there are at least five values (t on one less).
-    period : str
-        Of tenures made from dates.
-    until : date, optional
+    period, since, until
+        What the dates of a ledger cover, see :func:`tenure_between`; a study says it under ``[money]``.
     level : float
 
     Returns
@@ -199,16 +207,9 @@ def fit_hazard(
     """
     if baseline not in {"spans", "log", "constant"}:
         raise UsageError(f"The baseline is {baseline!r}; expected 'spans', 'log' or 'constant'.")
-    table = customers if isinstance(customers, pd.DataFrame) else _ledger_of(customers)
-    wanted = (*covariates, *((cluster,) if cluster is not None and cluster in table else ()))
-    rows, _ = read_ledger(table, period, until, keep=wanted)
-    rows = rows[rows["tenure"] > rows.get("entry", 0)].dropna(subset=list(covariates)).reset_index(drop=True)
-    keys = rows[list(dict.fromkeys(wanted))].astype(object)
-    codes: npt.NDArray[np.intp] = np.zeros(len(rows), dtype=np.intp)
-    if wanted:
-        codes = np.asarray(keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup(), dtype=np.intp)
-    life = life_tables(rows["tenure"], rows["churned"], codes, rows.get("entry"))
-    if not life.whole:
+    ledger, window = ledger_of(customers, period=period, since=since, until=until)
+    cells = read_cells(ledger, covariates, cluster=cluster, window=window)
+    if not cells.table.whole:
         raise DataError.of(
             "customers",
             "tenure",
@@ -217,34 +218,23 @@ def fit_hazard(
             "whole periods, each an occasion to leave",
             "Count tenure in shorter periods, such as months for years, and round up.",
         )
-    if not 0 < life.events.sum() < life.exposure.sum():
-        raise UsageError("Nobody left, or nobody stayed for a period: there is nothing to explain.")
-    first = rows.groupby(codes).first() if wanted else pd.DataFrame(index=[0])
-    spans = _baseline_spans(life, baseline)
-    design, names, levels = _design(first, list(covariates), spans, baseline)
-    group = _clusters(first, cluster)
-    estimates, value, tenths = _fit(life, design, names, group, level)
+    spans = _baseline_spans(cells.table, baseline)
+    design, names = _design(cells, spans, baseline)
+    estimates, value, tenths = _fit(cells.table, design, names, cells.cluster, level)
+    events = int(cells.table.events.sum())
     return HazardFit(
         estimates,
         spans,
         baseline,
-        levels,
-        0 if group is None else int(group.max()) + 1,
-        len(rows),
-        int(life.events.sum()),
+        cells.levels,
+        cells.clusters,
+        cells.customers,
+        events,
         value,
         tenths,
-        _notes(float(life.events.sum()), len(names)),
-        Provenance.record({"baseline": baseline, "level": level}, fingerprint(rows[["tenure", "churned"]])),
+        _notes(events, len(names)),
+        Provenance.record({"baseline": baseline, "level": level}, cells.fingerprint),
     )
-
-
-def _ledger_of(study: Study) -> pd.DataFrame:
-    from spc.study import Study
-
-    if not isinstance(study, Study) or "customers" not in study.tables:
-        raise UsageError("fit_hazard takes a customer ledger, or a study that has one ([tables.customers]).")
-    return study.tables["customers"]
 
 
 def _baseline_spans(life: LifeTable, baseline: str) -> npt.NDArray[np.intp]:
@@ -253,30 +243,18 @@ def _baseline_spans(life: LifeTable, baseline: str) -> npt.NDArray[np.intp]:
     return spans_of(life.total(), max(5.0, float(life.events.sum()) / 12.0))
 
 
-def _design(
-    first: pd.DataFrame, covariates: list[str], spans: npt.NDArray[np.intp], baseline: str
-) -> tuple[FloatArray, list[tuple[str, str, str]], dict[str, tuple[str, ...]]]:
+def _design(cells: Cells, spans: npt.NDArray[np.intp], baseline: str) -> tuple[FloatArray, list[tuple[str, str, str]]]:
     """Design (G, T, k), with lhs, label and kind of its columns."""
-    groups, periods = len(first), spans.size
+    groups, periods = len(cells.columns), spans.size
     count = int(spans.max()) + 1
     columns = [np.broadcast_to(spans == s, (groups, periods)).astype(float) for s in range(count)]
     names = [("tenure", _span_label(spans, s), "baseline") for s in range(count)]
     if baseline == "log":
         columns.append(np.broadcast_to(np.log(np.arange(1, periods + 1)), (groups, periods)).astype(float))
         names.append(("log tenure", "", "baseline"))
-    levels: dict[str, tuple[str, ...]] = {}
-    for name in covariates:
-        column = first[name]
-        if pd.api.types.is_numeric_dtype(column) and name not in {"unit", "wave"}:
-            columns.append(np.repeat(column.to_numpy(dtype=float)[:, None], periods, axis=1))
-            names.append((name, "", "coefficient"))
-            continue
-        text = column.astype(str)
-        levels[name] = tuple(sorted(text.unique()))
-        for value in levels[name][1:]:
-            columns.append(np.repeat((text == value).to_numpy(dtype=float)[:, None], periods, axis=1))
-            names.append((name, f"{value} against {levels[name][0]}", "coefficient"))
-    return np.stack(columns, axis=2), names, levels
+    columns += [np.repeat(column[:, None], periods, axis=1) for column in cells.columns.T]
+    names += [(name, label, "coefficient") for name, label in cells.names]
+    return np.stack(columns, axis=2), names
 
 
 def _span_label(spans: npt.NDArray[np.intp], s: int) -> str:
@@ -284,13 +262,6 @@ def _span_label(spans: npt.NDArray[np.intp], s: int) -> str:
         return "all periods"
     at = np.flatnonzero(spans == s) + 1
     return f"period {at[0]}" if at[0] == at[-1] else f"periods {at[0]} to {at[-1]}"
-
-
-def _clusters(first: pd.DataFrame, cluster: str | None) -> npt.NDArray[np.intp] | None:
-    if cluster is None or cluster not in first:
-        return None
-    codes = np.asarray(pd.factorize(first[cluster].astype(str))[0], dtype=np.intp)
-    return codes if codes.max() >= 4 else None
 
 
 def _fit(

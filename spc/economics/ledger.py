@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from spc.economics.region import student
-from spc.economics.tenure import numeric_column, tenure_between
-from spc.errors import DataError
+from spc.economics.tenure import Window, numeric_column, tenure_between
+from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 
-__all__ = ["MarginMean", "ages_of", "leaning", "margin_mean", "margin_rows", "read_ledger"]
+if TYPE_CHECKING:
+    from spc.study import Study
+
+__all__ = ["MarginMean", "ages_of", "leaning", "ledger_of", "margin_mean", "margin_rows", "read_ledger", "window_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +60,49 @@ def leaning(t: FloatArray, lean: float) -> FloatArray:
     return np.asarray(t + lean * (1.0 + 2.0 * t**2))
 
 
+def ledger_of(
+    data: Study | pd.DataFrame, *, period: str | None = None, since: object = None, until: object = None
+) -> tuple[pd.DataFrame, Window]:
+    """The customer ledger of a study, or the one given, and what its dates cover.
+
+    Raises
+    ------
+    UsageError
+        Neither a ledger nor a study that has one.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data, Window(period or "year", since, until)
+    from spc.study import Study
+
+    if not isinstance(data, Study):
+        raise UsageError(f"Expected a study or a customer ledger, found a {type(data).__name__}.")
+    if "customers" not in data.tables:
+        have = ", ".join(data.tables)
+        raise UsageError(f"The study has no customer table ([tables.customers]); it has: {have}.")
+    own = window_of(data)
+    given = Window(period or own.period, own.since if since is None else since, own.until if until is None else until)
+    return data.tables["customers"], given
+
+
+def window_of(study: Study) -> Window:
+    """What the dates of a study's ledger cover, as the document says; the last day of the books, where it says none."""
+    from spc.study import MoneySpec
+
+    money = study.money or MoneySpec()
+    books = study.document.accounts
+    return Window(money.period, money.since, money.until or (books.until if books else None))
+
+
 def read_ledger(
-    customers: pd.DataFrame, period: str, until: object, keep: Sequence[str] = ()
+    customers: pd.DataFrame, window: Window | None = None, keep: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, int]:
     """Rows of customers that are known: ``tenure, churned, present``, and ``margin, entry, unit`` where given.
 
     Parameters
     ----------
     customers : DataFrame
-    period : str
-        Of tenures made from dates.
-    until : date, optional
-        How far a ledger with dates reaches.
+    window : Window, optional
+        What a ledger with dates covers.
     keep : sequence of str
         Further columns, carried along as they are.
 
@@ -96,19 +131,26 @@ def read_ledger(
             "tenure and churned, or start and end",
             "Name the columns of the ledger in the study document.",
         )
+    w = window or Window()
     if {"tenure", "churned"} <= have:
+        if w.since is not None:
+            raise UsageError(
+                "since is the first day of a ledger with start and end; this one has tenure. Give each customer's "
+                "tenure on that day as the column entry."
+            )
         complete = customers["tenure"].notna() & customers["churned"].notna()
         ledger = customers.loc[complete, ["tenure", "churned"]]
         ledger = ledger.assign(present=numeric_column(ledger["churned"], "churned", "0 or 1") == 0)
     else:
         complete = customers["start"].notna()
         kept = customers.loc[complete]
-        ledger = tenure_between(kept["start"], kept["end"], until=until, period=period)
+        ledger = tenure_between(kept["start"], kept["end"], since=w.since, until=w.until, period=w.period)
     if "margin" in have:
         ledger = ledger.assign(margin=_amounts(customers.loc[complete, "margin"]))
     kept = customers.loc[complete]
     if "entry" in have:
-        ledger = ledger.assign(entry=kept["entry"].fillna(0))
+        entry = kept["entry"].fillna(0)
+        ledger = ledger.assign(entry=np.maximum(entry, ledger["entry"]) if "entry" in ledger else entry)
     for name in dict.fromkeys([*(["unit"] if "unit" in have else []), *keep]):
         if name not in ledger:
             ledger = ledger.assign(**{name: kept[name]})

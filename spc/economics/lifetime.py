@@ -138,19 +138,24 @@ def uplift(
     return np.asarray(np.where(now > 0, then / np.where(now > 0, now, 1.0) - 1, np.nan))
 
 
-def retention_for_uplift(target: float, discount: float, *, points: float = 0.05) -> float:
+def retention_for_uplift(target: float, discount: float, *, points: float = 0.05, first_margin: bool = False) -> float:
     """Retention from which ``points`` more are worth ``target``, without a horizon; NaN when there is none.
 
     The upper root of ``u r² − u (1 + d − p) r + p (1 + d) = 0``, which is ``uplift(r, d, points=p) = u`` written out;
     a root from which the points would lead past one does not count. (The lower root belongs to firms that lose nearly
-    everyone every period.)
+    everyone every period.) With the margin of the running period it is ``1 + d − p − p / u``.
 
     Examples
     --------
     >>> round(retention_for_uplift(0.25, 0.10), 3), retention_for_uplift(0.85, 0.10)
     (0.761, nan)
+    >>> round(retention_for_uplift(0.25, 0.10, first_margin=True), 3)
+    0.85
     """
     base = 1 + discount - points
+    if first_margin:
+        found = base - points / target
+        return found if 0 <= found <= 1 - points else math.nan
     inside = base**2 - 4 * points * (1 + discount) / target
     root = (base + math.sqrt(inside)) / 2 if inside >= 0 else math.nan
     return root if root + points <= 1 else math.nan

@@ -12,7 +12,7 @@ fate; Student's t on units less one. All slopes are drawn together.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.economics.ledger import read_ledger
+from spc.economics.ledger import ledger_of, read_ledger
 from spc.economics.lifetable import LifeTable, life_tables
 from spc.economics.models import spans_of
-from spc.economics.tenure import numeric_column
-from spc.errors import DataError, NonConvergenceError, UsageError
+from spc.economics.tenure import Window, numeric_column
+from spc.errors import DataError, EstimationError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, fingerprint, tidy_frame
 from spc.survey.intraclass import expected_values
@@ -33,8 +33,10 @@ from spc.survey.intraclass import expected_values
 if TYPE_CHECKING:
     from spc.study import Study
 
-__all__ = ["FEWEST_UNITS", "OUTCOMES", "RetentionLink", "retention_link"]
+__all__ = ["LINKED", "OUTCOMES", "RetentionLink", "nearest_link", "retention_link"]
 
+LINKED = ("customer_loyalty", "customer_satisfaction", "customer_value")
+"""Constructs through which customers' answers may lead to their staying, the nearest first."""
 OUTCOMES = ("retention", "margin", "referral")
 FEWEST_UNITS = 8
 
@@ -175,6 +177,7 @@ def retention_link(
     by: str = "unit",
     outcomes: Sequence[str] = ("retention", "margin", "referral"),
     period: str | None = None,
+    since: object = None,
     until: object = None,
     level: float = 0.95,
 ) -> RetentionLink:
@@ -186,17 +189,17 @@ def retention_link(
         A study with a customer ledger and answers, or the ledger: ``tenure, churned`` (or ``start, end``), ``unit``,
         and where known ``margin`` per period and ``referrals`` (how many others a customer has brought).
     scores : DataFrame, optional
-        With a ledger: ``unit`` and ``score``, and its sampling ``variance`` (taken as nought when left out).
+        ``unit`` and ``score``, and its sampling ``variance`` (taken as nought when left out); a ledger alone needs
+        them, a study has its own from the answers.
     construct : str
-        In a study, which construct of the codebook; else what the score is called.
+        Without scores, which construct of the study's codebook; else what the score is called.
     by : {"unit", "customer"}
         Whose score it is. With ``"customer"`` the answers of the customers in the ledger themselves are used, and
         errors are still by unit where there are units.
     outcomes : sequence of str
         Of ``retention, margin, referral``; those the ledger cannot tell are left out.
-    period : str, optional
-        Period of tenures made from dates; the study's, else a year.
-    until : date, optional
+    period, since, until
+        What the dates of a ledger cover, see :func:`tenure_between`; a study says it under ``[money]``.
     level : float
 
     Returns
@@ -238,14 +241,12 @@ def retention_link(
         raise UsageError(f"The outcomes are {', '.join(outcomes) or 'none'}; expected some of {', '.join(OUTCOMES)}.")
     if by not in {"unit", "customer"}:
         raise UsageError(f"by is {by!r}; expected 'unit' or 'customer'.")
-    if isinstance(data, pd.DataFrame):
-        if scores is None:
+    if scores is None:
+        if isinstance(data, pd.DataFrame):
             raise UsageError("A ledger alone has no scores; give scores with the columns unit and score, or a study.")
-        customers = data
-    else:
-        customers, scores, own_period = _of_study(data, construct, by)
-        period = period or own_period
-    rows = _rows(customers, scores, by, period or "year", until)
+        scores = _scores_of(data, construct, by)
+    customers, window = ledger_of(data, period=period, since=since, until=until)
+    rows = _rows(customers, scores, by, window)
     if rows.groups < FEWEST_UNITS:
         raise UsageError(f"{rows.groups} units have a score and customers; expected at least {FEWEST_UNITS}.")
     names = tuple(name for name in outcomes if name == "retention" or name in rows.sums)
@@ -271,6 +272,27 @@ def retention_link(
     )
 
 
+def nearest_link(study: Study, known: Collection[str]) -> tuple[RetentionLink | None, tuple[Note, ...]]:
+    """The link of a study's ledger with the nearest of :data:`LINKED` that is ``known``, and why nearer ones have none.
+
+    Parameters
+    ----------
+    study : Study
+    known : collection of str
+        Constructs that may lead to retention.
+    """
+    notes: list[Note] = []
+    labels = {c.name: c.title for c in study.codebook}
+    for construct in LINKED:
+        if construct in known:
+            try:
+                return retention_link(study, construct=construct), tuple(notes)
+            except (DataError, EstimationError, UsageError) as problem:
+                notes.append(Note.of("no_retention_link", "warning", construct, label=labels.get(construct, construct),
+                                     problem=str(problem)))  # fmt: skip
+    return None, tuple(notes)
+
+
 @dataclass(frozen=True, eq=False)
 class _Rows:
     """Cells of customers with equal score: their life tables, sums, and the group they belong to."""
@@ -286,20 +308,20 @@ class _Rows:
     spans: npt.NDArray[np.intp]
 
 
-def _rows(customers: pd.DataFrame, scores: pd.DataFrame, by: str, period: str, until: object) -> _Rows:
+def _rows(customers: pd.DataFrame, scores: pd.DataFrame, by: str, window: Window) -> _Rows:
     for column in (by, "score"):
         if column not in scores:
             expected = f"a column {column}"
             raise DataError.of("scores", column, "missing_column", "no such column", expected, "Name it so.")
     also = [name for name in ("referrals",) if name in customers]
-    ledger, _ = read_ledger(customers, period, until, keep=(by, *also))
+    ledger, _ = read_ledger(customers, window, keep=(by, *also))
     if also:
         ledger["referral"] = numeric_column(ledger["referrals"], "referrals", "numbers")
     table = scores.dropna(subset=["score"]).drop_duplicates(by)
     place = pd.Series(np.arange(len(table)), index=table[by].astype(object))
     at = ledger[by].astype(object).map(place)
-    matched = ledger[at.notna() & (ledger["tenure"] > 0)].reset_index(drop=True)
-    cell = at[at.notna() & (ledger["tenure"] > 0)].to_numpy(dtype=np.intp)
+    there = at.notna() & (ledger["tenure"] > 0)
+    matched, cell = ledger[there].reset_index(drop=True), at[there].to_numpy(dtype=np.intp)
     kept, codes = np.unique(cell, return_inverse=True)
     if not kept.size:
         raise UsageError(f"No customer of the ledger has a score: the values of {by} in the two tables do not meet.")
@@ -433,9 +455,9 @@ def _notes(found: _Found, rows: _Rows, by: str) -> list[Note]:
     return notes
 
 
-def _of_study(study: Study, construct: str, by: str) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Ledger, scores and period of a study."""
-    from spc.study import MoneySpec, Study
+def _scores_of(study: Study, construct: str, by: str) -> pd.DataFrame:
+    """Scores of a construct of a study."""
+    from spc.study import Study
 
     if not isinstance(study, Study):
         raise UsageError(f"retention_link takes a study or a customer ledger, found a {type(study).__name__}.")
@@ -447,9 +469,7 @@ def _of_study(study: Study, construct: str, by: str) -> tuple[pd.DataFrame, pd.D
         raise UsageError(
             "The study needs a customer table and the answers behind the score, for how the two go together."
         )
-    answers = study.tables[found.table]
-    period = (study.money or MoneySpec()).period
-    return study.tables["customers"], _scores(answers, found, by), period
+    return _scores(study.tables[found.table], found, by)
 
 
 def _scores(answers: pd.DataFrame, construct: Any, by: str) -> pd.DataFrame:

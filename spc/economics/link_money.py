@@ -12,6 +12,7 @@ import pandas as pd
 
 from spc.economics.base import Base, Change
 from spc.economics.buyers import DrawnBuyers
+from spc.economics.figures import multiple
 from spc.economics.link import RetentionLink
 from spc.economics.loyalty import LoyaltyValue
 from spc.errors import UnsupportedError, UsageError
@@ -201,7 +202,7 @@ def _worth(
     """Change of retention and money per present customer, draw by draw."""
     d, h = loyalty.terms.discount, loyalty.terms.horizon
     shift = _more_odds(moved * slopes["retention"]) if "retention" in slopes else lambda rate: rate
-    now, then = base.multiple(d, h), base.multiple(d, h, change=shift)
+    now, then = multiple(base, loyalty.terms, h), multiple(base, loyalty.terms, h, shift)
     kept = np.atleast_1d(margin * (then - now))
     earned = np.atleast_1d(moved * slopes["margin"] * then) if "margin" in slopes else np.zeros(kept.size)
     brought = np.zeros(kept.size)

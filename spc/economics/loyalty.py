@@ -12,12 +12,13 @@ from spc.economics.base import Base, Mixture
 from spc.economics.buyers import BuyersModel
 from spc.economics.figures import figure_rows
 from spc.economics.joint import Joint, joint_draws
-from spc.economics.ledger import MarginMean, ages_of, margin_mean, read_ledger
+from spc.economics.ledger import MarginMean, ages_of, margin_mean, read_ledger, window_of
 from spc.economics.lifetable import LifeTable, life_table
 from spc.economics.loyalty_buying import buying_parts
 from spc.economics.models import MODELS, RetentionModel, calibration, choose_model, misfit
 from spc.economics.remarks import loyalty_notes
 from spc.economics.retention import Retention, estimate_retention
+from spc.economics.tenure import Window
 from spc.economics.terms import LoyaltyTerms
 from spc.errors import UsageError
 from spc.linalg import FloatArray
@@ -108,6 +109,7 @@ class LoyaltyValue:
             "period": t.period,
             "currency": t.currency,
             "acquisition_cost": t.acquisition_cost,
+            "first_margin": t.first_margin,
             "level": t.level,
             "customers": r.customers,
             "active": self.present,
@@ -186,6 +188,8 @@ def loyalty_value(
     period: str | None = None,
     currency: str | None = None,
     acquisition_cost: float | None = None,
+    first_margin: bool | None = None,
+    since: object = None,
     until: object = None,
     retention_model: str | None = None,
     level: float = 0.95,
@@ -205,10 +209,10 @@ def loyalty_value(
         given, since it decides the figure.
     discount : float
         Per period. Likewise.
-    points, period, currency, acquisition_cost
-        See :class:`LoyaltyTerms`; from the study where not given, else 0.05, ``"year"``, none, 0.
-    until : date, optional
-        How far a ledger with dates reaches.
+    points, period, currency, acquisition_cost, first_margin
+        See :class:`LoyaltyTerms`; from the study where not given, else 0.05, ``"year"``, none, 0, False.
+    since, until : date, optional
+        First and last day of a ledger with dates; from the study where not given.
     retention_model : {"auto", "constant", "sbg", "kaplan-meier", "bg-nbd"}, optional
         How customers stay. ``"constant"``: with one rate for all. ``"sbg"``: each with a rate of her own (shifted
         beta-geometric, see :func:`fit_beta_geometric`), so that those who have stayed long are the loyal ones.
@@ -260,6 +264,8 @@ def loyalty_value(
         customers, stated, own_seed = study, Row(), 1
     else:
         customers, stated, own_seed = _of_study(study, retention_model)
+        own = window_of(study)
+        since, until = own.since if since is None else since, own.until if until is None else until
     given = {
         "horizon": horizon,
         "discount": discount,
@@ -267,13 +273,14 @@ def loyalty_value(
         "period": period,
         "currency": currency,
         "acquisition_cost": acquisition_cost,
+        "first_margin": first_margin,
     }
     chosen = _model_name(stated.pop("retention_model", "auto") if retention_model is None else retention_model)
     terms = _terms({**stated, **{name: value for name, value in given.items() if value is not None}}, level)
     seed = own_seed if seed is None else seed
     if chosen == "bg-nbd":
         return _from_purchases(customers, terms, until, draws, seed)
-    ledger, dropped = read_ledger(customers, terms.period, until)
+    ledger, dropped = read_ledger(customers, Window(terms.period, since, until))
     entry = ledger.get("entry")
     retention = estimate_retention(ledger["tenure"], ledger["churned"], entry=entry, level=level)
     margin = margin_mean(ledger)

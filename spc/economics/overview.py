@@ -9,7 +9,7 @@ import pandas as pd
 
 from spc.economics.groups import retention_by
 from spc.economics.hazards import fit_hazard
-from spc.economics.link import FEWEST_UNITS, retention_link
+from spc.economics.link import nearest_link
 from spc.economics.link_money import money_of_link
 from spc.economics.loyalty import LoyaltyValue
 from spc.economics.market import market_quality, relative_nps
@@ -19,14 +19,11 @@ from spc.results import Note
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spc.economics.link import RetentionLink
     from spc.results import Result
     from spc.study import MoneySpec, Study
 
-__all__ = ["LINKED", "STEP", "loyalty_results"]
+__all__ = ["STEP", "loyalty_results"]
 
-LINKED = ("customer_loyalty", "customer_satisfaction", "customer_value")
-"""Constructs whose link to retention is looked for, the nearest first."""
 STEP = 0.1
 """Points of the score whose worth is said."""
 _MOST_SEGMENTS = 12
@@ -62,8 +59,8 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
     contract = value.model.name != "bg-nbd"
     found: list[Result] = []
     if ledger is not None and contract:
-        found += _groups(ledger, money.period, study.disclosure.minimum_group)
-        link = _link(study)
+        found += _groups(study, ledger)
+        link, _ = nearest_link(study, [c.name for c in study.codebook])
         if link is not None:
             found.append(link)
             if value.margin is not None:
@@ -71,36 +68,20 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
     return (*found, *_market(study, money))
 
 
-def _groups(ledger: pd.DataFrame, period: str, fewest: int) -> Iterator[Result]:
+def _groups(study: Study, ledger: pd.DataFrame) -> Iterator[Result]:
+    fewest = study.disclosure.minimum_group
     dated = "start" in ledger and ledger["start"].notna().any()
     known = {"segment": "segment" in ledger, "tenure": True, "unit": "unit" in ledger, "joined": dated}
     for by, there in known.items():
         if there:
-            groups = retention_by(ledger, by=by, fewest=fewest, period=period)
+            groups = retention_by(study, by=by, fewest=fewest)
             if len(groups.table) > 1:
                 yield groups
     if known["segment"] and 2 <= ledger["segment"].nunique() <= _MOST_SEGMENTS:
         try:
-            yield fit_hazard(ledger, ["segment"], period=period)
+            yield fit_hazard(study, ["segment"])
         except (NonConvergenceError, UsageError):
             return
-
-
-def _link(study: Study) -> RetentionLink | None:
-    """Link of the first construct of customers that units are scored on."""
-    constructs = {c.name: c for c in study.codebook}
-    ledger = study.tables["customers"]
-    for name in LINKED:
-        answers = study.tables.get(constructs[name].table) if name in constructs else None
-        if answers is None or "unit" not in answers or "unit" not in ledger:
-            continue
-        if len(set(ledger["unit"].dropna()) & set(answers["unit"].dropna())) < FEWEST_UNITS:
-            continue
-        try:
-            return retention_link(study, construct=name)
-        except (NonConvergenceError, UsageError):
-            continue
-    return None
 
 
 def _market(study: Study, money: MoneySpec) -> Iterator[Result]:

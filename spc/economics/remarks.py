@@ -36,6 +36,7 @@ def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
         yield Note.of("nothing_to_compare", "serious", "uplift")
     yield from _margin_notes(value)
     yield _claim(t)
+    yield Note.of("first_period", "info", "customer value", "running" if t.first_margin else "next")
     yield Note.of("before_cost", "info", "uplift")
 
 
@@ -80,7 +81,8 @@ def _widest_gap(value: LoyaltyValue) -> tuple[float, Phrase] | None:
 
 def _model_note(value: LoyaltyValue) -> Note:
     t, name = value.terms, value.model.name
-    alike = float(uplift(value.retention.estimate, t.discount, points=t.points, horizon=t.horizon))
+    r = value.retention.estimate
+    alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon, first_margin=t.first_margin))
     own = float(relative_gain(value.base(), t, t.horizon))
     said: dict[str, object] = {"points": 100 * t.points, "alike": alike, "own": own}
     if name == "sbg":
@@ -106,17 +108,19 @@ def _margin_notes(value: LoyaltyValue) -> Iterator[Note]:
 def _claim(t: LoyaltyTerms) -> Note:
     low, high = CLAIM
     if t.discount == 0:
-        return Note.of("claim", "info", "uplift", "plain", low=low, high=high, plain=_needed(0.0))
-    return Note.of("claim", "info", "uplift", "discounted", low=low, high=high, discounted=_needed(t.discount),
-                   plain=_needed(0.0))  # fmt: skip
+        return Note.of("claim", "info", "uplift", "plain", low=low, high=high, plain=_needed(t, 0.0))
+    return Note.of("claim", "info", "uplift", "discounted", low=low, high=high, discounted=_needed(t, t.discount),
+                   plain=_needed(t, 0.0))  # fmt: skip
 
 
-def _needed(discount: float) -> Phrase:
+def _needed(t: LoyaltyTerms, discount: float) -> Phrase:
     """At what retention plain arithmetic gives the claimed range."""
-    low, high = (retention_for_uplift(target, discount) for target in CLAIM)
+    low, high = (retention_for_uplift(target, discount, first_margin=t.first_margin) for target in CLAIM)
     if not discount:
         return phrase("note.claim_terms.plain", low=low, high=high)
+    said = {"discount": 100 * discount}
+    if math.isnan(low):
+        return phrase("note.claim_terms.none", **said)
     if math.isnan(high):
-        ends = {"claim_low": CLAIM[0], "claim_high": CLAIM[1]}
-        return phrase("note.claim_terms.low_only", discount=100 * discount, low=low, **ends)
-    return phrase("note.claim_terms.discounted", discount=100 * discount, low=low, high=high)
+        return phrase("note.claim_terms.low_only", low=low, claim_low=CLAIM[0], claim_high=CLAIM[1], **said)
+    return phrase("note.claim_terms.discounted", low=low, high=high, **said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,7 +11,7 @@ import pandas as pd
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 
-__all__ = ["PERIODS", "entered", "numeric_column", "tenure_between", "watched"]
+__all__ = ["PERIODS", "Window", "entered", "numeric_column", "tenure_between", "watched"]
 
 PERIODS = {"year": 12, "quarter": 3, "month": 1, "week": 7, "day": 1}
 """Months in a year, quarter and month; days in a week and day."""
@@ -17,11 +19,33 @@ PERIODS = {"year": 12, "quarter": 3, "month": 1, "week": 7, "day": 1}
 BoolArray = npt.NDArray[np.bool_]
 
 
-def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, period: str = "year") -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a ledger of dates covers.
+
+    Attributes
+    ----------
+    period : str
+        A key of :data:`PERIODS`.
+    since : date, optional
+        First day of the ledger: who had left before is not in it.
+    until : date, optional
+        Its last day.
+    """
+
+    period: str = "year"
+    since: object = None
+    until: object = None
+
+
+def tenure_between(
+    start: pd.Series, end: pd.Series, *, since: object = None, until: object = None, period: str = "year"
+) -> pd.DataFrame:
     """Tenure and churn in whole periods from first and last days.
 
     A period counts once it is over: of customers who came on one day, nobody is known to have stayed before the period
-    ends, so counting those who have already left in it would overstate churn.
+    ends, so counting those who have already left in it would overstate churn. Nor does the period count in which the
+    ledger began: those who left in it before that day are not there.
 
     Parameters
     ----------
@@ -29,6 +53,8 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
         First day of each customer.
     end : (n,) Series of dates
         Last day; missing for customers who have not left.
+    since : date, optional
+        First day of the ledger, when it leaves out those who had left before (left truncation).
     until : date, optional
         Last day the ledger knows of; the last date in it when left out.
     period : {"year", "quarter", "month", "week", "day"}
@@ -38,12 +64,13 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     -------
     DataFrame
         ``tenure`` (whole number), ``churned`` (bool) and ``present`` (bool), indexed as ``start``. Who left in a period
-        that is not over yet has neither churned nor is present.
+        that is not over yet has neither churned nor is present. With ``since`` also ``entry``, the periods behind
+        customers when they were first at risk.
 
     Raises
     ------
     DataError
-        Missing starts, starts after the end or after ``until``, or text that is no date.
+        Missing starts, starts after the end or after ``until``, a ``since`` after it, or text that is no date.
     UsageError
         An unknown period.
 
@@ -60,7 +87,7 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     if period not in PERIODS:
         raise UsageError(f"The period is {period!r}; expected one of {', '.join(PERIODS)}.")
     came, left = dates(start, "start"), dates(end, "end")
-    last = pd.concat([came, left]).max() if until is None else dates(pd.Series([until]), "until").iloc[0]
+    last = pd.concat([came, left]).max() if until is None else _day(until, "until")
     _check_order(came, left, last)
     gone = left.notna() & (left <= last)
     day = pd.Timedelta(days=1)
@@ -68,7 +95,19 @@ def tenure_between(start: pd.Series, end: pd.Series, *, until: object = None, pe
     renewed = _whole_periods(came, (left - day).where(gone, last).clip(lower=came), period)
     churned = gone & (renewed < complete)
     tenure = (renewed + 1).where(churned, complete).astype(int)
-    return pd.DataFrame({"tenure": tenure, "churned": churned, "present": ~gone})
+    found = pd.DataFrame({"tenure": tenure, "churned": churned, "present": ~gone})
+    return found if since is None else _since(found, came, _day(since, "since"), last, period)
+
+
+def _since(found: pd.DataFrame, came: pd.Series, first: pd.Timestamp, last: pd.Timestamp, period: str) -> pd.DataFrame:
+    """With ``entry``: only periods that began in the ledger count."""
+    if first > last:
+        expected = f"a day up to {last.date()}, its last"
+        raise DataError.of("customers", "since", "order", f"a ledger from {first.date()} on", expected, "Mend it.")
+    day = pd.Timedelta(days=1)
+    earlier = pd.Series(first - day, index=came.index)
+    entry = (_whole_periods(came, earlier, period) + 1).where(came < first, 0).clip(upper=found["tenure"])
+    return found.assign(churned=found["churned"] & (entry < found["tenure"]), entry=entry.astype(int))
 
 
 def _whole_periods(begin: pd.Series, finish: pd.Series, period: str) -> pd.Series:
@@ -76,6 +115,10 @@ def _whole_periods(begin: pd.Series, finish: pd.Series, period: str) -> pd.Serie
         return (finish - begin).dt.days // PERIODS[period]
     months = 12 * (finish.dt.year - begin.dt.year) + finish.dt.month - begin.dt.month
     return pd.Series((months - (finish.dt.day < begin.dt.day)) // PERIODS[period])
+
+
+def _day(value: object, name: str) -> pd.Timestamp:
+    return pd.Timestamp(dates(pd.Series([value]), name).iloc[0])
 
 
 def dates(values: pd.Series, column: str, table: str = "customers") -> pd.Series:

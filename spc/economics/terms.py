@@ -28,6 +28,9 @@ class LoyaltyTerms:
         May be empty.
     acquisition_cost : float
         Spent once to win a customer.
+    first_margin : bool
+        Whether the margin of the running period counts in the value of a present customer: it is certain and not
+        discounted. False starts with the next renewal. A customer to be won always brings it.
     level : float
         Level of the intervals.
     assumed : bool
@@ -45,6 +48,7 @@ class LoyaltyTerms:
     period: str = "year"
     currency: str = ""
     acquisition_cost: float = 0.0
+    first_margin: bool = False
     level: float = 0.95
     assumed: bool = False
 
@@ -65,6 +69,8 @@ class LoyaltyTerms:
             raise UsageError(f"The level is {self.level!r}; expected a share between 0 and 1, such as 0.95.")
         if not _number(self.acquisition_cost) or not 0 <= self.acquisition_cost < math.inf:
             raise UsageError(f"The acquisition cost is {self.acquisition_cost!r}; expected an amount of 0 or more.")
+        if not isinstance(self.first_margin, bool):
+            raise UsageError(f"first_margin is {self.first_margin!r}; expected True or False.")
         if math.isinf(self.horizon) and self.discount == 0:
             raise UsageError("Without horizon and without discount customer value has no limit. State one of the two.")
 
@@ -72,8 +78,17 @@ class LoyaltyTerms:
     def ahead(self) -> str:
         """How far the figures look, in words."""
         if math.isinf(self.horizon):
-            return "no horizon"
-        return f"{self.horizon:g} {self.period}{'s' if self.horizon > 1 else ''} ahead"
+            return self.endless
+        return f"{self.horizon:g} {self.period}{'s' if self.horizon > 1 else ''} ahead{self._and_now}"
+
+    @property
+    def endless(self) -> str:
+        """The same without a horizon."""
+        return f"no horizon{self._and_now}"
+
+    @property
+    def _and_now(self) -> str:
+        return f" and the running {self.period}" if self.first_margin else ""
 
 
 def _number(value: object) -> bool:

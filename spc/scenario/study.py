@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from spc.chain import ChainFit, LinkShapes, fit_chain, link_shapes
-from spc.economics import LoyaltyValue, RetentionLink, loyalty_value, retention_link
+from spc.economics import LoyaltyValue, RetentionLink, loyalty_value, nearest_link
 from spc.errors import DataError, EstimationError, UnsupportedError
 from spc.results import Note
 from spc.scenario.change import Change
@@ -16,9 +16,6 @@ from spc.scenario.simulate import Link, simulate
 from spc.study import Study
 
 __all__ = ["Parts", "simulate_study", "study_parts"]
-
-WAYS = ("customer_loyalty", "customer_satisfaction", "customer_value")
-"""Constructs through which customers' answers may lead to their staying, the nearest first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +61,8 @@ def study_parts(
     notes: list[Note] = []
     if loyalty is None and study.money is not None:
         loyalty = loyalty_value(study, seed=seed)
-    retention = None if loyalty is None else _link(study, chain, notes)
+    retention, why = (None, ()) if loyalty is None else nearest_link(study, list(map(str, chain.scores)))
+    notes.extend(why)
     found = _shapes(study, seed, notes) if shapes is None else shapes
     return Parts(chain, loyalty, retention, found or None, tuple(notes))
 
@@ -130,18 +128,6 @@ def simulate_study(
         periods=periods, draws=draws, seed=seed, level=level,
     )  # fmt: skip
     return replace(found, messages=(*parts.messages, *found.messages)) if parts.messages else found
-
-
-def _link(study: Study, chain: ChainFit, notes: list[Note]) -> RetentionLink | None:
-    """The nearest construct of the chain that customers of the ledger can be linked by."""
-    for construct in WAYS:
-        if construct in chain.scores:
-            try:
-                return retention_link(study, construct=construct)
-            except (DataError, EstimationError) as problem:
-                notes.append(Note("no_retention_link", "warning", construct, f"Retention could not be linked to "
-                                  f"{chain.labels.get(construct, construct)}: {problem}"))  # fmt: skip
-    return None
 
 
 def _shapes(study: Study, seed: int, notes: list[Note]) -> LinkShapes | None:

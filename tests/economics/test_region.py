@@ -135,7 +135,7 @@ def test_margin_moves_with_retention_in_the_region():
     margin = rng.normal(100, 40, 3000)
     life, age = rng.geometric(np.clip(0.2 - 0.002 * (margin - 100), 0.02, 0.6)), rng.integers(1, 9, 3000)
     table = pd.DataFrame({"tenure": np.minimum(life, age), "churned": life <= age, "margin": margin})
-    ledger, _ = read_ledger(table, "year", None)
+    ledger, _ = read_ledger(table)
     model = ConstantModel(life_table(ledger["tenure"], ledger["churned"]))
     joint = joint_draws(model, model, ledger, margin_mean(ledger), draws=200, seed=1, level=0.95)
     middle = joint.region_margin[1]

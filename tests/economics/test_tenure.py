@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.economics import estimate_retention, tenure_between
+from spc.economics import estimate_retention, loyalty_value, tenure_between
 from spc.errors import DataError, UsageError
 
 
@@ -78,3 +78,37 @@ def test_dates_that_cannot_be(start, end, until):
 def test_unknown_period_names_the_known_ones():
     with pytest.raises(UsageError, match="quarter"):
         between("2020-01-01", None, "2023-01-01", "fortnight")
+
+
+def test_a_ledger_without_those_who_had_left_counts_from_its_first_whole_period():
+    start = pd.Series(["2015-07-01", "2015-07-01", "2020-01-01", "2015-07-01", "2021-01-01"])
+    end = pd.Series([None, "2020-05-01", "2020-05-01", "2021-05-01", None])
+    found = tenure_between(start, end, since="2020-01-01", until="2023-12-31")
+    assert found["entry"].tolist() == [5, 5, 0, 5, 0]
+    assert found["tenure"].tolist() == [8, 5, 1, 6, 3]
+    assert found["churned"].tolist() == [False, False, True, True, False]
+    assert found["present"].tolist() == [True, False, False, False, True]
+    with pytest.raises(DataError, match="2024"):
+        tenure_between(start, end, since="2024-01-01", until="2023-12-31")
+
+
+def test_left_truncation_by_date_takes_away_the_bias():
+    rng = np.random.default_rng(5)
+    n, stays = 30_000, np.array([0.6, 0.75, 0.9])
+    start = pd.Timestamp("2008-01-01") + pd.to_timedelta(rng.integers(0, 16 * 365, n), unit="D")
+    stay = stays[rng.integers(0, 3, n)]
+    end = pd.Series(start + pd.to_timedelta(np.round(rng.exponential(-365.25 / np.log(stay))), unit="D"))
+    since, until = pd.Timestamp("2020-01-01"), pd.Timestamp("2023-12-31")
+    ledger = pd.DataFrame({"start": start, "end": end.where(end <= until)})[end >= since]
+    right = tenure_between(ledger["start"], ledger["end"], since=since, until=until)
+    naive = tenure_between(ledger["start"], ledger["end"], until=until)
+    first = right[(right["entry"] < 1) & (right["tenure"] > 0)]
+    own = (naive["tenure"] == 1) & naive["churned"]
+    assert 1 - (first["churned"] & (first["tenure"] == 1)).sum() / len(first) == pytest.approx(stays.mean(), abs=0.02)
+    assert 1 - own.sum() / (naive["tenure"] > 0).sum() > stays.mean() + 0.1
+
+
+def test_a_ledger_of_tenures_says_entry_itself():
+    ledger = pd.DataFrame({"tenure": [1, 2, 3], "churned": [1, 0, 0]})
+    with pytest.raises(UsageError, match="entry"):
+        loyalty_value(ledger, horizon=5, discount=0.1, since="2020-01-01")
