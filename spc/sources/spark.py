@@ -147,13 +147,13 @@ def spark_table(
     DataError
         The cluster cannot be reached, or has no such table.
     """
-
-    def opened() -> SparkRelation:
-        session = _session(master, options)
-        return _relation(session.table(table) if address is None else session.read.parquet(address), name)
-
     with _speaking(name):
-        return _apart(opened).result()
+        session = _apart(lambda: _session(master, options)).result()
+
+        def opened() -> SparkRelation:  # a job already: the workers read what columns the files have
+            return _relation(session.table(table) if address is None else session.read.parquet(address), name)
+
+        return _waited_for(session, opened, name)
 
 
 def _session(master: str | None, options: Mapping[str, str]) -> Any:
