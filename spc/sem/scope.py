@@ -33,8 +33,8 @@ def require_one_level(fit: SemFit, what: str) -> None:
     """
     if fit.levels is not None:
         raise UnsupportedError(
-            f"{what} have no method for models of two levels. residuals() gives what each level leaves unexplained, "
-            "level_fit() tests each level by itself, modification_indices() says what to release."
+            f"{what} have no method for models of two levels. level_fit() tests each level by itself, misfit() gives "
+            "what each leaves unexplained, modification_indices() says what to release."
         )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +21,10 @@ from scipy.special import ndtr, ndtri
 from spc.errors import UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.results import Note, Provenance, Shown, tidy_frame
-from spc.sem.engine.diagnose import of_group
+from spc.sem.engine.diagnose import of_group, of_level
 from spc.sem.engine.ram import IntArray
+from spc.sem.postestimation.residual_levels import level_residuals
 from spc.sem.postestimation.residual_moments import Residuals, residual_spaces
-from spc.sem.scope import require_one_level
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Misfit", "misfit"]
 
 _ENDS = (("lower", "low"), ("upper", "high"))
+_SIDES = {"1": "_within", "2": "_between"}
 _KINDS = {"~1": "mean_residual", "|": "threshold_residual", "~": "slope_residual"}
 
 
@@ -41,9 +43,10 @@ class Misfit(Shown):
     Attributes
     ----------
     table : DataFrame
-        One row a moment: ``lhs, op, rhs, group, sample, implied, raw, bentler, bollen, normalized, standardized``.
+        One row a moment: ``lhs, op, rhs, group, level, sample, implied, raw, bentler, bollen, normalized,
+        standardized``.
     summary : DataFrame
-        One row each for ``srmr`` and ``crmr``, with several groups for each of them, see :meth:`glance`.
+        One row each for ``srmr`` and ``crmr``, with several groups or levels for each of them, see :meth:`glance`.
     n : int
     remarks : tuple of Note
     provenance : Provenance
@@ -59,9 +62,9 @@ class Misfit(Shown):
     def tidy(self) -> pd.DataFrame:
         """Residual correlations (after Bollen) as ``estimate``, standardized residuals as ``statistic``."""
         z = self.table["standardized"]
-        frame = self.table[["lhs", "op", "rhs", "group"]].assign(
+        frame = self.table[["lhs", "op", "rhs", "group", "level"]].assign(
             kind=[_KINDS.get(op, "covariance_residual") for op in self.table["op"]],
-            estimate=self.table["bollen"], statistic=z, p_value=2.0 * ndtr(-z.abs()), level="1",
+            estimate=self.table["bollen"], statistic=z, p_value=2.0 * ndtr(-z.abs()),
         )  # fmt: skip
         frame["group"] = frame["group"].replace("", "1")
         return tidy_frame([{str(k): v for k, v in row.items()} for row in frame.to_dict("records")])
@@ -70,38 +73,41 @@ class Misfit(Shown):
         """One row: ``srmr`` and ``crmr``, their unbiased versions with 90 % intervals, p value of exact fit.
 
         With several groups the mean of the groups by their rows, which has no unbiased version: those are in
-        ``summary``.
+        ``summary``. With two levels all of it twice, ``_within`` and ``_between`` behind the names.
         """
         row: dict[str, Any] = {}
-        for name in ("srmr", "crmr"):
-            own = self.summary[self.summary.index.get_level_values("index") == name].astype(float)
-            alone = own.to_dict("records")[0] if len(own) == 1 else {}
-            value = float(np.average(own["value"], weights=own["n"]))
-            row |= {name: value, f"{name}_pvalue": alone.get("exact_pvalue", math.nan)}
-            row |= {f"u{name}": alone.get("unbiased", math.nan)}
-            row |= {f"u{name}_ci_{end}": alone.get(f"unbiased_{bound}", math.nan) for end, bound in _ENDS}
+        levels = sorted(self.table["level"].unique())
+        for name, level in product(("srmr", "crmr"), levels):
+            index = self.summary.index
+            here = index.get_level_values("index") == name
+            if len(levels) > 1:
+                here &= index.get_level_values("level") == level
+            own = self.summary[here].astype(float)
+            row |= _summed(name, own, _SIDES[level] if len(levels) > 1 else "")
         largest = float(self.table["standardized"].abs().max())
         return pd.DataFrame([{**row, "largest_standardized": largest, "nobs": self.n}])
 
-    def matrix(self, type: str, group: str | None = None) -> pd.DataFrame:  # noqa: A002
+    def matrix(self, type: str, group: str | None = None, level: int = 1) -> pd.DataFrame:  # noqa: A002
         """Residuals of the covariances as a square table; ``type`` is a column of ``table``.
 
-        With several groups ``group`` names one; the first without.
+        With several groups ``group`` names one; the first without. ``level`` is 1 within clusters and 2 between them.
 
         Raises
         ------
         UsageError
-            There is no such column or group.
+            There is no such column, group or level.
         """
         groups = list(dict.fromkeys(self.table["group"]))
-        types = [name for name in self.table.columns if name not in {"lhs", "op", "rhs", "group"}]
+        types = [name for name in self.table.columns if name not in {"lhs", "op", "rhs", "group", "level"}]
         if type not in types or (group is not None and group not in groups):
             raise UsageError(
                 f"There are no residuals {type!r}" + ("" if group is None else f" of the group {group!r}")
                 + f"; there are {', '.join(types)}" + (f" of {', '.join(groups)}." if len(groups) > 1 else ".")
             )  # fmt: skip
-        label = groups[0] if group is None else group
-        rows = self.table[(self.table["op"] == "~~") & (self.table["group"] == label)]
+        if str(level) not in set(self.table["level"]):
+            raise UsageError(f"There is no level {level} among the residuals.")
+        here = (self.table["group"] == (groups[0] if group is None else group)) & (self.table["level"] == str(level))
+        rows = self.table[(self.table["op"] == "~~") & here]
         square = rows.pivot(index="lhs", columns="rhs", values=type)
         names = list(dict.fromkeys([*rows["lhs"], *rows["rhs"]]))
         square = square.reindex(index=names, columns=names)
@@ -112,16 +118,28 @@ class Misfit(Shown):
         return self.remarks
 
 
+def _summed(name: str, own: pd.DataFrame, side: str) -> dict[str, float]:
+    """An index of one level for :meth:`Misfit.glance`, from its rows of the summary."""
+    alone = own.to_dict("records")[0] if len(own) == 1 else {}
+    row = {
+        name: float(np.average(own["value"], weights=own["n"])),
+        f"{name}_pvalue": alone.get("exact_pvalue", math.nan),
+    }
+    row |= {f"u{name}": alone.get("unbiased", math.nan)}
+    row |= {f"u{name}_ci_{end}": alone.get(f"unbiased_{bound}", math.nan) for end, bound in _ENDS}
+    return {f"{key}{side}": value for key, value in row.items()}
+
+
 def misfit(fit: SemFit, data: pd.DataFrame | None = None) -> Misfit:
     r"""Residuals of all moments: raw, as correlations, normalized and standardized; and SRMR with its error.
 
     Parameters
     ----------
     fit : SemFit
-        Of one level. With missing answers the sample moments are the unrestricted ones of all answers; of ordered
-        items they are thresholds and correlations (given the covariates, if any).
+        With missing answers the sample moments are the unrestricted ones of all answers; of ordered items they are
+        thresholds and correlations (given the covariates, if any); of two levels the free moments of each.
     data : DataFrame, optional
-        The rows, which the errors of robust fits and of clusters are taken from.
+        The rows, which the errors of robust fits and of clusters are taken from; not needed of two levels.
 
     Returns
     -------
@@ -138,13 +156,14 @@ def misfit(fit: SemFit, data: pd.DataFrame | None = None) -> Misfit:
     DataError
         Other rows than those of a robust fit.
     UnsupportedError
-        A model of two levels, or too few rows for unrestricted moments under ``missing="fiml"``.
+        Too few rows for unrestricted moments under ``missing="fiml"``.
 
     Notes
     -----
     Equal to lavaan's ``lavResiduals``, but for groups that share parameters, where it counts the sampling variation of
     the group itself and not that of the others, and for ordered items in groups, where it divides the covariances of
-    the statistics of one group by the rows of all.
+    the statistics of one group by the rows of all. Of two levels lavaan has the residuals without errors; variances
+    and means that the model leaves free are matched there but for a little, which has no error.
 
     Examples
     --------
@@ -158,24 +177,27 @@ def misfit(fit: SemFit, data: pd.DataFrame | None = None) -> Misfit:
     2   y   x     0.1       1.482         1.788
     4   m   x     0.0       0.000         0.000
     """
-    require_one_level(fit, "Residuals with errors")
     with one_blas_thread():
-        spaces = residual_spaces(fit, data)
+        spaces = residual_spaces(fit, data) if fit.levels is None else level_residuals(fit)
         table = pd.concat([_table(one) for one in spaces], ignore_index=True)
         summary = _summary(spaces)
     options = {"residuals": fit.estimates().method}
     provenance = Provenance.record(options, fit.provenance.data_fingerprint)
-    notes = tuple(note for one in spaces for note in of_group(tuple(_notes(one)), one.group))
+    notes = tuple(
+        note for one in spaces
+        for note in of_level(of_group(_notes(one), one.group), one.level if fit.levels is not None else 0)
+    )  # fmt: skip
     return Misfit(table, summary, fit.system.n, notes, provenance)
 
 
 def _table(space: Residuals) -> pd.DataFrame:
     return pd.DataFrame({
-        "lhs": space.lhs, "op": space.op, "rhs": space.rhs, "group": space.group, "sample": space.sample * space.unit,
+        "lhs": space.lhs, "op": space.op, "rhs": space.rhs, "group": space.group, "level": str(space.level),
+        "sample": space.sample * space.unit,
         "implied": space.implied * space.unit, "raw": space.residual * space.unit,
         "bentler": space.residual * space.deviation, "bollen": _bollen(space),
         "normalized": _over(space.residual, space.noise.diagonal()),
-        "standardized": _over(space.residual, space.spread.diagonal()),
+        "standardized": _over(space.residual, space.variances),
     })  # fmt: skip
 
 
@@ -229,8 +251,9 @@ def _summary(spaces: Sequence[Residuals]) -> pd.DataFrame:
             ("crmr", _bollen(one), _turn(one), whole - p),
         ):
             spread = (turn @ one.spread @ turn.T)[np.ix_(kept, kept)]
-            rows[one.group or "1", index] = {"n": one.n, **_index(residual[kept], spread, count)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["group", "index"])
+            rows[one.group or "1", str(one.level), index] = {"n": one.n, **_index(residual[kept], spread, count)}
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["group", "level", "index"])
+    return found if len({one.level for one in spaces}) > 1 else found.droplevel("level")
 
 
 def _index(residual: FloatArray, spread: FloatArray, count: int) -> dict[str, float]:
@@ -257,7 +280,7 @@ def _index(residual: FloatArray, spread: FloatArray, count: int) -> dict[str, fl
 
 
 def _notes(space: Residuals) -> list[Note]:
-    z = np.abs(np.nan_to_num(_over(space.residual, space.spread.diagonal())))
+    z = np.abs(np.nan_to_num(_over(space.residual, space.variances)))
     worst = [k for k in np.argsort(-z) if z[k] > 3.29 and space.first[k] >= 0][:3]
     if not worst:
         return []

@@ -36,7 +36,7 @@ from spc.sem.weighted import normal_covariances, residual_moments, row_covarianc
 if TYPE_CHECKING:
     from spc.sem.result import Part, SemFit
 
-__all__ = ["Residuals", "residual_spaces"]
+__all__ = ["Residuals", "none_at_zero", "residual_spaces", "with_spread"]
 
 _ZERO = 1e-9
 """Residuals in balanced units below this are none: they are fitted exactly."""
@@ -44,13 +44,13 @@ _ZERO = 1e-9
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Residuals:
-    """Moments of one group in balanced units: m of them, over k coordinates.
+    """Moments of one group, or of one of its levels, in balanced units: m of them, over k coordinates.
 
     Attributes
     ----------
     group : str
     n, variables : int
-        Rows, and observed variables.
+        Rows, or clusters, and observed variables.
     lhs, op, rhs : sequence of str
         What each moment is, as in a parameter table.
     first, second : (m,) int arrays
@@ -65,10 +65,13 @@ class Residuals:
     noise : (m, m) array
         Sampling covariances of the sample moments; zero for those of covariates held at their sample values.
     weight : (m, m) array
-        Of the estimator, for one row.
+        Of the estimator, for one row of the group; from :func:`with_spread` for one of all groups.
     slopes : (m, k) array
     spread : (m, m) array
         Sampling covariances of the residuals.
+    level : int
+    least : float
+        Share of the variation of a moment that must be left in its residual for this to have an error of its own.
     """
 
     group: str
@@ -89,6 +92,14 @@ class Residuals:
     weight: FloatArray
     slopes: FloatArray
     spread: FloatArray
+    level: int = 1
+    least: float = 0.0
+
+    @property
+    def variances(self) -> FloatArray:
+        """Of the residuals (m,); NaN where next to nothing of the moment's variation is left."""
+        own = self.spread.diagonal()
+        return np.where(own >= self.least * self.noise.diagonal(), own, np.nan)
 
     @property
     def pairs(self) -> IntArray:
@@ -108,13 +119,21 @@ def residual_spaces(fit: SemFit, data: pd.DataFrame | None) -> list[Residuals]:
     """
     rows = _rows(fit, data)
     alone = [_alone(fit, part, rows.get(part.group)) for part in fit.parts]
-    shares = shares_of(fit.system)
-    pulls = [share * one.slopes.T @ one.weight for share, one in zip(shares, alone, strict=True)]
-    information = np.sum([pull @ one.slopes for pull, one in zip(pulls, alone, strict=True)], axis=0)
+    each = zip(alone, shares_of(fit.system), strict=True)
+    return with_spread([replace(one, weight=share * one.weight) for one, share in each])
+
+
+def with_spread(groups: Sequence[Residuals]) -> list[Residuals]:
+    """Groups with the sampling covariances of their residuals, from the noise and the weights of all of them.
+
+    The weights are of all rows together, so that they add up over groups.
+    """
+    pulls = [one.slopes.T @ one.weight for one in groups]
+    information = np.sum([pull @ one.slopes for pull, one in zip(pulls, groups, strict=True)], axis=0)
     if not information.size:
-        return [replace(one, spread=one.noise) for one in alone]
+        return [replace(one, spread=one.noise) for one in groups]
     moves = [np.linalg.solve(information, pull) for pull in pulls]
-    return [replace(one, spread=_spread(one, alone, moves)) for one in alone]
+    return [replace(one, spread=_spread(one, groups, moves)) for one in groups]
 
 
 def _spread(one: Residuals, groups: Sequence[Residuals], moves: Sequence[FloatArray]) -> FloatArray:
@@ -165,12 +184,13 @@ def _alone(fit: SemFit, part: Part, rows: pd.DataFrame | None) -> Residuals:
         np.concatenate([none, first]), np.concatenate([none, second]),
         np.concatenate([scale[:means], scale[first] * scale[second]]),
         np.concatenate([1.0 / root[:means], over]),
-        implied + residual, implied, _none_at_zero(residual), np.ones(residual.size, dtype=bool),
+        implied + residual, implied, none_at_zero(residual), np.ones(residual.size, dtype=bool),
         _given(noise, held), weight, slopes(problem, at), noise,
     )  # fmt: skip
 
 
-def _none_at_zero(residual: FloatArray) -> FloatArray:
+def none_at_zero(residual: FloatArray) -> FloatArray:
+    """Residuals that are no more than rounding are none."""
     return np.where(np.abs(residual) < _ZERO, 0.0, residual)
 
 
@@ -289,6 +309,6 @@ def _of_ordered(fit: SemFit, part: Part, problem: OrdinalProblem) -> Residuals:
     first, second = (np.concatenate([none[:before], q, none[before:], one]) for one in (first, second))
     return Residuals(
         part.group, problem.n, problem.place.n_observed, lhs, op, rhs, first, second, problem.unit,
-        problem.unit / sizes, problem.statistics, implied, _none_at_zero(residual), ~np.isin(op, ["~", "~1"]),
+        problem.unit / sizes, problem.statistics, implied, none_at_zero(residual), ~np.isin(op, ["~", "~1"]),
         problem.gamma / problem.n, weigh.T @ weigh, ordinal_slopes(problem, values, at), problem.gamma,
     )  # fmt: skip

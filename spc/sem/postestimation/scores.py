@@ -9,9 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError, UnsupportedError, UsageError
-from spc.linalg import FloatArray, cholesky
+from spc.linalg import FloatArray
 from spc.moments import numeric_values
-from spc.sem.engine.ram import DIRECTED, IntArray, Structure, matrices
+from spc.sem.engine.bartlett import bartlett_weights
+from spc.sem.engine.ram import matrices
 from spc.sem.ordinal.problem import OrdinalProblem
 from spc.sem.postestimation.ordinal_scores import expected_given, ordered_answers, ordered_modes
 from spc.sem.postestimation.patterns import missing_patterns
@@ -44,7 +45,8 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
         towards the mean (Thurstone 1935). ``"bartlett"``: the value that makes the answers to the indicators most
         likely, ``(L' T^-1 L)^-1 L' T^-1 (y - nu)``, unbiased for each person (Bartlett 1937). Where items are ordered
         these are the most likely values, with the distribution of the latent variables and without it (lavaan's EBM
-        and ML), and ``"eap"`` the expected ones; else that is the same as ``"regression"``.
+        and ML), and ``"eap"`` the expected ones; else that is the same as ``"regression"``. Of two levels Bartlett's
+        weights are applied to what is left of each row beside what is expected of its cluster, as in lavaan.
 
     Returns
     -------
@@ -63,7 +65,7 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
         intercepts, so that there is nothing to measure answers from.
     UnsupportedError
         A model without latent variables; or ordered items that the latent variables do not make independent, as with
-        residual covariances, which only ``"eap"`` has a method for; or Bartlett scores of two levels.
+        residual covariances, which only ``"eap"`` has a method for.
     UsageError
         Another method.
 
@@ -89,7 +91,7 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
     if method not in get_args(ScoreMethod):
         raise UsageError(f"method={method!r}: expected 'regression', 'bartlett' or 'eap'.")
     if fit.levels is not None:
-        return _of_rows_in_clusters(fit, data, method)
+        return row_scores(fit, data, bartlett=method == "bartlett")
     if len(fit.groups) > 1:
         return by_group(fit, data, lambda view, rows: factor_scores(view, rows, method=method))
     if any(name.endswith(".l2") for name in fit.model.parameters.joint):
@@ -112,15 +114,6 @@ def factor_scores(fit: SemFit, data: pd.DataFrame, *, method: ScoreMethod = "reg
             scores[rows] = answers[np.ix_(rows, there)] @ weigh(there).T
     scores = (scores + weigh.mean) * scale[p:]
     return pd.DataFrame(scores, index=data.index, columns=list(place.latents))
-
-
-def _of_rows_in_clusters(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> pd.DataFrame:
-    if method == "bartlett":
-        raise UnsupportedError(
-            "What the clusters of a two-level model have of their own is known by expectation only, so rows have no "
-            "scores without it: use method='regression'. cluster_scores(fit) has those of the clusters."
-        )
-    return row_scores(fit, data)
 
 
 def _of_ordered(fit: SemFit, data: pd.DataFrame, method: ScoreMethod) -> FloatArray:
@@ -160,7 +153,6 @@ class _Weights:
         self.covariance = at.covariance
         self.directed = matrices(place, fit.values * fit.problem.multiplier)[0]
         self.mean = at.mean[self.p :] if place.meanstructure else self._mean_from_causes(balanced_means(fit))
-        self.indicators = _indicators(place)
 
     def _mean_from_causes(self, observed: FloatArray) -> FloatArray:
         """Means of the latent variables whose intercepts are zero, from the means of their observed causes."""
@@ -168,40 +160,11 @@ class _Weights:
         return np.asarray(np.linalg.solve(np.eye(len(among)) - among, by @ observed))
 
     def __call__(self, there: npt.NDArray[np.bool_]) -> FloatArray:
-        return self._bartlett(there) if self.method == "bartlett" else self._regression(there)
+        if self.method == "bartlett":
+            return bartlett_weights(self.place, self.covariance, self.directed, there)
+        return self._regression(there)
 
     def _regression(self, there: npt.NDArray[np.bool_]) -> FloatArray:
         at = np.flatnonzero(there)
         sigma = self.covariance[np.ix_(at, at)]
-        return np.asarray(np.linalg.solve(sigma, self.covariance[np.ix_(at, self._latents)]).T)
-
-    @property
-    def _latents(self) -> IntArray:
-        return np.arange(self.p, len(self.place.variables))
-
-    def _bartlett(self, there: npt.NDArray[np.bool_]) -> FloatArray:
-        """Generalised least squares of what the observed causes leave of the indicators, on the loadings."""
-        weights = np.full((len(self.place.latents), int(there.sum())), np.nan)
-        own = self.directed[: self.p, : self.p]
-        known_causes = [there[i] and not np.any((own[i] != 0.0) & ~there) for i in self.indicators]
-        usable = self.indicators[np.array(known_causes, dtype=bool)]
-        loadings = self.directed[np.ix_(usable, self._latents)]
-        known = np.flatnonzero((loadings != 0.0).any(axis=0))
-        if not known.size:
-            return weights
-        loadings = loadings[:, known]
-        net = (np.eye(self.p) - own)[usable]
-        spread = net @ self.covariance[: self.p, : self.p] @ net.T
-        half = np.linalg.solve(cholesky(spread, "The covariance matrix of the indicators"), np.eye(len(usable)))
-        design = half @ loadings
-        if np.linalg.matrix_rank(design, tol=1e-8 * float(np.abs(design).max())) < known.size:
-            return weights
-        solved = np.linalg.lstsq(design, half @ net, rcond=None)[0]
-        weights[known] = solved[:, there]
-        return weights
-
-
-def _indicators(place: Structure) -> IntArray:
-    """Observed variables that a latent one points at."""
-    rows = (place.part == DIRECTED) & (place.row < place.n_observed) & (place.column >= place.n_observed)
-    return np.unique(place.row[rows])
+        return np.asarray(np.linalg.solve(sigma, self.covariance[at, self.p :]).T)

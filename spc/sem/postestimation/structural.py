@@ -10,13 +10,17 @@ the RMSEA of the path model alone (O'Boyle & Williams 2011, Journal of Applied P
 divisor of the likelihood as in every RMSEA here; they divide by N - 1. With G groups it is the root of G times as much.
 Where tests are scaled, ``chisq_s`` is the scaled difference of the two fits (:mod:`spc.sem.inference.difference`), and
 RMSEA-P of MLM, MLR and clusters is the root of its scaling factor times as much, as in every robust RMSEA.
+
+Of two levels the structures of both are freed together; and that of one with the other as it is, which tells where the
+misfit is. What the structure of a level adds is judged by the rows less the clusters, or by the clusters, as in
+:mod:`spc.sem.postestimation.level_fit`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -32,9 +36,10 @@ from spc.sem.measures import fit_measures
 from spc.sem.ordinal.problem import OrdinalProblem
 from spc.sem.postestimation.compare import difference_of
 from spc.sem.resampling.boot_rows import other_rows
-from spc.sem.scope import require_one_level, same_moments
+from spc.sem.scope import same_moments
+from spc.sem.twolevel.model import fit_other
 from spc.spec.expressions import parse_expression
-from spc.spec.table import Constraint, Model, Parameter, ParameterTable
+from spc.spec.table import Block, Constraint, Model, Parameter, ParameterTable, blocks
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -55,6 +60,8 @@ class StructuralFit(Shown):
     groups : int
     scale : float
         What RMSEA-P is multiplied by, for tests that are scaled.
+    levels : tuple of LevelStructure
+        Of each of two levels.
     measurement_fit : SemFit
         The measurement model as fitted.
     remarks : tuple of Note
@@ -71,6 +78,7 @@ class StructuralFit(Shown):
     provenance: Provenance
     groups: int = 1
     scale: float = 1.0
+    levels: tuple[LevelStructure, ...] = ()
     kind: str = "structural_fit"
 
     @property
@@ -81,15 +89,13 @@ class StructuralFit(Shown):
     def _rmsea(self, part: str) -> tuple[float, float, float]:
         """RMSEA of a part with its 90 % interval."""
         chisq, df = getattr(self, part)
-        if df <= 0:
-            return math.nan, math.nan, math.nan
-        at = measure.rmsea(chisq, df, self.divisor, self.groups)
-        low, high = measure.rmsea_ci(chisq, df, self.divisor, groups=self.groups)
-        scale = self.scale if part == "structure" else 1.0
-        return scale * at, scale * low, scale * high
+        return _rmsea(chisq, df, self.divisor, self.groups, self.scale if part == "structure" else 1.0)
 
     def tidy(self) -> pd.DataFrame:
-        """Rows of kind ``chisq`` and ``rmsea`` for ``whole``, ``measurement`` and ``structure``; 90 % intervals."""
+        """Rows of kind ``chisq`` and ``rmsea`` for ``whole``, ``measurement`` and ``structure``; 90 % intervals.
+
+        Of two levels the structure of each follows, with its ``level``.
+        """
         rows: list[dict[str, Any]] = []
         for part in ("whole", "measurement", "structure"):
             chisq, df = getattr(self, part)
@@ -100,7 +106,7 @@ class StructuralFit(Shown):
             })  # fmt: skip
             if df > 0:
                 rows.append({"lhs": part, "kind": "rmsea", "estimate": at, "conf_low": low, "conf_high": high})
-        return tidy_frame(rows)
+        return tidy_frame([*rows, *(row for level in self.levels for row in level.rows(self.groups))])
 
     def glance(self) -> pd.DataFrame:
         """One row: the three tests, and RMSEA-P with its 90 % interval and its p value of close fit."""
@@ -117,15 +123,56 @@ class StructuralFit(Shown):
         return self.remarks
 
 
+@dataclass(frozen=True, slots=True)
+class LevelStructure:
+    """What the structure of one level adds to the chi-square, that of the other being as it is.
+
+    Attributes
+    ----------
+    level : str
+    chisq : float
+    df : int
+    n : int
+        What the RMSEA divides by.
+    scale : float
+        What it is multiplied by, for tests that are scaled.
+    """
+
+    level: str
+    chisq: float
+    df: int
+    n: int
+    scale: float
+
+    def rows(self, groups: int) -> Iterator[dict[str, Any]]:
+        """Rows of :meth:`StructuralFit.tidy`."""
+        own = {"lhs": "structure", "level": self.level}
+        at, low, high = _rmsea(self.chisq, self.df, self.n, groups, self.scale)
+        yield own | {
+            "kind": "chisq", "rhs": f"df = {self.df}", "estimate": self.chisq, "statistic": self.chisq,
+            "p_value": measure.chisq_pvalue(self.chisq, self.df),
+        }  # fmt: skip
+        if self.df > 0:
+            yield own | {"kind": "rmsea", "estimate": at, "conf_low": low, "conf_high": high}
+
+
+def _rmsea(chisq: float, df: int, n: int, groups: int, scale: float) -> tuple[float, float, float]:
+    """RMSEA with its 90 % interval; NaN without degrees of freedom."""
+    if df <= 0:
+        return math.nan, math.nan, math.nan
+    at = measure.rmsea(chisq, df, n, groups)
+    low, high = measure.rmsea_ci(chisq, df, n, groups=groups)
+    return scale * at, scale * low, scale * high
+
+
 def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralFit:
     r"""Fit of the paths of a model apart from that of its measurement.
 
     Parameters
     ----------
     fit : SemFit
-        Of one level.
     data : DataFrame, optional
-        The rows, which robust fits, clusters and ordered items need again.
+        The rows, which robust fits, clusters and ordered items need again; those of two levels do not.
 
     Returns
     -------
@@ -155,24 +202,38 @@ def structural_fit(fit: SemFit, data: pd.DataFrame | None = None) -> StructuralF
        df  df_m  df_s  rmsea_p
     0   4     3     1      0.0
     """
-    require_one_level(fit, "Fits of the structure apart from the measurement")
     other = _measurement_fit(fit, measurement_model(fit.model), data)
     for mine, theirs in zip(fit.parts, other.parts, strict=True):
-        if not same_moments(mine.observed, theirs.observed):
+        if fit.levels is None and not same_moments(mine.observed, theirs.observed):
             raise other_rows(mine, f"{theirs.observed.n} rows", "covariances")
-    df, scale = fit.df - other.df, 1.0
-    if fit.correction is None:
-        structure = (max(fit.chisq - other.chisq, 0.0), df)
-    else:
-        found = difference_of(other, fit)
-        structure = (max(found.chisq, 0.0), df)
-        ordered = isinstance(fit.parts[0].problem, OrdinalProblem)
-        scale = 1.0 if ordered or df == 0 else math.sqrt(found.scale) if found.scale > 0.0 else math.nan
+    structure, scale = _added(fit, other)
+    levels = () if fit.levels is None else tuple(_of_level(fit, level) for level in (1, 2))
     return StructuralFit(
-        _test(fit), _test(other), structure, fit.system.n, fit.system.divisor, other, tuple(_notes(df, other)),
+        _test(fit), _test(other), structure, fit.system.n, fit.system.divisor, other,
+        tuple(_notes(structure[1], other)),
         Provenance.record({"split": "measurement, structure"}, fit.provenance.data_fingerprint),
-        max(len(fit.groups), 1), scale,
+        max(len(fit.groups), 1), scale, levels,
     )  # fmt: skip
+
+
+def _added(fit: SemFit, other: SemFit) -> tuple[tuple[float, int], float]:
+    """Chi-square and degrees of freedom that a fit has beyond a freer one, and the scale of their RMSEA."""
+    df = fit.df - other.df
+    if fit.correction is None:
+        return (max(fit.chisq - other.chisq, 0.0), df), 1.0
+    if df == 0:
+        return (0.0, 0), 1.0
+    found = difference_of(other, fit)
+    if isinstance(fit.parts[0].problem, OrdinalProblem):
+        return (max(found.chisq, 0.0), df), 1.0
+    return (max(found.chisq, 0.0), df), math.sqrt(found.scale) if found.scale > 0.0 else math.nan
+
+
+def _of_level(fit: SemFit, level: int) -> LevelStructure:
+    assert fit.levels is not None
+    (chisq, df), scale = _added(fit, _measurement_fit(fit, measurement_model(fit.model, (level,)), None))
+    n = fit.levels.count if level == 2 else fit.system.n - fit.levels.count
+    return LevelStructure(str(level), chisq, df, n, scale)
 
 
 def _test(fit: SemFit) -> tuple[float, int]:
@@ -187,6 +248,8 @@ def _measurement_fit(fit: SemFit, apart: Model, data: pd.DataFrame | None) -> Se
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpcWarning)
         try:
+            if fit.levels is not None:
+                return fit_other(fit, apart)
             return fit_model(
                 apart, _same_data(fit) if data is None else data, estimator=options.estimator,
                 missing=options.missing, likelihood=options.likelihood, cluster=options.cluster,
@@ -223,13 +286,15 @@ def _notes(df: int, other: SemFit) -> Iterator[Note]:
             yield replace(note, subject=f"measurement model, {note.subject}")
 
 
-def measurement_model(model: Model) -> Model:
+def measurement_model(model: Model, levels: Collection[int] = (1, 2)) -> Model:
     r"""The same measurement with all latent variables and single observed variables free to covary, given covariates.
 
     Parameters
     ----------
     model : Model
-        Of one level; of one group or several, each of which is freed.
+        Of one group or several, each of which is freed.
+    levels : collection of int
+        Those that are freed; the others keep their structure.
 
     Raises
     ------
@@ -243,44 +308,70 @@ def measurement_model(model: Model) -> Model:
     >>> print(write_model(measurement_model(chain)).splitlines()[-1])
     a ~~ b
     """
-    latents = set(model.latents)
-    items = {row.rhs for row in model.parameters if row.op == "=~" and row.rhs not in latents}
-    first = tuple(
-        name for name in model.latents
-        if any(row.op == "=~" and row.lhs == name and row.rhs in items for row in model.parameters)
-    )  # fmt: skip
-    _check(model, first, items)
-    parts = (*first, *(name for name in model.observed if name not in items and name not in model.exogenous))
-    rows = [row for group in sorted({row.group for row in model.parameters})
-            for row in _freed(model, group, parts, items, latents - set(first))]  # fmt: skip
+    own = [block for block in blocks(model) if block.level in levels]
+    roles = [_roles(block.model) for block in own]
+    if not any(role.first for role in roles):
+        raise UnsupportedError("No latent variable has indicators, so the whole model is structure: see its own fit.")
+    rows: list[Parameter] = []
+    for block in blocks(model):
+        known = next((role for one, role in zip(own, roles, strict=True) if one is block), None)
+        rows += block.model.parameters.rows if known is None else _freed(block, known)
     kept = list(_renumbered(rows))
     constraints = tuple(_kept_constraints(model, {row.label for row in kept if row.label}))
+    latents = {row.lhs for row in kept if row.op == "=~"}
     return replace(
-        model, parameters=ParameterTable(tuple(kept)), latents=first, constraints=constraints, defined=(), text=""
-    )
+        model, parameters=ParameterTable(tuple(kept)), constraints=constraints, defined=(), text="",
+        latents=tuple(name for name in model.latents if name in latents),
+    )  # fmt: skip
 
 
-def _freed(model: Model, group: int, parts: Sequence[str], items: set[str], dropped: set[str]) -> Iterator[Parameter]:
-    """Rows of one group; those that are new have the number -1."""
-    own = [row for row in model.parameters if row.group == group]
-    lifted = {row.lhs for row in own if row.op == "~1" and row.lhs in dropped and row.free}
+@dataclass(frozen=True, slots=True)
+class _Roles:
+    """Indicators of a block, the latent variables that have some, the others, and what the structure is of."""
+
+    items: frozenset[str]
+    first: tuple[str, ...]
+    dropped: frozenset[str]
+    parts: tuple[str, ...]
+
+
+def _roles(model: Model) -> _Roles:
+    """Roles of the variables of a block.
+
+    Raises
+    ------
+    UnsupportedError
+        An indicator is a cause.
+    """
+    latents = set(model.latents)
+    items = {row.rhs for row in model.parameters if row.op == "=~" and row.rhs not in latents}
+    measured = {row.lhs for row in model.parameters if row.op == "=~" and row.rhs in items}
+    first = tuple(name for name in model.latents if name in measured)
+    _check(model, items)
+    single = (name for name in model.observed if name not in items and name not in model.exogenous)
+    return _Roles(frozenset(items), first, frozenset(latents - measured), (*first, *single))
+
+
+def _freed(block: Block, known: _Roles) -> Iterator[Parameter]:
+    """Rows of one block; those that are new have the number -1."""
+    model, parts, own = block.model, known.parts, block.model.parameters.rows
+    at: dict[str, Any] = {"group": block.group, "level": block.level, "free": -1}
+    lifted = {row.lhs for row in own if row.op == "~1" and row.lhs in known.dropped and row.free}
     for row in own:
-        if _is_measurement(row, items, dropped, set(model.exogenous)):
+        if _is_measurement(row, known.items, known.dropped, set(model.exogenous)):
             yield replace(row, free=-1, fixed=math.nan) if lifted and _is_mean_of_factor(row, model) else row
     for name in parts:
-        yield _variance(model, own, name, items, group)
+        yield _variance(model, own, name, known.items, at)
     for name in parts:
-        yield from (Parameter(name, "~", covariate, group=group, free=-1) for covariate in model.exogenous)
-    yield from (Parameter(one, "~~", other, group=group, free=-1) for one, other in combinations(parts, 2))
+        yield from (Parameter(name, "~", covariate, **at) for covariate in model.exogenous)
+    yield from (Parameter(one, "~~", other, **at) for one, other in combinations(parts, 2))
 
 
 def _is_mean_of_factor(row: Parameter, model: Model) -> bool:
     return row.op == "~1" and row.lhs in model.latents and not row.free
 
 
-def _check(model: Model, first: Sequence[str], items: set[str]) -> None:
-    if not first:
-        raise UnsupportedError("No latent variable has indicators, so the whole model is structure: see its own fit.")
+def _check(model: Model, items: Collection[str]) -> None:
     causes = sorted(
         {row.rhs for row in model.parameters if row.op == "~" and row.rhs in items and row.lhs not in items}
     )
@@ -291,7 +382,7 @@ def _check(model: Model, first: Sequence[str], items: set[str]) -> None:
         )
 
 
-def _is_measurement(row: Parameter, items: set[str], dropped: set[str], covariates: set[str]) -> bool:
+def _is_measurement(row: Parameter, items: Set[str], dropped: Set[str], covariates: Set[str]) -> bool:
     if row.op in ("|", "~*~"):
         return True
     if row.op == "=~":
@@ -303,7 +394,9 @@ def _is_measurement(row: Parameter, items: set[str], dropped: set[str], covariat
     return row.lhs in items if row.op == "~" else bool({row.lhs, row.rhs} & items)
 
 
-def _variance(model: Model, rows: Sequence[Parameter], name: str, items: set[str], group: int) -> Parameter:
+def _variance(
+    model: Model, rows: Sequence[Parameter], name: str, items: Collection[str], at: Mapping[str, Any]
+) -> Parameter:
     """Free, but for a latent variable that has its scale from it, and for an ordered item."""
     loadings = [row for row in rows if row.op == "=~" and row.lhs == name and row.rhs in items]
     marked = any(not row.free and row.fixed != 0.0 for row in loadings)
@@ -311,7 +404,7 @@ def _variance(model: Model, rows: Sequence[Parameter], name: str, items: set[str
         held = row.op == "~~" and row.lhs == row.rhs == name and not row.free
         if held and (name in model.ordinal or (row.fixed > 0.0 and loadings and not marked)):
             return replace(row, label="")
-    return Parameter(name, "~~", name, group=group, free=-1)
+    return Parameter(name, "~~", name, **at)
 
 
 def _kept_constraints(model: Model, labels: set[str]) -> Iterator[Constraint]:

@@ -1,4 +1,4 @@
-"""One bootstrap draw of rows with missing answers, fitted from where the whole data end.
+"""One bootstrap draw of rows with missing answers, drawn or made, fitted from where the whole data end.
 
 The curvature at the fit is nearly right for every draw, so quasi-Newton steps from there need the likelihood and its
 score alone, and no unrestricted moments of the draw. A draw that does not end that way is fitted from the beginning.
@@ -13,6 +13,7 @@ import numpy as np
 
 from spc.linalg import FloatArray
 from spc.moments import Patterns
+from spc.resample import replicate_rng
 from spc.sem.engine.joint import problems_of
 from spc.sem.engine.problem import Problem
 from spc.sem.engine.ram import INTERCEPT
@@ -22,8 +23,9 @@ from spc.sem.missing.fiml_robust import rows_apart
 from spc.sem.missing.incomplete import Incomplete, lay_out, likelihood
 from spc.sem.resampling.redraw import Units
 from spc.sem.resampling.turned_answers import unrestricted_moments
+from spc.sem.result import Part
 
-__all__ = ["AnswerDraws"]
+__all__ = ["AnswerDraws", "MadeAnswers"]
 
 TOLERANCE = 1e-15
 _EVALUATIONS, _SLACK = 60, 1e-12
@@ -55,16 +57,49 @@ class AnswerDraws:
 
     def __call__(self, i: int) -> tuple[FloatArray, float]:
         """Free parameters of draw ``i``, and its chi-square or NaN."""
-        counts = self.units.of_rows(self.seed, i)
-        drawn = [
-            _patterns(part.model.observed, own, times)
-            for part, own, times in zip(self.fit.parts, self.rows, counts, strict=True)
-        ]
+        drawn = self._drawn(i)
         problems = [_held(problem, one) for problem, one in zip(problems_of(self.fit.system), drawn, strict=True)]
         draw = _Draw(problems, drawn)
         x = _descend(draw, self.fit.system.coordinates(self.fit.solution.theta), self.inverse)
         theta = problems[0].theta(x) if x is not None else np.asarray(refit(self.fit, drawn).theta)
         return theta, draw.chisq(self.fit.system.coordinates(theta), drawn) if self.tested else float("nan")
+
+    def _drawn(self, i: int) -> list[Patterns]:
+        """Rows of draw ``i``, group by group."""
+        parts = zip(self.fit.parts, self.rows, self.units.of_rows(self.seed, i), strict=True)
+        return [_patterns(part.model.observed, own, times) for part, own, times in parts]
+
+
+@dataclass(frozen=True, eq=False)
+class MadeAnswers(AnswerDraws):
+    """Rows made from what the fit implies, missing where the rows of the fit are: ``rows`` say where."""
+
+    @classmethod
+    def of(cls, fit: SemFit, inverse: FloatArray, seed: int) -> MadeAnswers:
+        """Draws with the holes of the rows of a fit."""
+        rows = [
+            _holes(part.answers.patterns.restrict(part.model.observed))
+            for part in fit.parts
+            if part.answers is not None
+        ]
+        return cls(fit, rows, inverse, Units(tuple(len(own) for own in rows)), seed, tested=True)
+
+    def _drawn(self, i: int) -> list[Patterns]:
+        rng = replicate_rng(self.seed, i)
+        return [_made(part, own, rng) for part, own in zip(self.fit.parts, self.rows, strict=True)]
+
+
+def _holes(patterns: Patterns) -> FloatArray:
+    """Zero where a row answers, NaN where not (n, p)."""
+    marks = np.where(patterns.observed, 0.0, np.nan)
+    return np.repeat(marks, patterns.n.astype(np.intp), axis=0)
+
+
+def _made(part: Part, holes: FloatArray, rng: np.random.Generator) -> Patterns:
+    p, at = part.problem.place.n_observed, part.point.at
+    root = np.linalg.cholesky(at.covariance[:p, :p])
+    values = (at.mean[:p] + rng.standard_normal(holes.shape) @ root.T) * part.problem.scale[:p]
+    return _patterns(part.model.observed, values + holes, np.ones(len(holes)))
 
 
 class _Draw:

@@ -24,7 +24,7 @@ from spc.sem.engine.restrictions import restrictions
 from spc.sem.engine.standardize import standardised_values
 from spc.sem.fit import SemFit
 from spc.sem.lean import information_of
-from spc.sem.resampling.answer_draws import AnswerDraws
+from spc.sem.resampling.answer_draws import AnswerDraws, MadeAnswers
 from spc.sem.resampling.boot_rows import Cluster, Rows, rows_of
 from spc.sem.resampling.draws import Found, fit_draws, refit_draws
 from spc.sem.resampling.influence import accelerations, cluster_accelerations
@@ -198,7 +198,8 @@ def bootstrap(
         their group. A fit of two levels has its clusters.
     kind : {"case", "bollen_stine", "parametric"}
         Rows as they are; rows turned so that the model holds exactly, for a test of it; or moments of normal samples
-        from the fitted model, covariates included. Of two levels there are cases and parametric draws.
+        from the fitted model, covariates included, with the holes that the rows have. Of two levels there are cases
+        and parametric draws.
     interval : {"percentile", "bca"}
         What ``tidy()`` shows. BCa intervals take their acceleration from the influence of each row or cluster.
     level : float
@@ -214,8 +215,8 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        Draws of another kind than cases of ordered items, and BCa intervals of them; parametric draws with missing
-        answers; draws after Bollen and Stine of two levels.
+        Draws of another kind than cases of ordered items, and BCa intervals of them; draws after Bollen and Stine of
+        two levels.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -305,11 +306,6 @@ def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
             f"Ordered items have no method with kind={kind!r}, interval={interval!r}. Use kind='case', "
             "interval='percentile'."
         )
-    if fit.options.missing == "fiml" and kind == "parametric":
-        raise UnsupportedError(
-            "kind='parametric' has no method with missing answers, as no model says which are missing. Use "
-            "kind='bollen_stine' for the test, or kind='case'."
-        )
     if fit.options.estimator == "WLS" and kind != "case":
         raise UnsupportedError(f"kind={kind!r} has no method under WLS, whose weights come from rows. Use kind='case'.")
 
@@ -347,8 +343,10 @@ def _drawn(
 ) -> Found:
     """Estimates of all draws, by the fastest way the fit allows."""
     q = len(fit.model.parameters.names)
-    if rows is not None and fit.options.missing == "fiml":
+    if fit.options.missing == "fiml":
         inverse = np.asarray(np.linalg.inv(metric))
+        if rows is None:
+            return refit_draws(MadeAnswers.of(fit, inverse, seed), q, draws, workers=workers)
         tested = kind == "bollen_stine"
         values = _turned(fit, rows.values) if tested else rows.values
         return refit_draws(AnswerDraws(fit, values, inverse, rows.units, seed, tested), q, draws, workers=workers)
@@ -454,12 +452,24 @@ def _summarised(
     return table.assign(statistic=estimate / columns["std_error"], **columns)
 
 
+def _has_holes(fit: SemFit) -> bool:
+    if fit.levels is not None:
+        return any(group.sample.clusters.answers is not None for group in fit.levels.groups)
+    return any(part.answers is not None for part in fit.parts)
+
+
 def _notes(result: Bootstrap) -> Sequence[Note]:
     notes = []
     if result.done < result.draws:
         notes.append(Note(
             "interrupted", "warning", "bootstrap",
             f"The bootstrap was stopped after {result.done} of {result.draws} draws; everything rests on these.",
+        ))  # fmt: skip
+    if result.method == "parametric" and _has_holes(result.fit):
+        notes.append(Note(
+            "holes_as_they_are", "info", "bootstrap",
+            "The rows made from the model miss the answers that the rows of the data miss: errors and statistics hold "
+            "where answers are missing by chance alone.",
         ))  # fmt: skip
     lost = result.done - len(result.numbers)
     if lost:

@@ -16,7 +16,7 @@ from spc.sem.resampling.redraw import Units
 from spc.sem.twolevel.data import Clusters, clusters_of
 from spc.sem.twolevel.group import LevelGroup
 from spc.sem.twolevel.refit import Again, refit_levels
-from spc.sem.twolevel.simulated import made_units
+from spc.sem.twolevel.simulated import made_answers, made_units
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -68,7 +68,12 @@ def _taken(clusters: Clusters, counts: FloatArray) -> Clusters:
 
 def _made(group: LevelGroup, x: FloatArray, rng: np.random.Generator) -> Clusters:
     spot, clusters = group.spot(x), group.sample.clusters
-    return replace(clusters, units=made_units(clusters.units, spot.mu, spot.sigma_b, spot.sigma_w, rng), keys=())
+    moments = spot.mu, spot.sigma_b, spot.sigma_w
+    if clusters.answers is None:
+        return replace(clusters, units=made_units(clusters.units, *moments, rng), keys=())
+    answers = made_answers(clusters.answers, *moments, rng)
+    units = answers.rough(clusters.units.sides, np.zeros(answers.width, dtype=np.intp))
+    return replace(clusters, units=units, keys=(), answers=answers)
 
 
 def level_draws(fit: SemFit, seed: int, kind: str, cluster: object) -> LevelDraws:
@@ -77,7 +82,7 @@ def level_draws(fit: SemFit, seed: int, kind: str, cluster: object) -> LevelDraw
     Raises
     ------
     UnsupportedError
-        Bollen and Stine's draws, or parametric ones with missing answers.
+        Bollen and Stine's draws.
     UsageError
         Other clusters than those of the fit.
     """
@@ -89,10 +94,8 @@ def level_draws(fit: SemFit, seed: int, kind: str, cluster: object) -> LevelDraw
         )
     if cluster is not None and not (isinstance(cluster, str) and cluster == fit.options.cluster):
         raise UsageError("A fit of two levels has its clusters, and these are drawn: leave cluster= out.")
-    clusters = [group.sample.clusters for group in fit.levels.groups]
-    if kind == "parametric" and any(one.answers is not None for one in clusters):
-        raise UnsupportedError("kind='parametric' has no method with missing answers. Use kind='case'.")
-    return LevelDraws(fit, Units(tuple(one.count for one in clusters)), seed, kind == "parametric")
+    sizes = tuple(group.sample.clusters.count for group in fit.levels.groups)
+    return LevelDraws(fit, Units(sizes), seed, kind == "parametric")
 
 
 def check_clusters(fit: SemFit, data: pd.DataFrame | None) -> None:

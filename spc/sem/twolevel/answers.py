@@ -15,6 +15,7 @@ import numpy.typing as npt
 from spc.linalg import FloatArray
 from spc.sem.twolevel.incomplete import Answered, Incomplete, UnitAnswers, unit_answers
 from spc.sem.twolevel.likelihood import Curvature, UnitMoments
+from spc.sem.twolevel.simulated import made_answers
 
 __all__ = ["AnswerMoments", "Answers", "answer_moments", "expected_from_answers", "simulated_answers"]
 
@@ -183,24 +184,7 @@ def simulated_answers(
     moments: tuple[FloatArray, FloatArray, FloatArray],
     rng: np.random.Generator,
 ) -> AnswerMoments:
-    """Units with the same holes, made from given moments.
-
-    Cross-products within units are drawn for all rows of a pattern at once and put down in its first cell, as the
-    likelihood sees only their sum.
-    """
-    old, there = units.answers, units.places
-    mu, pairs = moments[0][there], np.ix_(there, there)
-    values, vectors = np.linalg.eigh(moments[1][pairs])
-    real = rng.standard_normal((old.count, mu.size)) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T + mu
-    inner = moments[2][pairs][: old.width, : old.width]
-    mean, scatter = np.zeros_like(old.mean), np.zeros_like(old.scatter)
-    for g, here in enumerate(old.patterns):
-        cells, own = np.flatnonzero(old.pattern == g), np.flatnonzero(here)
-        root = np.linalg.cholesky(inner[np.ix_(own, own)])
-        noise = rng.standard_normal((cells.size, own.size)) / np.sqrt(old.number[cells, None])
-        mean[np.ix_(cells, own)] = real[np.ix_(old.unit[cells], own)] + noise @ root.T
-        rest = rng.standard_normal((int(old.number[cells].sum()) - cells.size, own.size)) @ root.T
-        scatter[cells[0]][np.ix_(own, own)] = rest.T @ rest
-    outcomes = np.where(np.isnan(old.outcomes), np.nan, real[:, old.width :])
-    answers = replace(old, mean=mean, scatter=scatter, outcomes=outcomes)
-    return units.holding(answers)
+    """Units with the same holes, made from given moments."""
+    there = units.places
+    pairs = np.ix_(there, there)
+    return units.holding(made_answers(units.answers, moments[0][there], moments[1][pairs], moments[2][pairs], rng))

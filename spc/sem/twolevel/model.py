@@ -35,7 +35,7 @@ from spc.sem.twolevel.saturated import Independence, free_map, independence
 from spc.sem.twolevel.search import MAX_ITERATIONS, Goal, Objective, Search, Together, search
 from spc.spec.table import Model, blocks
 
-__all__ = ["LevelPart", "RowsJoint", "TwoLevel", "fit_levels"]
+__all__ = ["LevelPart", "RowsJoint", "TwoLevel", "fit_levels", "fit_other"]
 
 
 _WORDS: dict[Errors, str] = {
@@ -174,10 +174,41 @@ def fit_levels(model: Model | str, data: pd.DataFrame | UnitMoments, options: Op
     """
     _check_scope(options)
     with one_blas_thread():
-        ready = _ready(model, data, options)
-        rules = restrictions(ready.model)
-        end = _converged(ready) if rules is None else _within(ready, rules)
-        return _result(ready, end, options)
+        return _searched(_ready(model, data, options), options)
+
+
+def fit_other(fit: SemFit, model: Model) -> SemFit:
+    """Another model of the same variables on the same levels, fitted to the clusters of a fit.
+
+    Parameters
+    ----------
+    fit : SemFit
+        Of two levels.
+    model : Model
+        Its groups and levels are those of the fit, and on each level its variables.
+
+    Raises
+    ------
+    NotIdentifiedError, SingularInformationError, NonConvergenceError
+        See :func:`fit_levels`.
+    """
+    assert fit.levels is not None
+    every, samples = blocks(model), []
+    for group, within, between in zip(fit.levels.groups, every[::2], every[1::2], strict=True):
+        clusters = group.sample.clusters
+        inner, outer = (
+            np.array([clusters.names.index(name) for name in block.model.observed], dtype=np.intp)
+            for block in (within, between)
+        )
+        moved = replace(clusters, within=inner, between=outer)
+        samples.append(replace(group.sample, models=(within.model, between.model), clusters=moved))
+    with one_blas_thread():
+        return _searched(_laid(model, samples), fit.options)
+
+
+def _searched(ready: _Ready, options: Options) -> SemFit:
+    rules = restrictions(ready.model)
+    return _result(ready, _converged(ready) if rules is None else _within(ready, rules), options)
 
 
 def _check_scope(options: Options) -> None:
@@ -199,11 +230,15 @@ def _ready(model: Model | str, data: Any, options: Options) -> _Ready:
                 label, (within.model, between.model), data_of[label], options.cluster,
                 listwise=options.missing == "listwise",
             ))  # fmt: skip
+    return _laid(made, samples)
+
+
+def _laid(model: Model, samples: Sequence[Sample]) -> _Ready:
     moments = [one for sample in samples for one in sample.moments]
     labels = [sample.label for sample in samples for _ in range(2)]
-    joint = join(made, [block.model for block in every], moments, "normal", labels)
+    joint = join(model, [own for sample in samples for own in sample.models], moments, "normal", labels)
     assert isinstance(joint, Joint)
-    return _Ready(made, tuple(samples), RowsJoint(joint.problems))
+    return _Ready(model, tuple(samples), RowsJoint(joint.problems))
 
 
 def _converged(ready: _Ready) -> _End:

@@ -17,7 +17,8 @@ import pandas as pd
 from spc.errors import DataError, UnsupportedError
 from spc.linalg import FloatArray
 from spc.moments.columns import numeric_values, one_column
-from spc.sem.engine.ram import IntArray
+from spc.sem.engine.bartlett import bartlett_weights
+from spc.sem.engine.ram import BoolArray, IntArray, matrices
 from spc.sem.scope import by_group
 from spc.sem.twolevel.data import cluster_values
 from spc.sem.twolevel.group import LevelGroup
@@ -51,17 +52,23 @@ class _Known:
     def within(self, cross: FloatArray) -> FloatArray:
         """Expectation (n, m) of quantities with these covariances (m, r) with the answers, within clusters."""
         r = self.values.shape[1]
-        left = self.values - self.spot.mu[:r] - self.own[:, :r]
         sigma = self.spot.sigma_w[:r, :r]
-        found = np.where(self.codes[:, None] >= 0, 0.0, np.nan) * np.ones(len(cross))
+        found = self.weighed(lambda here: np.asarray(np.linalg.solve(sigma[np.ix_(here, here)], cross[:, here].T).T))
+        return np.asarray(np.where(self.codes[:, None] >= 0, np.nan_to_num(found), np.nan))
+
+    def weighed(self, weights: Callable[[BoolArray], FloatArray]) -> FloatArray:
+        """What is left of each row beside its cluster, by weights (m, answered) for its answers; NaN without any."""
+        r = self.values.shape[1]
+        left = self.values - self.spot.mu[:r] - self.own[:, :r]
+        width = len(weights(np.ones(r, dtype=bool)))
+        found = np.full((len(left), width), np.nan)
         there = ~np.isnan(left)
         patterns, of = np.unique(there, axis=0, return_inverse=True)
         of = of.reshape(-1)
         for i, here in enumerate(patterns):
             rows = np.flatnonzero(of == i)
             if here.any():
-                slopes = np.linalg.solve(sigma[np.ix_(here, here)], cross[:, here].T)
-                found[rows] = left[np.ix_(rows, here)] @ slopes
+                found[rows] = left[np.ix_(rows, here)] @ weights(here).T
         return found
 
 
@@ -106,7 +113,7 @@ def _cluster_column(fit: SemFit) -> str:
     return fit.options.cluster
 
 
-def row_scores(fit: SemFit, data: pd.DataFrame) -> pd.DataFrame:
+def row_scores(fit: SemFit, data: pd.DataFrame, *, bartlett: bool = False) -> pd.DataFrame:
     """Scores of the latent variables within clusters, from all rows of each cluster: see ``factor_scores``.
 
     Parameters
@@ -115,6 +122,8 @@ def row_scores(fit: SemFit, data: pd.DataFrame) -> pd.DataFrame:
         Of two levels.
     data : DataFrame
         With the columns of the fit; whole clusters, as rows say what their clusters are.
+    bartlett : bool
+        Bartlett's weights of what is left of a row beside its cluster, in the place of expected values.
 
     Raises
     ------
@@ -128,10 +137,14 @@ def row_scores(fit: SemFit, data: pd.DataFrame) -> pd.DataFrame:
         if not place.latents:
             raise UnsupportedError("The model has no latent variable within clusters, so there is nothing to score.")
         known = _known(group, x, rows, cluster, group.sample.clusters.names)
-        n = place.n_observed
-        cross = np.zeros((len(place.latents), n))
-        cross[:, group.sample.clusters.within] = (part.point.at.covariance * np.outer(scale, scale))[n:, :n]
-        scores = part.point.at.mean[n:] * scale[n:] + known.within(cross)
+        n, at = place.n_observed, part.point.at
+        if bartlett:
+            directed = matrices(place, part.problem.values(x))[0]
+            unit = scale[n:, None] / scale[:n]
+            found = known.weighed(lambda here: bartlett_weights(place, at.covariance, directed, here) * unit[:, here])
+        else:
+            found = known.within((at.covariance * np.outer(scale, scale))[n:, :n])
+        scores = at.mean[n:] * scale[n:] + found
         return pd.DataFrame(scores, index=rows.index, columns=list(place.latents))
 
     return _of_groups(fit, data, work)

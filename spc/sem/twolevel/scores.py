@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
-from spc.errors import UnsupportedError
+from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray
+from spc.sem.engine.bartlett import bartlett_weights
+from spc.sem.engine.ram import matrices
 from spc.sem.twolevel.group import LevelGroup, Sample
 from spc.sem.twolevel.incomplete import Answered
 from spc.sem.twolevel.likelihood import SizeClasses, UnitMoments
@@ -47,16 +49,27 @@ def given_means(
     errors : (J, m) array
         Standard deviations around it, the moments taken as known.
     """
+    classes, hold = _holds(units, mu, sigma_b, sigma_w)
+    pull = cross @ hold
+    left = variance - np.einsum("gij,ij->gi", pull, cross)
+    apart = np.matmul(pull[classes.of], _toward(units, mu)[:, :, None])[:, :, 0]
+    return apart, np.sqrt(np.maximum(left, 0.0))[classes.of]
+
+
+def _holds(
+    units: UnitMoments, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray
+) -> tuple[SizeClasses, FloatArray]:
+    """Information of the values of a unit on its mean (C, p, p), by classes of units of a size."""
     classes = SizeClasses.find(units)
     here = classes.present
     both = here[:, :, None] & here[:, None, :]
     joint = np.where(both, sigma_b + sigma_w * classes.share[:, :, None], 0.0)
     joint += np.where(np.eye(len(mu)) > 0, (~here)[:, :, None], 0.0)
-    pull = cross @ np.where(both, np.linalg.inv(joint), 0.0)
-    left = variance - np.einsum("gij,ij->gi", pull, cross)
-    toward = np.where(units.present, units.means - mu, 0.0)
-    apart = np.matmul(pull[classes.of], toward[:, :, None])[:, :, 0]
-    return apart, np.sqrt(np.maximum(left, 0.0))[classes.of]
+    return classes, np.where(both, np.linalg.inv(joint), 0.0)
+
+
+def _toward(units: UnitMoments, mu: FloatArray) -> FloatArray:
+    return np.where(units.present, units.means - mu, 0.0)
 
 
 def icc(fit: SemFit) -> pd.Series:
@@ -103,26 +116,31 @@ def _icc(sample: Sample) -> pd.Series:
     return pd.Series(between / (inside + between), index=pd.Index(names, name="variable"), name="icc")
 
 
-def cluster_scores(fit: SemFit) -> pd.DataFrame:
-    """Scores of the latent variables of clusters, by the regression method from all rows and variables of a cluster.
-
-    Small clusters are drawn towards what the model expects of them: an empirical Bayes estimate.
+def cluster_scores(fit: SemFit, *, method: Literal["regression", "bartlett"] = "regression") -> pd.DataFrame:
+    """Scores of the latent variables of clusters, from all rows and variables of a cluster.
 
     Parameters
     ----------
     fit : SemFit
         Of a two-level model.
+    method : {"regression", "bartlett"}
+        The expected value given all that is known of a cluster: small clusters are drawn towards what the model expects
+        of them, an empirical Bayes estimate. Or Bartlett's weights of the values that are expected of a cluster, as in
+        lavaan.
 
     Returns
     -------
     DataFrame
         One row a cluster, named as in the data, under its group where there are groups: each latent variable of level
-        2, then its standard error with ``_error`` behind the name, the parameters taken as known.
+        2, then its standard error with ``_error`` behind the name, the parameters taken as known. Bartlett's of factors
+        of factors are missing: they have no indicators.
 
     Raises
     ------
     UnsupportedError
         The model has one level, or no latent variable between clusters.
+    UsageError
+        Another method.
 
     Examples
     --------
@@ -137,10 +155,12 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     >>> bool(np.corrcoef(scores["g"], climate)[0, 1] > 0.8)
     True
     """
+    if method not in ("regression", "bartlett"):
+        raise UsageError(f"method={method!r}: expected 'regression' or 'bartlett'.")
     levels = require_levels(fit)
     x = fit.system.coordinates(fit.solution.theta)
     each = {
-        group.sample.label: _cluster_scores(group, part, x, fit.options.cluster or "cluster")
+        group.sample.label: _cluster_scores(group, part, x, fit.options.cluster or "cluster", method == "bartlett")
         for group, part in zip(levels.groups, fit.parts[1::2], strict=True)
     }
     if len(each) == 1:
@@ -148,7 +168,7 @@ def cluster_scores(fit: SemFit) -> pd.DataFrame:
     return pd.concat(each, names=["group"])
 
 
-def _cluster_scores(group: LevelGroup, part: Part, x: FloatArray, cluster: str) -> pd.DataFrame:
+def _cluster_scores(group: LevelGroup, part: Part, x: FloatArray, cluster: str, bartlett: bool) -> pd.DataFrame:
     place, at, n = part.problem.place, part.point.at, part.problem.place.n_observed
     if not place.latents:
         raise UnsupportedError("The model has no latent variable between clusters, so there is nothing to score.")
@@ -157,7 +177,12 @@ def _cluster_scores(group: LevelGroup, part: Part, x: FloatArray, cluster: str) 
     cov = at.covariance * np.outer(unit, unit)
     cross = np.zeros((len(place.latents), p))
     cross[:, clusters.between] = cov[n:, :n]
-    apart, errors = _given_data(group, x, cross, cov.diagonal()[n:])
+    if bartlett:
+        weights = np.zeros(cross.shape)
+        weights[:, clusters.between] = _bartlett(part, x)
+        apart, errors = _weighed_data(group, x, weights, cross, cov.diagonal()[n:])
+    else:
+        apart, errors = _given_data(group, x, cross, cov.diagonal()[n:])
     index = pd.Index(clusters.keys or range(1, len(apart) + 1), name=cluster)
     scores = pd.DataFrame(apart + at.mean[n:] * unit[n:], index=index, columns=list(place.latents))
     return scores.join(pd.DataFrame(errors, index=index, columns=[f"{name}_error" for name in place.latents]))
@@ -174,6 +199,33 @@ def _given_data(
     assert found is not None
     left = variance - np.einsum("mi,jik,mk->jm", cross, found.hold, cross)
     return found.pull @ cross.T, np.sqrt(np.maximum(left, 0.0))
+
+
+def _bartlett(part: Part, x: FloatArray) -> FloatArray:
+    """Weights (m, n) of the values of a cluster, in the user's units."""
+    problem = part.problem
+    place, n = problem.place, problem.place.n_observed
+    directed = matrices(place, problem.values(x))[0]
+    weights = bartlett_weights(place, part.point.at.covariance, directed, np.ones(n, dtype=bool))
+    return np.asarray(weights * problem.scale[n:, None] / problem.scale[:n])
+
+
+def _weighed_data(
+    group: LevelGroup, x: FloatArray, weights: FloatArray, cross: FloatArray, variance: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Weights (m, p) of what is expected of each cluster, and the deviations (J, m) from the latent variables."""
+    spot, clusters = group.spot(x), group.sample.clusters
+    if clusters.answers is None:
+        classes, hold = _holds(clusters.units, spot.mu, spot.sigma_b, spot.sigma_w)
+        hold, toward = hold[classes.of], _toward(clusters.units, spot.mu)
+        pull = np.einsum("jik,jk->ji", hold, toward)
+    else:
+        found = Answered.at(clusters.answers, spot.mu, spot.sigma_b, spot.sigma_w)
+        assert found is not None
+        pull, hold = found.pull, found.hold
+    turn = weights @ spot.sigma_b
+    left = variance + np.einsum("mi,jik,mk->jm", turn, hold, turn - 2.0 * cross)
+    return pull @ turn.T, np.sqrt(np.maximum(left, 0.0))
 
 
 def require_levels(fit: SemFit) -> TwoLevel:

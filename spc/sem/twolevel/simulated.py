@@ -1,4 +1,4 @@
-"""Clusters made from moments of both levels."""
+"""Clusters made from moments of both levels, with the sizes and the holes of others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from spc.linalg import FloatArray
+from spc.sem.twolevel.incomplete import UnitAnswers
 from spc.sem.twolevel.likelihood import UnitMoments
 
-__all__ = ["made_scatter", "made_units"]
+__all__ = ["made_answers", "made_scatter", "made_units"]
 
 
 def made_units(
@@ -45,6 +46,37 @@ def made_scatter(units: UnitMoments, sigma_w: FloatArray, rng: np.random.Generat
         own = np.ix_(at, at)
         scatter[0][own] = _wishart(sigma_w[own], units.freedom[s], rng)
     return replace(units, scatter=scatter)
+
+
+def made_answers(
+    old: UnitAnswers, mu: FloatArray, sigma_b: FloatArray, sigma_w: FloatArray, rng: np.random.Generator
+) -> UnitAnswers:
+    """Units with the same rows and the same holes.
+
+    Cross-products within units are drawn for all rows of a pattern at once and put down in its first cell, as the
+    likelihood sees only their sum.
+
+    Parameters
+    ----------
+    old : UnitAnswers
+    mu : (p,) array
+    sigma_b, sigma_w : (p, p) arrays
+    rng : Generator
+    """
+    values, vectors = np.linalg.eigh(sigma_b)
+    real = rng.standard_normal((old.count, mu.size)) * np.sqrt(np.maximum(values, 0.0)) @ vectors.T + mu
+    inner = sigma_w[: old.width, : old.width]
+    mean, scatter = np.zeros_like(old.mean), np.zeros_like(old.scatter)
+    for g, here in enumerate(old.patterns):
+        cells, own = np.flatnonzero(old.pattern == g), np.flatnonzero(here)
+        root = np.linalg.cholesky(inner[np.ix_(own, own)])
+        noise = rng.standard_normal((cells.size, own.size)) / np.sqrt(old.number[cells, None])
+        mean[np.ix_(cells, own)] = real[np.ix_(old.unit[cells], own)] + noise @ root.T
+        rest = rng.standard_normal((int(old.number[cells].sum()) - cells.size, own.size)) @ root.T
+        scatter[cells[0]][np.ix_(own, own)] = rest.T @ rest
+    return replace(
+        old, mean=mean, scatter=scatter, outcomes=np.where(np.isnan(old.outcomes), np.nan, real[:, old.width :])
+    )
 
 
 def _wishart(sigma: FloatArray, freedom: float, rng: np.random.Generator) -> FloatArray:

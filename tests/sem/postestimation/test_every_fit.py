@@ -1,4 +1,4 @@
-"""Every question to a fit, put to every kind of fit of one level: an answer in numbers, or a refusal in words."""
+"""Every question to a fit, put to every kind of fit: an answer in numbers, or a refusal in words."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from spc.plot.path_diagram import path_diagram
 from spc.sem import (
     SemFit,
     bootstrap,
+    cluster_scores,
     compare,
     effects,
     factor_scores,
     fit,
     fit_measures,
     htmt,
+    icc,
     implied_moments,
+    level_fit,
     misfit,
     modification_indices,
     predict,
@@ -48,6 +51,8 @@ CHAIN = FACTORS + "g ~ a*f\nh ~ b*g\nab := a*b"
 APART = FACTORS + "g ~ c(a1, a2)*f\nh ~ g"
 GIVEN = FACTORS + "f ~ x\ng ~ a*f\nh ~ g + x"
 BOUND = CHAIN.replace("y2", "k*y2").replace("y3", "l*y3") + "\nk == l\na > 0.1"
+LEVELS = "level: 1\n" + CHAIN.partition("\nab")[0] + "\nlevel: 2\n" + FACTORS + "g ~ f\nh ~ g"
+GIVEN_LEVELS = "level: 1\n" + GIVEN + "\nlevel: 2\n" + FACTORS + "f ~ w\ng ~ f\nh ~ w"
 GROWTH = "i =~ 1*y1 + 1*y4 + 1*y7\ns =~ 0*y1 + 1*y4 + 2*y7\ni ~ a*x"
 
 
@@ -62,6 +67,21 @@ def rows() -> pd.DataFrame:
     items = {f"y{3 * at + k}": load * trait + 0.8 * rng.normal(size=n) + 2.0
              for at, trait in enumerate((f, g, h)) for k, load in ((1, 1.0), (2, 0.8), (3, 0.9))}  # fmt: skip
     return pd.DataFrame(items | {"x": x, "unit": np.arange(n) % 45, "group": np.where(np.arange(n) % 2, "a", "b")})
+
+
+@cache
+def nested() -> pd.DataFrame:
+    """The same rows with as much of their own in each of 60 units."""
+    rng = np.random.default_rng(7)
+    unit = np.arange(360) % 60
+    w = rng.normal(size=60)
+    f = 0.5 * w + 0.8 * rng.normal(size=60)
+    g = 0.6 * f + 0.7 * rng.normal(size=60)
+    h = 0.5 * g + 0.7 * rng.normal(size=60)
+    own = {f"y{3 * at + k}": (load * trait + 0.4 * rng.normal(size=60))[unit]
+           for at, trait in enumerate((f, g, h)) for k, load in ((1, 1.0), (2, 0.8), (3, 0.9))}  # fmt: skip
+    made = rows().assign(unit=unit, w=w[unit], group=np.where(unit % 2, "a", "b"))
+    return made.assign(**{name: made[name] + value for name, value in own.items()})
 
 
 @cache
@@ -114,6 +134,14 @@ KINDS: dict[str, tuple[str, Callable[[], Any], dict[str, Any]]] = {
     ),
     "constraints": (BOUND, rows, {}),
     "growth": (GROWTH, rows, {}),
+    "levels": (LEVELS, nested, {"cluster": "unit"}),
+    "levels MLR": (GIVEN_LEVELS, nested, {"cluster": "unit", "estimator": "MLR"}),
+    "levels holes": (GIVEN_LEVELS, lambda: holed(nested()), {"cluster": "unit", "missing": "fiml"}),
+    "levels groups": (
+        LEVELS.replace("a*", ""),
+        nested,
+        {"cluster": "unit", "group": "group", "group_equal": ["loadings"]},
+    ),
     "second order": (FACTORS + "k =~ f + a*g + h", rows, {}),
 }
 
@@ -138,6 +166,11 @@ def label_of(result: SemFit) -> str:
 
 def people(data: Any) -> pd.DataFrame:
     return rows() if frame(data) is None else data
+
+
+def pictured(result: SemFit) -> str:
+    group = result.groups[0] if result.groups else None
+    return path_diagram(Gate().model(result), group=group, level=1 if result.levels is None else 2).svg
 
 
 QUESTIONS: dict[str, Callable[[SemFit, Any], Any]] = {
@@ -167,18 +200,31 @@ QUESTIONS: dict[str, Callable[[SemFit, Any], Any]] = {
     "mplus": lambda f, d: to_mplus(f),
     "bootstrap": lambda f, d: bootstrap(f, people(d), draws=4).tidy(),
     "bollen stine": lambda f, d: bootstrap(f, people(d), draws=4, kind="bollen_stine").tidy(),
-    "diagram": lambda f, d: path_diagram(Gate().model(f), group=f.groups[0] if f.groups else None).svg,
+    "diagram": lambda f, d: pictured(f),
+    "parametric": lambda f, d: bootstrap(f, people(d), draws=4, kind="parametric").tidy(),
+    "clusters": lambda f, d: cluster_scores(f),
+    "clusters bartlett": lambda f, d: cluster_scores(f, method="bartlett"),
+    "shares": lambda f, d: icc(f),
+    "level fit": lambda f, d: level_fit(f).augment(),
 }
 
-ROBUST = ("MLM", "MLR", "cluster", "GLS", "WLS", "FIML MLR")
+LEVELLED = ("levels", "levels MLR", "levels holes", "levels groups")
+ONE_LEVEL = tuple(kind for kind in KINDS if kind not in LEVELLED)
+ROBUST = ("MLM", "MLR", "cluster", "GLS", "WLS", "FIML MLR", "levels MLR")
 ORDERED = ("ordered", "mixed", "ordered holes", "ordered groups", "theta", "theta mixed", "theta groups")
-TIED = ("groups", "groups FIML", "ordered groups", "theta groups", "constraints")
+TIED = ("groups", "groups FIML", "ordered groups", "theta groups", "constraints", "levels groups")
 REFUSED: dict[str, dict[str, str]] = {
     "profile": dict.fromkeys((*ROBUST, *ORDERED), "rise of the statistic"),
-    "few rows": dict.fromkeys(("cluster", "GLS", "WLS", "FIML", "FIML MLR", "groups FIML", *ORDERED), "corrections"),
-    "bollen stine": dict.fromkeys(ORDERED, "Ordered items") | {"WLS": "weights come from rows"},
+    "few rows": dict.fromkeys(
+        ("cluster", "GLS", "WLS", "FIML", "FIML MLR", "groups FIML", *ORDERED, *LEVELLED), "[Cc]orrections"
+    ),
+    "bollen stine": dict.fromkeys(ORDERED, "Ordered items")
+    | dict.fromkeys(LEVELLED, "differ in size")
+    | {"WLS": "weights come from rows"},
+    "parametric": dict.fromkeys(ORDERED, "Ordered items") | {"WLS": "weights come from rows"},
+    **dict.fromkeys(("clusters", "clusters bartlett", "shares", "level fit"), dict.fromkeys(ONE_LEVEL, "two levels")),
     "effects": {"second order": "no regressions"},
-    "htmt": {"growth": "cannot tell them apart"},
+    "htmt": {"growth": "cannot tell them apart"} | dict.fromkeys(LEVELLED, "of one level"),
     "release": dict.fromkeys(set(KINDS) - set(TIED), "nothing to release"),
 }
 

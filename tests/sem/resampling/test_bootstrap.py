@@ -432,8 +432,6 @@ def test_the_same_numbers_for_any_number_of_workers() -> None:
 
 
 def test_kinds_without_a_method_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="missing answers"):
-        bootstrap(quietly(TWO, holed(), missing="fiml"), holed(), kind="parametric")
     with pytest.raises(UnsupportedError, match="WLS"):
         bootstrap(quietly(TWO, HS, estimator="WLS"), HS, kind="parametric")
 

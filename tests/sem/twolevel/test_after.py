@@ -176,8 +176,6 @@ def test_scores_of_rows_equal_lavaans():
     np.testing.assert_allclose(scores["f"], np.array(MODELS["factor"]["scores"], dtype=float), atol=2e-5)
     shuffled = data().sample(frac=1.0, random_state=1)
     pd.testing.assert_frame_equal(factor_scores(ours("factor"), shuffled).loc[scores.index], scores)
-    with pytest.raises(UnsupportedError, match="expectation"):
-        factor_scores(ours("factor"), data(), method="bartlett")
 
 
 def joint_moments(fitted, frame):
