@@ -71,11 +71,7 @@ class RefitMaterial:
         """What a reviewer must know."""
         if not self.of_units:
             return ()
-        return (Note(
-            "matrix_of_units", "info", "replication", "The matrix under Replication is the estimated covariance "
-            "matrix of units, free of the noise of few answers a unit. Fitted again, it gives nearly the links of this "
-            "report; their errors come out smaller, since they do not know of that noise.",
-        ),)  # fmt: skip
+        return (Note.of("matrix_of_units", "info", "replication"),)
 
 
 def refit_material(chain: ChainFit) -> RefitMaterial:

@@ -13,6 +13,7 @@ from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, UsageError
 from spc.results import Note
 from spc.spec import model as read_model
+from spc.words import phrase
 
 __all__ = ["fit_encounters"]
 
@@ -140,21 +141,11 @@ def _measured(name: str, score: str, values: pd.Series, reliability: float) -> s
 
 
 def _notes(known: Mapping[str, float], names: list[str]) -> list[Note]:
-    told = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
-    notes = [Note(
-        "meet_employee", "warning", EMPLOYEE, "Links are among employees: customers meet the employees assigned to "
-        "them. Employees of one unit are taken as independent of each other, so intervals are too narrow where units "
-        "differ.",
-    )]  # fmt: skip
+    told = [phrase("note.named_value", name=name, value=value) for name, value in known.items()]
+    notes = [Note.of("meet_employee", "warning", EMPLOYEE)]
     if known:
-        notes.append(Note(
-            "known_error", "info", EMPLOYEE, f"Each employee answered once; the error of scores is taken as known from "
-            f"their reliability ({told}), and its own uncertainty is not in the intervals.",
-        ))  # fmt: skip
+        notes.append(Note.of("known_error", "info", EMPLOYEE, reliabilities=told))
     exact = [name for name in names if name not in known]
     if exact:
-        notes.append(Note(
-            "no_known_error", "warning", EMPLOYEE, f"Scores of {', '.join(exact)} are taken as free of error; links "
-            "from them are too small as far as they are not.",
-        ))  # fmt: skip
+        notes.append(Note.of("no_known_error", "warning", EMPLOYEE, names=exact))
     return notes

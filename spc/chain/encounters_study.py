@@ -154,7 +154,4 @@ def _side_by_side(staff: pd.DataFrame, guests: pd.DataFrame, weights: Assignment
 
 
 def _regression_note() -> Note:
-    return Note(
-        "means_of_meetings", "info", "links", "The regressions beside the links are of employees' scores and the "
-        "weighted means of their customers, with all their sampling error.",
-    )  # fmt: skip
+    return Note.of("means_of_meetings", "info", "links")

@@ -257,11 +257,7 @@ def _notes(chain: ChainFit, found: Sequence[LinkEquivalence], asked: Smallest, e
             if (lhs, rhs) not in tested]  # fmt: skip
     if not left:
         return ()
-    these = "this link" if len(left) == 1 else "these"
-    return (Note(
-        "no_way_to_money", "info", ", ".join(left), f"No way leads through {these} to {end}, so it is not held against "
-        "a smallest effect in money. State one in standard deviations as well.",
-    ),)  # fmt: skip
+    return (Note.of("no_way_to_money", "info", ", ".join(left), n=len(left), end=end),)
 
 
 def money_outcome(links: Mapping[str, Sequence[str]], asked: str = "") -> str:

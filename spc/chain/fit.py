@@ -160,15 +160,9 @@ def _fallback(study: Study, why: str) -> list[Note]:
     """That unit means stand in for the likelihood of the respondents, and that priors go unused."""
     notes = []
     if why:
-        notes.append(Note(
-            "unit_means_fallback", "warning", "links", "The likelihood of the respondents of all sides could not be "
-            f"fitted, so links are those of unit means, which pull them toward zero. What stood in its way: {why}",
-        ))  # fmt: skip
+        notes.append(Note.of("unit_means_fallback", "warning", "links", why=why))
     if study.chain is not None and study.chain.priors:
-        notes.append(Note(
-            "priors_unused", "warning", "links", "The priors of the study are used by the likelihood of respondents "
-            "only; here they are left out.",
-        ))  # fmt: skip
+        notes.append(Note.of("priors_unused", "warning", "links"))
     return notes
 
 
@@ -222,29 +216,16 @@ def _chain_notes(
         n = sem.observed.n
         lost = len(rows.scores) - n
         if lost:
-            notes.append(
-                Note("units_left_out", "warning", "units", f"{lost} of {len(rows.scores)} units miss a side or an "
-                     f"outcome and are left out; {n} remain.")
-            )  # fmt: skip
+            notes.append(Note.of("units_left_out", "warning", "units", lost=lost, units=len(rows.scores), left=n))
         if n < SMALL_NUMBER_OF_UNITS:
-            notes.append(
-                Note("few_units", "warning", "units", f"The chain rests on {n} units. With so few, only strong links "
-                     "show, intervals are approximate, and a link that is unclear is not shown to be absent.")
-            )  # fmt: skip
+            notes.append(Note.of("few_units", "warning", "units", "means", units=n))
     elif replicates is None and rows.unit is not None:
-        notes.append(
-            Note("nested_persons", "warning", "standard errors", "Persons share units, but too few units for "
-                 "resampling them; the intervals take persons as independent and are too narrow.")
-        )  # fmt: skip
+        notes.append(Note.of("nested_persons", "warning", "standard errors", "independent"))
     elif replicates is not None:
-        notes.append(
-            Note("nested_persons", "info", "standard errors", f"Persons share {_n_units(sem, rows)} units: intervals "
-                 "of effects come from resampling whole units. The chi-square test and fit indices take persons as "
-                 "independent.")
-        )  # fmt: skip
+        notes.append(Note.of("nested_persons", "info", "standard errors", "resampled", units=_n_units(sem, rows)))
         if replicates.failures:
             failed = sum(replicates.failures.values())
-            notes.append(Note("failed_draws", "warning", "bootstrap", f"{failed} draws did not converge."))
+            notes.append(Note.of("failed_draws", "warning", "bootstrap", "chain", failed=failed))
     return notes
 
 
@@ -261,13 +242,13 @@ def _unit_mean_notes(study: Study, rows: AnalysisRows, links: Mapping[str, Seque
         icc = aggregation(at_wave(study, book[name], rows.waves), unit="unit", scales={name: book[name]}).tidy()
         reliability = float(icc.loc[icc["kind"] == "icc2_anova", "estimate"].iloc[0])
         notes.append(
-            Note(
+            Note.of(
                 "unit_means_attenuate",
                 "warning",
                 name,
-                f"Unit means of {book[name].title.lower()} carry sampling error (ICC(2) = {reliability:.2f}): links "
-                f"from it to the other side are pulled toward zero, to about {max(reliability, 0):.0%} of their size "
-                "when it is the only predictor.",
+                name=book[name].title,
+                reliability=reliability,
+                share=max(reliability, 0.0),
             )
         )
     return notes

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from spc.chain.naming import called
 from spc.results import Note
 from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sources import Source, UnitSums
@@ -86,12 +87,9 @@ def _with_rows(moments: UnitMoments, side: str, sums: UnitSums, keys: Sequence[H
 
 
 def _left_out(sums: UnitSums, side: str) -> list[Note]:
-    said = {
-        "no_unit": (sums.without_unit, f"respondents of {side} have no unit and are left out."),
-        "incomplete_scores": (sums.incomplete, f"respondents of {side} lack a score of the chain and are left out."),
-    }
+    said = {("no_unit", ""): sums.without_unit, ("incomplete_scores", "lack"): sums.incomplete}
     return [
-        Note(code, "warning", side, f"{number} of {sums.rows} {text}")
-        for code, (number, text) in said.items()
+        Note.of(code, "warning", side, form, left=number, people=sums.rows, side=called(side))
+        for (code, form), number in said.items()
         if number
     ]

@@ -14,6 +14,7 @@ from spc.sem.engine.standardize import standardised_values
 from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel.prior import Known
 from spc.study import LinkPrior
+from spc.words import Phrase, phrase
 
 __all__ = ["known", "prior_notes", "standard_links"]
 
@@ -74,18 +75,17 @@ class _Read:
     def note(self) -> Note:
         """In words."""
         prior, link = self.prior, f"{self.prior.rhs} -> {self.prior.lhs}"
-        text = (
-            f"The link {link} carries a prior of {_shown((prior.mean, prior.sd))} standard deviations, from "
-            f"{prior.source}. The data alone say {_shown(self.data)}, both together {_shown(self.both)}."
-        )
+        told: dict[str, object] = {
+            "link": phrase("table.from_to", cause=prior.rhs, effect=prior.lhs), "source": prior.source,
+            "prior": _shown((prior.mean, prior.sd)), "data": _shown(self.data), "both": _shown(self.both),
+        }  # fmt: skip
         if not self.conflict:
-            return Note("link_prior", "info", link, text)
-        more = " The two disagree, so that neither should be read alone: units here may not be those of the source."
-        return Note("prior_data_conflict", "serious", link, text + more)
+            return Note.of("link_prior", "info", link, **told)
+        return Note.of("prior_data_conflict", "serious", link, **told)
 
 
-def _shown(pair: tuple[float, float]) -> str:
-    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
+def _shown(pair: tuple[float, float]) -> Phrase:
+    return phrase("note.give_or_take", value=float(pair[0]), error=float(pair[1]))
 
 
 def prior_notes(fit: TwoLevelFit, priors: Sequence[LinkPrior]) -> Iterator[Note]:

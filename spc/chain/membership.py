@@ -222,11 +222,8 @@ def _rows(assignments: pd.DataFrame, target: Target, employees: pd.DataFrame | N
     placed = table["target"].notna() & table["customer"].notna()
     notes = []
     if not placed.all():
-        noun = "unit" if target == "unit" else "employee"
-        notes.append(Note(
-            "no_target", "warning", "assignments", f"{int((~placed).sum())} of {len(placed)} assignments name no "
-            f"customer, or no {noun} that is known, and are left out.",
-        ))  # fmt: skip
+        left = int((~placed).sum())
+        notes.append(Note.of("no_target", "warning", "assignments", target, left=left, rows=len(placed)))
     return table[placed], notes
 
 
@@ -335,17 +332,12 @@ def _matrix(shares: pd.Series, customers: Sequence[Hashable], targets: Sequence[
 
 def _coverage(weights: Any, target: Target) -> list[Note]:
     number = np.diff(weights.indptr)
-    noun = "units" if target == "unit" else "employees"
     several, unserved = int((number > 1).sum()), int((number == 0).sum())
-    notes = [Note(
-        "several_targets", "info", "assignments", f"{several} of {len(number)} customers are served by several "
-        f"{noun}, up to {number.max()}; each counts by its share.",
-    )]  # fmt: skip
+    told = {"customers": len(number), "several": several, "most": int(number.max())}
+    notes = [Note.of("several_targets", "info", "assignments", target, **told)]
     if unserved:
-        notes.append(Note(
-            "unserved_customers", "warning", "assignments", f"Nobody is assigned to {unserved} of {len(number)} "
-            "customers in that time.",
-        ))  # fmt: skip
+        left = {"unserved": unserved, "customers": len(number)}
+        notes.append(Note.of("unserved_customers", "warning", "assignments", **left))
     return notes
 
 

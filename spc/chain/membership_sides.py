@@ -9,6 +9,7 @@ import pandas as pd
 
 from spc.chain.in_place import Side
 from spc.chain.membership import AssignmentWeights, assignment_weights
+from spc.chain.naming import called
 from spc.errors import DataError, Finding, UnsupportedError, UsageError
 from spc.results import Note
 from spc.sem.twolevel.membership_moments import MemberMoments
@@ -92,9 +93,6 @@ def alike_notes(units: MemberMoments) -> list[Note]:
         touched = int((units.counts[:, s] > 0.0).sum())
         alike = touched - int(units.rank[s])
         if gram is not None and alike:
-            notes.append(Note(
-                "units_alike", "info", units.sides[s], f"{touched} units serve the respondents of {units.sides[s]}, "
-                f"but always in mixtures that tell {alike} of them not apart from the others; what is known of these "
-                "together is used.",
-            ))  # fmt: skip
+            side = units.sides[s]
+            notes.append(Note.of("units_alike", "info", side, touched=touched, alike=alike, side=called(side)))
     return notes

@@ -179,7 +179,7 @@ def _of_persons(
         try:
             solved = fit(model("\n".join([*text, study.chain.model, *factor])), frame, level=level)
         except EstimationError as error:
-            notes.append(Note("method_not_fitted", "warning", label, f"With {label} the chain has no fit: {error}"))
+            notes.append(Note.of("method_not_fitted", "warning", label, share=share, problem=str(error)))
             continue
         table = solved.tidy()
         table = table[(table["op"] == "~") & table["lhs"].isin(links)].assign(kind="method_factor", label=label)
@@ -232,10 +232,7 @@ def _of_units(
             "split halves": _slopes(parts, causes, level),
         }
         if any(slopes is None for slopes in both.values()):
-            notes.append(Note(
-                "halves_not_fitted", "info", lhs, f"Links into {book[lhs].title} were not tried on halves of the "
-                "respondents: too few units have two or more, or they hardly differ.",
-            ))  # fmt: skip
+            notes.append(Note.of("halves_not_fitted", "info", lhs, effect=book[lhs].title))
             continue
         scale = rows.scores[list(causes)].std() / rows.scores[lhs].std()
         for rhs in shared:

@@ -100,12 +100,9 @@ class PublishedLinks:
     def notes(self) -> tuple[Note, ...]:
         """What these numbers are not."""
         return (
-            Note("persons_not_units", "warning", "published links", "Nearly all published links are correlations among "
-                 "persons. Links among units are another quantity, often larger; read them beside, not against, each "
-                 "other."),
-            Note("no_crossing_link", "warning", "published links", "No study here has employees and customers of the "
-                 "same units: links from one side to the other have no published number to stand beside."),
-        )  # fmt: skip
+            Note.of("persons_not_units", "warning", "published links"),
+            Note.of("no_crossing_link", "warning", "published links"),
+        )
 
     def pool(self, constructs: Sequence[str], *, correct: bool = True) -> PooledCorrelations:
         """Pool the studies' correlations among some constructs; see :func:`spc.pool_correlations`.

@@ -16,6 +16,7 @@ from spc.study import Study
 from spc.study.lags import Lag, wave_offsets
 from spc.study.study import SIDES
 from spc.survey import Construct, score
+from spc.words import phrase
 
 __all__ = ["AnalysisRows", "analysis_rows", "at_wave", "chain_constructs", "taken_waves"]
 
@@ -171,37 +172,21 @@ def taken_waves(
     unused = [wave for wave in known if wave not in taken.values()]
     notes = []
     if len(set(taken.values())) > 1:
-        notes.append(Note("waves_taken", "info", "waves", _waves_in_words(constructs, taken)))
+        notes.append(_waves_taken(constructs, taken))
     if unused:
-        notes.append(
-            Note(
-                "waves_left_out",
-                "info",
-                "waves",
-                f"Each construct enters at one wave; the answers of wave {', '.join(map(str, unused))} "
-                "are not part of this fit.",
-            )
-        )
+        notes.append(Note.of("waves_left_out", "info", "waves", waves=[str(wave) for wave in unused]))
     timeless = list(dict.fromkeys(c.table for c in constructs if "wave" not in study.tables[c.table]))
     if timeless:
-        notes.append(
-            Note(
-                "no_wave",
-                "warning",
-                ", ".join(timeless),
-                f"{' and '.join(timeless)} name no wave, while other tables do: their rows are taken to belong to "
-                "every wave, so links to or from them have no order in time.",
-            )
-        )
+        notes.append(Note.of("no_wave", "warning", ", ".join(timeless), tables=timeless))
     return taken, notes
 
 
-def _waves_in_words(constructs: Sequence[Construct], taken: Mapping[str, Any]) -> str:
+def _waves_taken(constructs: Sequence[Construct], taken: Mapping[str, Any]) -> Note:
     told = []
     for wave in sorted(set(taken.values())):
         names = [c.title for c in constructs if taken.get(c.name) == wave]
-        told.append(f"{', '.join(names)} at wave {wave}")
-    return f"Constructs are taken at different waves, as the lags say: {'; '.join(told)}."
+        told.append(phrase("note.at_wave", names=names, wave=str(wave)))
+    return Note.of("waves_taken", "info", "waves", taken=told)
 
 
 def at_wave(study: Study, construct: Construct, waves: Mapping[str, Any]) -> pd.DataFrame:

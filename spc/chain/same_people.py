@@ -12,6 +12,7 @@ from typing import Literal
 
 import pandas as pd
 
+from spc.chain.naming import called
 from spc.results import Note
 
 __all__ = ["PERSON", "joined_waves"]
@@ -58,13 +59,10 @@ def joined_waves(
         used = _merged(frames, "inner" if whole else "outer")
         found[own[0].split("_wave_")[0]] = used.drop(columns=PERSON)
         some = len(set().union(*(frame[PERSON] for frame in frames))) - len(full)
-        rest = "are left out" if whole else "count with what they answered"
-        more = f" {some} who miss one, or changed their unit, {rest}." if some else ""
-        notes.append(Note(
-            "same_people", "warning" if some and whole else "info", table, f"{len(full)} people of {table} answered "
-            f"in all {len(own)} waves that the chain uses and count once: what they carry from wave to wave is theirs, "
-            f"not their unit's.{more}",
-        ))  # fmt: skip
+        told: dict[str, object] = {"people": len(full), "table": called(table), "waves": len(own)}
+        told |= {"some": some} if some else {}
+        rest = "all" if not some else "some_left_out" if whole else "some_partly"
+        notes.append(Note.of("same_people", "warning" if some and whole else "info", table, rest, **told))
     return found, notes, frozenset(joined)
 
 

@@ -278,11 +278,8 @@ def _tested(
     count = len(np.unique(cluster[usable])) if rows.level == "unit" else int(usable.sum())
     if shapes is None:
         what = "units" if rows.level == "unit" else "persons"
-        return Note(
-            "shape_not_tested", "warning", f"{lhs} ~ {rhs}",
-            f"The shape of the link from {book[rhs].title} to {book[lhs].title} was not tested: {count} {what} have "
-            f"both, or {book[rhs].title} differs too little among them. The link is taken as a straight line.",
-        )  # fmt: skip
+        about = {"cause": book[rhs].title, "effect": book[lhs].title}
+        return Note.of("shape_not_tested", "warning", f"{lhs} ~ {rhs}", what, rows=count, **about)
     return shapes, kept[0].mean, count
 
 

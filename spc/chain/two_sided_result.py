@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spc.chain.covariates import CovariateSlopes
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, Provenance, tidy_frame
@@ -25,6 +26,7 @@ from spc.sem.twolevel.fit import TwoLevelFit, independence_chisq
 from spc.sem.twolevel.membership_moments import MemberMoments
 from spc.sem.twolevel.profile import FARTHEST, LinkProfile, link_profiles
 from spc.spec import Model
+from spc.words import Phrase, phrase
 
 __all__ = ["TwoSidedFit"]
 
@@ -61,6 +63,8 @@ class TwoSidedFit:
         Degrees of freedom of Student's t behind the intervals.
     messages : tuple of Note
     provenance : Provenance
+    covariates : CovariateSlopes or None
+        What was taken out of all answers and outcomes.
     """
 
     core: TwoLevelFit
@@ -73,6 +77,7 @@ class TwoSidedFit:
     freedom: float
     messages: tuple[Note, ...]
     provenance: Provenance
+    covariates: CovariateSlopes | None = None
     kind: str = "two_sided"
 
     def __post_init__(self) -> None:
@@ -101,10 +106,11 @@ class TwoSidedFit:
         ``kind`` is ``link`` (direct effect in the units of the data, ``label`` its verdict, ``std_all`` in standard
         deviations of units), ``indirect``, ``total_indirect``, ``total`` (``label`` the way through the chain),
         ``loading``, ``variance``, ``covariance`` (level ``unit``: of the chain; level ``person``: within units,
-        ``group`` the side), ``mean``, ``defined``, ``icc1`` (share of a score's variance that lies between units) and
-        ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``). Constructs
-        whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free of the
-        error of their items.
+        ``group`` the side), ``mean``, ``intercept`` (of effects, where their causes are nought), ``covariate`` (slopes
+        of what was taken out, ``group`` the side), ``defined``, ``icc1`` (share of a score's variance that lies between
+        units) and ``icc2`` (reliability of its unit means at the harmonic mean of respondents, told in ``label``).
+        Constructs whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free
+        of the error of their items.
 
         Below 100 units intervals of links are those of the profile likelihood, whose arms differ where the variance of
         a cause is badly known, and ``statistic`` is its signed root; errors stay those of the curvature at its top.
@@ -113,7 +119,8 @@ class TwoSidedFit:
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
-        rows = [*self._table_rows(), *self._within_rows(), *self._mean_rows(), *self._defined_rows()]
+        rows = [*self._table_rows(), *self._within_rows(), *self._mean_rows(), *self._covariate_rows()]
+        rows += self._defined_rows()
         rows += [*_reliability_rows(self.core, self.level), *self._latent_reliability_rows()]
         others = tidy_frame(rows)
         links = others[others["kind"] == "link"]
@@ -257,6 +264,41 @@ class TwoSidedFit:
         for name, value, error in zip(self.core.units.names, self.core.mu, errors, strict=True):
             yield {"lhs": name, "op": "~1", "level": "unit", "kind": "mean", **self._wald(value, error)}
 
+        yield from self._intercept_rows()
+
+    def _intercept_rows(self) -> Iterator[Row]:
+        """Means of effects less what their causes bring; errors take means as independent of links, as they are."""
+        core = self.core
+        at = {name: i for i, name in enumerate(core.units.names)}
+        links: dict[str, list[tuple[int, int]]] = {}
+        for i, row in enumerate(core.model.parameters):
+            if row.op == "~" and row.lhs in at:
+                links.setdefault(row.lhs, []).extend([(i, at[row.rhs])] if row.rhs in at else [])
+        for name, own in links.items():
+            of_means, of_slopes = np.zeros(len(at)), np.zeros(len(core.vcov) + 1)
+            of_means[at[name]] = 1.0
+            for i, cause in own:
+                of_means[cause] -= core.values[i]
+                of_slopes[core.problem.place.free[i]] -= core.mu[cause]
+            moved = np.flatnonzero(of_slopes[:-1])
+            spread = of_means @ core.mu_vcov @ of_means
+            spread += of_slopes[moved] @ core.vcov[np.ix_(moved, moved)] @ of_slopes[moved]
+            yield {
+                "lhs": name, "op": "~1", "level": "unit", "kind": "intercept",
+                **self._wald(float(of_means @ core.mu), float(np.sqrt(spread))),
+            }  # fmt: skip
+
+    def _covariate_rows(self) -> Iterator[Row]:
+        found = self.covariates
+        if found is None:
+            return
+        errors = np.sqrt(found.vcov.diagonal())
+        for lhs, rhs, side, value, error in zip(found.lhs, found.rhs, found.side, found.estimate, errors, strict=True):
+            yield {
+                "lhs": lhs, "rhs": rhs, "level": "person" if side else "unit", "group": side,
+                "kind": "covariate", **self._wald(float(value), float(error)),
+            }  # fmt: skip
+
     def _defined_rows(self) -> Iterator[Row]:
         model = self.core.model
         if not model.defined:
@@ -324,49 +366,33 @@ class TwoSidedFit:
         if n < FEW_UNITS and len(self.detectable()):
             yield self._few_units()
         if self.core.df and np.isnan(self.core.chisq):
-            yield Note(
-                "no_test", "serious", "chi-square", "The chain has no test of fit, and no measure that rests on one: "
-                "covariances of units that are free of it could not be fitted, or are less likely than its own. That "
-                "happens where units hardly differ, or the chain asks for covariances that no units could have.",
-            )  # fmt: skip
+            yield Note.of("no_test", "serious", "chi-square")
         items = {row.rhs for row in self.core.model.parameters if row.op == "=~"}
         whole = [name for name in self.core.bounded if name in items]
         if whole:
-            yield Note(
-                "items_alike", "info", ", ".join(whole), f"Units differ in {len(whole)} of {len(items)} items only by "
-                "their constructs: the variances of the items' own parts among units ended at zero.",
-            )  # fmt: skip
+            yield Note.of("items_alike", "info", ", ".join(whole), alike=len(whole), items=len(items))
         for name in self.core.bounded:
             if name not in items:
                 yield _bound_note(name, serious=name in self.unreadable)
         for name in sorted(self.unreadable - set(self.core.bounded)):
-            yield Note(
-                "causes_alike", "serious", name, f"Units that are high in {name} are high in another cause of the same "
-                "outcome as well, so the links of the two cannot be told apart.",
-            )  # fmt: skip
+            yield Note.of("causes_alike", "serious", name, name=name)
         yield from self._profile_notes()
         table = self.tidy()
         weak = table[(table["kind"] == "icc2") & (table["estimate"] < WEAK)]
         for name, reliability, sizes in zip(weak["lhs"], weak["estimate"], weak["label"], strict=True):
-            yield Note(
-                "weak_unit_scores", "info", str(name), f"Unit means of {name} would have a reliability of "
-                f"{reliability:.2f} ({sizes}). The links here are corrected for it, and the wider for it.",
-            )  # fmt: skip
+            each = float(str(sizes).split(" ", 1)[0])
+            yield Note.of("weak_unit_scores", "info", str(name), name=str(name), reliability=reliability, n=each)
 
     def _profile_notes(self) -> Iterator[Note]:
         """Links whose interval has an end that the likelihood did not give."""
         cut = [f"{rhs} -> {lhs}" for (lhs, rhs), one in self._profiles.items() if one.found and one.cut]
         if cut:
-            yield Note(
-                "open_interval", "warning", ", ".join(cut), f"The likelihood hardly falls however far these links "
-                f"go, so their intervals are cut {FARTHEST:.0f} standard errors from the estimate, and go on beyond.",
-            )  # fmt: skip
+            links = [_arrow(lhs, rhs) for (lhs, rhs), one in self._profiles.items() if one.found and one.cut]
+            yield Note.of("open_interval", "warning", ", ".join(cut), errors=FARTHEST, links=links)
         equal = [f"{rhs} -> {lhs}" for (lhs, rhs), one in self._profiles.items() if not one.found]
         if equal:
-            yield Note(
-                "no_profile", "warning", ", ".join(equal), "The likelihood could not be followed along these links, so "
-                "their intervals have arms of equal length, which cover less with so few units.",
-            )  # fmt: skip
+            links = [_arrow(lhs, rhs) for (lhs, rhs), one in self._profiles.items() if not one.found]
+            yield Note.of("no_profile", "warning", ", ".join(equal), links=links)
 
     def detectable(self, chance: float = 0.8) -> pd.Series:
         """Smallest link that units like these would show, in standard deviations of units.
@@ -395,19 +421,13 @@ class TwoSidedFit:
     def _few_units(self) -> Note:
         least = self.detectable().sort_values()
         links, sizes = least.index.tolist(), least.tolist()
-        ends = [
-            f"{sizes[i]:.2f} standard deviations ({links[i][1]} -> {links[i][0]})" if sizes[i] < 1.0
-            else f"more than a link can be ({links[i][1]} -> {links[i][0]})"
-            for i in ((0, -1) if len(links) > 1 else (0,))
-        ]  # fmt: skip
+        first, last = (_size(sizes[i], *links[i]) for i in (0, -1))
         found = (
-            f"To be found with a chance of four in five a link must be {' to '.join(ends)}." if sizes[0] < 1.0
-            else "No link, however strong, would be found with a chance of four in five."
+            phrase("note.detectable.none") if sizes[0] >= 1.0
+            else phrase("note.detectable.span", first=first, last=last) if len(links) > 1
+            else phrase("note.detectable.one", first=first)
         )  # fmt: skip
-        return Note(
-            "few_units", "warning", "units", f"The chain rests on {len(self.keys)} units. {found} A link that is "
-            "unclear here is not shown to be absent, and those that are found tend to be overstated.",
-        )  # fmt: skip
+        return Note.of("few_units", "warning", "units", "detectable", units=len(self.keys), found=found)
 
     def augment(self) -> pd.DataFrame:
         """One row a unit: respondents of each side, and each variable with its error, small units drawn in more.
@@ -435,12 +455,19 @@ def _srmr_within(core: TwoLevelFit) -> Row:
 
 
 def _bound_note(name: str, *, serious: bool) -> Note:
-    text = f"Units differ in {name} by no more than the sampling of respondents explains"
     if serious:
-        return Note("variance_at_bound", "serious", name, f"{text}, so nothing can be said of what follows from it.")
-    return Note(
-        "variance_at_bound", "warning", name, f"{text}, once its causes are known. Intervals take this as given."
-    )
+        return Note.of("variance_at_bound", "serious", name, "serious", name=name)
+    return Note.of("variance_at_bound", "warning", name, "given", name=name)
+
+
+def _arrow(lhs: str, rhs: str) -> Phrase:
+    return phrase("table.from_to", cause=rhs, effect=lhs)
+
+
+def _size(size: float, lhs: str, rhs: str) -> Phrase:
+    if size < 1.0:
+        return phrase("note.detectable.size", size=float(size), link=_arrow(lhs, rhs))
+    return phrase("note.detectable.impossible", link=_arrow(lhs, rhs))
 
 
 def _reliability_rows(fit: TwoLevelFit, level: float) -> Iterator[Row]:

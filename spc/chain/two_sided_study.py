@@ -12,6 +12,7 @@ import pandas as pd
 
 from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
+from spc.chain.naming import called
 from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.same_people import PERSON, joined_waves
 from spc.chain.served import assigned, served_units, staff_of
@@ -134,13 +135,14 @@ def _shares(study: Study, table: pd.DataFrame, wave: object) -> AssignmentWeight
 
 def _periods(shares: Mapping[str, AssignmentWeights], times: Mapping[str, Any]) -> Iterator[Note]:
     for side, weights in shares.items():
+        told: dict[str, object] = {"side": called(side)}
         if weights.period is not None:
-            told = f"those of wave {times[side]}, from {weights.period[0]} to {weights.period[1]}"
+            start, end = map(str, weights.period)
+            told |= {"wave": str(times[side]), "start": start, "end": end}
         elif times[side] is not None:
-            told = f"all of the table, as wave {times[side]} does not say when it was"
-        else:
-            told = "all of the table"
-        yield Note("assignment_period", "info", side, f"Days of assignments that count for {side}: {told}.")
+            told |= {"wave": str(times[side])}
+        which = "span" if "end" in told else "undated" if "wave" in told else "all"
+        yield Note.of("assignment_period", "info", side, which, **told)
 
 
 def _repeaters(study: Study, names: list[str], waves: Mapping[str, Any]) -> Iterator[Note]:
@@ -159,20 +161,14 @@ def _when(pair: tuple[Any, pd.DataFrame]) -> Any:
 
 
 def _twice(table: str, one: object, other: object, first: pd.DataFrame, second: pd.DataFrame) -> Iterator[Note]:
-    rest = "what they share beyond their unit is taken for a trait of the unit"
+    waves = {"one": str(one), "other": str(other), "table": table}
     if "respondent" not in first:
-        yield Note(
-            "waves_apart", "warning", table, f"Answers of waves {one} and {other} count as those of different people, "
-            f"and {table} has no respondent column to tell; of those who answered twice, {rest}.",
-        )  # fmt: skip
+        yield Note.of("waves_apart", "warning", table, "unknown", **waves)
         return
     both = len(set(first["respondent"].dropna()) & set(second["respondent"].dropna()))
     if both:
-        yield Note(
-            "waves_apart", "warning", table, f"{both} people of {table} answered in wave {one} ({len(first)} answers) "
-            f"and in wave {other} ({len(second)}). They count as different people, so {rest}; the more of them a unit "
-            "has, the more a link between the two waves is too large.",
-        )  # fmt: skip
+        numbers = {"both": both, "first": len(first), "second": len(second)}
+        yield Note.of("waves_apart", "warning", table, "known", **waves, **numbers)
 
 
 def _tables(
@@ -198,7 +194,4 @@ def _tables(
 
 def side_notes() -> list[Note]:
     """What the method means for a reader."""
-    return [Note(
-        "two_sided", "info", "links", "Links rest on the respondents themselves: the sampling error of unit means is "
-        "part of the model and does not pull links toward zero. The regressions beside them are on unit means.",
-    )]  # fmt: skip
+    return [Note.of("two_sided", "info", "links")]

@@ -39,7 +39,7 @@ def test_most_of_the_people_in_all_waves_are_one_side():
     assert joined == {"staff"}
     assert list(sides) == ["staff"]
     assert sides["staff"].notna().sum().to_dict() == {"unit": 120, "a": 100, "b": 100}
-    assert "80 people" in notes[0].text
+    assert "80 respondents of staff" in notes[0].text
     assert "40 who miss one, or changed their unit, count with what they answered" in notes[0].text
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.chain.two_sided import fit_two_sided, units_of
+from spc.chain.side_rows import units_of
+from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
 from spc.errors import DataError, SpecError, UnsupportedError, UsageError
 from spc.results import TIDY_COLUMNS, Result
@@ -308,7 +309,7 @@ def test_outcomes_alone_are_no_two_sided_chain(tables):
 @pytest.mark.parametrize(
     ("text", "options", "error"),
     [
-        ("value ~ 1 + service", {}, UnsupportedError),
+        ("value ~ 2*1 + service", {}, UnsupportedError),
         ("value ~ ", {}, SpecError),
         ("value ~ service", {"level": 95}, UsageError),
         ("value ~ service", {"errors": "sandwich"}, UnsupportedError),

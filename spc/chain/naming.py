@@ -1,0 +1,24 @@
+"""What the sides of a chain are called in sentences."""
+
+from __future__ import annotations
+
+from spc.study.study import SIDES
+from spc.words import Phrase, phrase
+
+__all__ = ["called"]
+
+_OF_TABLES = {table: side for side, table in SIDES.items()}
+
+
+def called(side: str) -> Phrase:
+    """The people of a side, or of a table of answers, with the wave they are taken at where it names one.
+
+    Examples
+    --------
+    >>> [str(called(side)) for side in ("employee", "customer_responses", "customer_wave_2", "guests")]
+    ['employees', 'customers', 'customers of wave 2', 'respondents of guests']
+    """
+    base, _, wave = side.partition("_wave_")
+    base = _OF_TABLES.get(base, base)
+    people = phrase(f"note.side.{base}") if base in SIDES else phrase("note.side.other", name=base)
+    return phrase("note.side.wave", side=people, wave=wave) if wave else people
