@@ -54,9 +54,8 @@ def baseline(problems: Sequence[Problem], models: Sequence[Model]) -> Baseline:
 def _independence(problem: Problem, model: Model) -> Baseline:
     place, cov = problem.place, problem.sample.cov
     covariates = covariates_of(model)
-    outcome = np.ones(place.n_observed, dtype=bool)
-    outcome[covariates] = False
-    value = float(np.log(cov.diagonal()[outcome]).sum()) + _log_det(cov, covariates) - problem.sample.log_det
+    logs = np.log(cov.diagonal())
+    value = float(logs.sum() - logs[covariates].sum()) + _log_det(cov, covariates) - problem.sample.log_det
     estimated = 0 if place.exogenous.size else covariates.size * (covariates.size + 1) // 2
     outcomes = place.n_observed - covariates.size
     means = outcomes + (0 if place.exogenous.size else covariates.size)

@@ -26,11 +26,12 @@ class _Layout:
     ``cell`` is the place of each loading in a (p, v) matrix laid out flat, ``first`` that of its item and the first
     item of its latent in a (p, p) matrix, ``others`` the number of the latent's other items (at least 1), ``least``
     what the correlations among these must come to where there are two or more, else infinite; ``single`` are the
-    loadings of a latent's only item, ``alone`` those whose item has no other latent. ``several`` holds the paths to
-    each outcome of several causes, ``apart`` the free covariances of latent variables that nothing in the structural
-    part points at. Then the rows that start values are for: markers, the last first; free loadings; all variances;
-    covariances of observed variables that nothing points at; means of observed variables; and whether the user gave
-    any start value.
+    loadings of a latent's only item, ``alone`` those whose item has no other latent. ``joined`` are the variables of
+    the structural part: ``outcome`` and ``cause`` of each path stand for their positions there, as do ``outcomes``, all
+    that something points at, and ``pair``, the two variables of each row of ``apart``, the free covariances of latent
+    variables that nothing there points at; ``several`` holds the paths to each outcome of several causes. Then the
+    rows that start values are for: markers, the last first; free loadings; all variances; covariances of observed
+    variables that nothing points at; means of observed variables; and whether the user gave any start value.
     """
 
     loadings: IntArray
@@ -45,9 +46,11 @@ class _Layout:
     paths: IntArray
     outcome: IntArray
     cause: IntArray
-    outcomes: BoolArray
+    outcomes: IntArray
     several: tuple[IntArray, ...]
     apart: IntArray
+    pair: IntArray
+    joined: IntArray
     markers: IntArray
     free_loadings: IntArray
     variances: IntArray
@@ -71,6 +74,9 @@ def _layout(place: Structure) -> _Layout:
     free = place.covariance_rows[place.free[place.covariance_rows] >= 0]
     i, j = place.row[free], place.column[free]
     apart = free[(i != j) & (np.minimum(i, j) >= p) & (causes[i] == 0) & (causes[j] == 0)]
+    pair = np.array([place.row[apart], place.column[apart]])
+    joined = np.unique(np.concatenate([outcome, cause, *pair]))
+    outcome, cause, pair = (np.searchsorted(joined, one) for one in (outcome, cause, pair))
     target = np.arange(v) >= p
     target[place.row[place.part == DIRECTED]] = True
     untouched = np.zeros(len(place.part), dtype=bool)
@@ -81,8 +87,8 @@ def _layout(place: Structure) -> _Layout:
     return _Layout(
         loadings, item, latent, item * v + latent, item * p + first[latent], np.maximum(count - 1, 1),
         np.where(count > 2, 0.01 * count**2, np.inf), np.flatnonzero(count == 1),
-        np.flatnonzero(np.bincount(item, minlength=v)[item] == 1), paths, outcome, cause, causes > 0, several, apart,
-        np.flatnonzero(held)[::-1],
+        np.flatnonzero(np.bincount(item, minlength=v)[item] == 1), paths, outcome, cause, np.unique(outcome), several,
+        apart, pair, joined, np.flatnonzero(held)[::-1],
         np.flatnonzero(place.loading & (place.free >= 0)), np.flatnonzero(place.diagonal),
         np.flatnonzero(untouched), np.flatnonzero((place.part == INTERCEPT) & (place.row < p)),
         given if given.any() else None,
@@ -211,7 +217,7 @@ def _regressions(
     """Regress every outcome on its causes, by the correlations of the centroids; its variance becomes the rest's."""
     p, lay = place.n_observed, _layout(place)
     joint = _joint(place, cov, axis)
-    deviation = np.sqrt(np.concatenate([cov.diagonal(), variances[p:]]))
+    deviation = np.sqrt(np.concatenate([cov.diagonal(), variances[p:]])[lay.joined])
     outcome, cause = lay.outcome, lay.cause
     correlation = joint[outcome, cause]
     slopes = correlation.copy()
@@ -220,23 +226,22 @@ def _regressions(
         slopes[own] = np.clip(np.linalg.lstsq(among, correlation[own], rcond=None)[0], -1.5, 1.5)
     free = place.free[lay.paths] >= 0
     values[lay.paths[free]] = (slopes * deviation[outcome] / deviation[cause])[free]
-    rest = 1.0 - np.bincount(outcome, slopes * correlation, len(deviation))
-    variances[lay.outcomes] = (deviation**2 * np.maximum(rest, 0.2))[lay.outcomes]
-    i, j = place.row[lay.apart], place.column[lay.apart]
+    rest = 1.0 - np.bincount(outcome, slopes * correlation, lay.joined.size)
+    variances[lay.joined[lay.outcomes]] = (deviation**2 * np.maximum(rest, 0.2))[lay.outcomes]
+    i, j = lay.pair
     values[lay.apart] = joint[i, j] * deviation[i] * deviation[j]
 
 
 def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:
-    """Correlations of observed and latent variables, latents by their centroids, all drawn a little towards zero."""
-    p, v = place.n_observed, len(place.variables)
-    lay = _layout(place)
+    """Correlations in the structural part, of latent variables by their centroids, all drawn a little towards zero."""
+    p, v, lay = place.n_observed, len(place.variables), _layout(place)
     loading = axis[lay.loadings]
     weight = place.identity[:p].copy()
     weight.reshape(-1)[lay.cell] = np.sign(loading)
     reach = np.bincount(lay.latent, np.abs(loading), v).astype(np.float64)
     reach[:p] = np.sqrt(cov.diagonal())
     reach[reach == 0.0] = np.inf
-    joint = weight.T @ cov @ weight / np.outer(reach, reach)
-    joint = 0.97 * np.minimum(np.maximum(joint, -1.0), 1.0)
-    joint.reshape(-1)[:: v + 1] = 1.0
+    weight = weight.take(lay.joined, axis=1) / reach[lay.joined]
+    joint = 0.97 * np.minimum(np.maximum(weight.T @ cov @ weight, -1.0), 1.0)
+    joint.reshape(-1)[:: lay.joined.size + 1] = 1.0
     return np.asarray(joint)
