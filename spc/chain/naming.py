@@ -20,5 +20,5 @@ def called(side: str) -> Phrase:
     """
     base, _, wave = side.partition("_wave_")
     base = _OF_TABLES.get(base, base)
-    people = phrase(f"note.side.{base}") if base in SIDES else phrase("note.side.other", name=base)
+    people = phrase(f"note.side.{base}") if base in SIDES else phrase("note.side.named", name=base)
     return phrase("note.side.wave", side=people, wave=wave) if wave else people

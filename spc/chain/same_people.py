@@ -13,6 +13,7 @@ from typing import Literal
 import pandas as pd
 
 from spc.chain.naming import called
+from spc.chain.naming import called
 from spc.results import Note
 
 __all__ = ["PERSON", "joined_waves"]

@@ -13,6 +13,7 @@ import pandas as pd
 from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.naming import called
+from spc.chain.naming import called
 from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.same_people import PERSON, joined_waves
 from spc.chain.served import assigned, served_units, staff_of
@@ -161,7 +162,7 @@ def _when(pair: tuple[Any, pd.DataFrame]) -> Any:
 
 
 def _twice(table: str, one: object, other: object, first: pd.DataFrame, second: pd.DataFrame) -> Iterator[Note]:
-    waves = {"one": str(one), "other": str(other), "table": table}
+    waves: dict[str, object] = {"one": str(one), "other": str(other), "table": called(table)}
     if "respondent" not in first:
         yield Note.of("waves_apart", "warning", table, "unknown", **waves)
         return

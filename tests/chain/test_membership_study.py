@@ -150,7 +150,7 @@ def test_units_absent_in_one_wave_count_with_what_they_have(tmp_path):
     made["staff"] = made["staff"][~gone]
     chain = spc.fit_chain(spc.read_study(study(tmp_path, made, assigned=False)), method="two_sided", draws=50)
     assert chain.nunits == UNITS
-    assert "2 of 40 units have no respondents of employee_wave_2024" in " ".join(n.text for n in chain.notes())
+    assert "2 of 40 units have no employees of wave 2024" in " ".join(n.text for n in chain.notes())
     assert np.isfinite(chain.sem.augment().set_index("unit").loc["S00", "mood"])
 
 
@@ -164,7 +164,7 @@ def test_people_who_answer_in_two_waves_of_one_side_are_counted(tmp_path):
     chain = spc.fit_chain(spc.read_study(path), method="two_sided", draws=50)
     assert set(chain.sem.core.units.sides) == {"employee_wave_2024", "employee_wave_2025", "customer_wave_2025"}
     note = next(note for note in chain.notes() if note.code == "waves_apart")
-    assert "80 people of employee_responses answered in wave 2024 (320 answers) and in wave 2025 (320)" in note.text
+    assert "80 employees answered in wave 2024 (320 answers) and in wave 2025 (320)" in note.text
     made["staff"]["respondent"] = np.arange(len(made["staff"]))
     study(tmp_path, made, assigned=False)
     path.write_text(text)
