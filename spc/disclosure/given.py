@@ -78,10 +78,24 @@ def facts_of(result: Result) -> dict[str, Any]:
     title = getattr(getattr(result, "report", None), "title", "")
     if isinstance(title, str) and title:
         facts["title"] = plain_text(title)
+    facts |= _asked(result)
     for name in ("name", "currency", "seed"):
         if isinstance(getattr(result, name, None), (str, int)):
             facts.setdefault(name, plain_text(getattr(result, name)))
     return facts
+
+
+def _asked(study: Any) -> dict[str, Any]:
+    """How much a study asked, and which effect it says would matter."""
+    scales = [c for c in getattr(study, "codebook", ()) if c.table in _ANSWERED]
+    if not scales:
+        return {}
+    chain = getattr(study, "chain", None)
+    return {
+        "questions": sum(len(c.items) for c in scales), "reversed": sum(len(c.reverse) for c in scales),
+        "smallest_effect": getattr(chain, "smallest_effect", None),
+        "smallest_effect_money": getattr(chain, "smallest_effect_money", None),
+    }  # fmt: skip
 
 
 def labels_of(result: Result) -> dict[str, str]:

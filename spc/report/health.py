@@ -11,13 +11,13 @@ from spc.plot import unit_quality
 from spc.plot.numbers import count, number
 from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Section, table
 from spc.report.confidentiality import kept_words
-from spc.report.material import Material, glance_row, listed
+from spc.report.material import Material, glance_row, listed, number_of
 from spc.report.words import label_of, share_text
 from spc.words import joined, say
 
 __all__ = [
-    "BAR", "counts", "fit_word", "fit_words", "health_line", "health_section", "missing_shares", "reliabilities",
-    "two_sided",
+    "BAR", "converged", "counts", "fit_word", "fit_words", "health_line", "health_section", "level_word",
+    "missing_shares", "reliabilities", "two_sided", "untested",
 ]  # fmt: skip
 
 BAR = 0.7
@@ -140,3 +140,21 @@ def fit_words(chain: ReleasedModel) -> str:
 def two_sided(chain: ReleasedModel) -> bool:
     """Whether the chain rests on the respondents of both sides, not on means of units."""
     return "chisq_corrected" in chain.glance.frame
+
+
+def level_word(chain: ReleasedModel) -> str:
+    """What a row of the analysis is: ``two_sided``, ``unit``, ``person`` or ``rows``."""
+    level = str(getattr(glance_row(chain), "level", ""))
+    return "two_sided" if two_sided(chain) else level if level in {"unit", "person"} else "rows"
+
+
+def converged(row: Any) -> str:
+    """Whether the search came to its end, in a word."""
+    return say("method.yes" if bool(getattr(row, "converged", False)) else "method.no")
+
+
+def untested(row: Any) -> str:
+    """Why there is no test of fit; empty where there is one."""
+    if number_of(row, "df") == 0:
+        return say("method.saturated")
+    return say("method.untested") if pd.isna(number_of(row, "chisq")) else ""

@@ -14,7 +14,7 @@ from spc.disclosure.text import plain_text
 from spc.errors import UsageError
 from spc.results import Result
 
-__all__ = ["Material", "Wish", "gather", "glance_row", "kind_rows", "listed", "positions"]
+__all__ = ["Material", "Wish", "gather", "glance_row", "kind_rows", "listed", "number_of", "positions"]
 
 KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "loyalty", "levers", "scenario")
 
@@ -124,3 +124,9 @@ def positions(model: ReleasedModel, *kinds: str) -> list[int]:
 def glance_row(model: ReleasedModel) -> Any:
     """The one row of the summary."""
     return next(model.glance.frame.itertuples(index=False))
+
+
+def number_of(row: Any, name: str) -> float:
+    """A number of a summary; NaN where it is not there."""
+    found = getattr(row, name, None)
+    return float("nan") if found is None or pd.isna(found) else float(found)

@@ -8,7 +8,7 @@ from spc.disclosure import ReleasedModel, ReleasedTable
 from spc.plot.numbers import count
 from spc.report.blocks import Block, FactsBlock, Head, Prose, Section, TableBlock
 from spc.report.material import Material, glance_row, kind_rows, listed
-from spc.report.method import origins
+from spc.report.origins import origins
 from spc.words import say
 
 __all__ = ["replication_section"]
