@@ -13,7 +13,6 @@ from typing import Literal
 import pandas as pd
 
 from spc.chain.naming import called
-from spc.chain.naming import called
 from spc.results import Note
 
 __all__ = ["PERSON", "joined_waves"]

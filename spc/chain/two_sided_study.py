@@ -13,7 +13,6 @@ import pandas as pd
 from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.naming import called
-from spc.chain.naming import called
 from spc.chain.rows import AnalysisRows, at_wave
 from spc.chain.same_people import PERSON, joined_waves
 from spc.chain.served import assigned, served_units, staff_of
