@@ -17,7 +17,7 @@ from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.results import Note
 
-__all__ = ["Agreement", "agreement", "customer_groups", "share_interval"]
+__all__ = ["Agreement", "agreement", "cohens_kappa", "customer_groups", "moves", "share_interval"]
 
 Texts = npt.NDArray[np.object_]
 _SIZES = {1: ("small", "large"), 2: ("small", "medium", "large")}
@@ -74,16 +74,27 @@ def agreement(one: Sequence[Any], other: Sequence[Any], level: float = 0.95) -> 
     p = np.zeros((k, k))
     np.add.at(p, (codes[:n], codes[n:]), 1.0 / n)
     rows, columns = p.sum(axis=1), p.sum(axis=0)
-    observed, chance = float(np.trace(p)), float(rows @ columns)
+    observed, chance, kappa = cohens_kappa(p)
     if chance >= 1.0:
         return Agreement(n, observed, 1.0, float("nan"), float("nan"), float("nan"))
-    kappa = (observed - chance) / (1 - chance)
     same = p.diagonal() * (1 - (rows + columns) * (1 - kappa)) ** 2
     apart = (p * np.add.outer(columns, rows) ** 2).sum() - (p.diagonal() * (rows + columns) ** 2).sum()
     variance = same.sum() + (1 - kappa) ** 2 * apart - (kappa - chance * (1 - kappa)) ** 2
     error = float(np.sqrt(max(variance, 0.0) / n) / (1 - chance))
     z = float(ndtri((1 + level) / 2))
     return Agreement(n, observed, kappa, error, max(kappa - z * error, -1.0), min(kappa + z * error, 1.0))
+
+
+def cohens_kappa(shares: FloatArray) -> tuple[float, float, float]:
+    """Observed and chance agreement, and kappa, of a square table of shares; 1 where all are in one class.
+
+    Examples
+    --------
+    >>> [round(x, 2) for x in cohens_kappa(np.array([[0.4, 0.1], [0.2, 0.3]]))]
+    [0.7, 0.5, 0.4]
+    """
+    observed, chance = float(np.trace(shares)), float(shares.sum(axis=1) @ shares.sum(axis=0))
+    return observed, chance, 1.0 if chance >= 1.0 else (observed - chance) / (1 - chance)
 
 
 def share_interval(count: npt.ArrayLike, n: npt.ArrayLike, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
@@ -163,7 +174,7 @@ def customer_groups(
     final = codes.copy()
     for place, code, *_ in log:
         final[place] = code
-    rows = [*_group_rows(accounts, final, names), *_moves(accounts, final, names, level)]
+    rows = [*_group_rows(accounts, final, names), *moves(accounts, final, names, level)]
     rows += [{"lhs": "net_revenue", "kind": "cut", "estimate": cut} for cut in sizes]
     rows += [{"lhs": "contribution_ratio", "kind": "cut", "estimate": cut} for cut in ratios]
     rows += [{"lhs": names[codes[place]], "rhs": names[code], "group": accounts.periods[place], "kind": "override",
@@ -248,9 +259,20 @@ def _group_rows(accounts: CustomerAccounts, codes: npt.NDArray[np.intp], names: 
     return rows
 
 
-def _moves(
+def moves(
     accounts: CustomerAccounts, codes: npt.NDArray[np.intp], names: Sequence[str], level: float
 ) -> list[dict[str, Any]]:
+    """Rows of kind ``migration``: shares of each group's customers by their group in the next period.
+
+    Parameters
+    ----------
+    accounts : CustomerAccounts
+    codes : (n,) int array
+        Place of each account's group among the names; an account with -1 is in none, as if it were not there.
+    names : sequence of str
+    level : float
+        Of the Jeffreys intervals.
+    """
     rows: list[dict[str, Any]] = []
     listed = [*names, GONE, NEW]
     for before, after in pairwise(accounts.all_periods):
@@ -269,7 +291,7 @@ def _moves(
 
 
 def _by_customer(accounts: CustomerAccounts, codes: npt.NDArray[np.intp], period: str) -> pd.Series:
-    here = accounts.periods == period
+    here = (accounts.periods == period) & (codes >= 0)
     return pd.Series(codes[here], index=pd.Index(accounts.customers[here]))
 
 

@@ -178,7 +178,8 @@ def _offers(services: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     if absent:
         raise DataError.of("services", absent[0], "missing_column", "no such column", "service, level, cost, effect",
                            "Add it.")  # fmt: skip
-    given = services.assign(std_error=services.get("std_error", 0.0), group=services.get("group", None))
+    known = services["std_error"].fillna(0.0) if "std_error" in services else 0.0  # taken as sure where nobody knows
+    given = services.assign(std_error=known, group=services.get("group", None))
     for name in ("cost", "effect", "std_error"):
         if not np.isfinite(pd.to_numeric(given[name], errors="coerce").to_numpy(float)).all():
             raise DataError.of("services", name, "not_finite", "cells that are no numbers", "numbers", "Fill them in.")

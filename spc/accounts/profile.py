@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.accounts.lasting import lasting_share
 from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
 from spc.disclosure import names_staff
@@ -222,10 +223,7 @@ def _stability(
     was = pd.DataFrame({"good": good_old, "money": old.money(old.contribution)}, index=old.customers)
     now = pd.DataFrame({"good": good_new, "money": new.money(new.contribution)}, index=new.customers)
     both = was.add_suffix("_was").join(now.add_suffix("_now"), how="inner").astype(float)
-    lasting = 0.0
-    if len(both) > 2 and both["money_was"].std() > 0:
-        lead = both["money_was"].to_numpy() - both["money_was"].mean()
-        lasting = min(max(float(lead @ both["money_now"].to_numpy() / (lead @ lead)), 0.0), 1.0)
+    lasting = lasting_share(both["money_was"].to_numpy(), both["money_now"].to_numpy())
     money = now["money"].to_numpy()
     stays = float(both.loc[both["good_was"] > 0, "good_now"].mean()) if both["good_was"].any() else float("nan")
     found = {"stays_good": stays, "by_chance": float(now["good"].mean()), "lasting": lasting}

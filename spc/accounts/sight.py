@@ -1,8 +1,8 @@
-"""Line of sight: which figures sellers can move, by what they say and by what the figures show; one owner a figure."""
+"""Line of sight: which figures sellers can move, by what they say and by what the figures show."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from spc.errors import DataError
 from spc.linalg import FloatArray
 from spc.results import Note, Provenance, fingerprint, tidy_frame
 
-__all__ = ["kpi_tree_faults", "line_of_sight", "seller_share"]
+__all__ = ["line_of_sight", "seller_share"]
 
 
 def seller_share(values: FloatArray, seller: Sequence[Any]) -> tuple[float, int]:
@@ -113,38 +113,3 @@ def _flag(influence: float, share: float) -> str:
     return {(True, True): "in sight", (True, False): "believed", (False, True): "overlooked"}.get(
         (said, seen), "out of reach"
     )
-
-
-def kpi_tree_faults(tree: Mapping[str, Mapping[str, Any]]) -> list[Note]:
-    """What is wrong with a tree of figures: no owner, several owners, a parent that is not there, a circle.
-
-    Parameters
-    ----------
-    tree : mapping of str to mapping
-        Figure to ``owner`` and ``parent`` (empty for the root).
-
-    Examples
-    --------
-    >>> tree = {"contribution": {"owner": "CFO", "parent": ""}, "freight": {"owner": "", "parent": "contributon"}}
-    >>> [(note.code, note.subject) for note in kpi_tree_faults(tree)]
-    [('no_owner', 'freight'), ('unknown_parent', 'freight')]
-    """
-    notes = []
-    for kpi, given in tree.items():
-        owner, parent = given.get("owner", ""), str(given.get("parent", "") or "")
-        if not owner:
-            notes.append(Note("no_owner", "warning", kpi, f"Nobody owns {kpi}."))
-        elif not isinstance(owner, str):
-            notes.append(Note("several_owners", "warning", kpi, f"{kpi} has {len(owner)} owners; name one."))
-        if parent and parent not in tree:
-            notes.append(
-                Note("unknown_parent", "warning", kpi, f"{kpi} belongs to {parent}, which is not in the tree.")
-            )
-        seen, here = {kpi}, parent
-        while here in tree:
-            if here in seen:
-                notes.append(Note("circle", "serious", kpi, f"{kpi} is above itself."))
-                break
-            seen.add(here)
-            here = str(tree[here].get("parent", "") or "")
-    return notes

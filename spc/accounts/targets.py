@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spc.accounts.charts import p_chart
 from spc.accounts.result import AccountsTable, accounts_of, table_of
 from spc.errors import DataError, UsageError
 from spc.results import Note
 
 __all__ = ["driver_targets"]
 
+_BASE, _ENOUGH = 4, 20
+
 
 def driver_targets(
     study: Any, *, line: str, targeted: Collection[str], since: str, weights: bool = True, level: float = 0.95
 ) -> AccountsTable:
-    r"""Difference in differences of a driver rate (line over net revenue), targeted customers against the rest.
+    r"""Say whether a driver rate (line over net revenue) moved beyond noise, and beyond that of other customers.
+
+    Beyond noise: limits of a control chart from the periods before the target. Beyond others: difference in
+    differences, targeted customers against the rest.
 
     Parameters
     ----------
@@ -40,7 +46,9 @@ def driver_targets(
         ``worth``
         (money a period at the targeted customers' revenue since; negative is saved), ``before`` (difference of trends
         before the target, where there are at least two periods; far from zero, the comparison is not to be trusted) and
-        ``rate`` by period. ``augment()`` has both rates by period.
+        ``rate`` by period (``rhs`` targeted or others) with the limits of the chart, where there are four periods
+        before the target, and ``label`` *below*, *above* or *within*; ``run`` (periods at the end on one side of the
+        centre, negative below it; eight are a signal). ``augment()`` has rates and limits by period.
 
     Raises
     ------
@@ -52,10 +60,12 @@ def driver_targets(
     Notes
     -----
     Customer and period fixed effects; errors clustered by customer with the factor G/(G − 1), t with G − 1 degrees.
+    Limits are those of :func:`spc.accounts.charts.p_chart`.
 
     References
     ----------
-    Bertrand, Duflo & Mullainathan (2004), Quarterly Journal of Economics 119, 249-275.
+    Bertrand, Duflo & Mullainathan (2004), Quarterly Journal of Economics 119, 249-275; Laney (2002), Quality
+    Engineering 14, 531-537.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -81,6 +91,7 @@ def driver_targets(
     w = frame["revenue"].to_numpy() if weights else np.ones(len(frame))
     effect, error, groups = _did(frame, (frame["targeted"] & frame["since"]).to_numpy(float), w)
     half = float(stdtrit(groups - 1, (1 + level) / 2)) * error
+    rows: list[dict[str, Any]]
     rows = [{"lhs": line, "rhs": "targeted", "kind": "effect", "estimate": effect, "std_error": error,
              "statistic": effect / error if error > 0 else np.nan,
              "p_value": 2 * float(stdtr(groups - 1, -abs(effect / error))) if error > 0 else np.nan,
@@ -99,13 +110,11 @@ def driver_targets(
                      "conf_low": lead - wide, "conf_high": lead + wide})  # fmt: skip
     frame["cost"] = frame["rate"] * frame["revenue"]
     sums = frame.groupby(["period", "targeted"])[["cost", "revenue"]].sum()
-    rates = (sums["cost"] / sums["revenue"]).unstack("targeted").rename(columns={True: "targeted", False: "others"})
-    table = rates.reset_index()[["period", "targeted", "others"]]
-    rows += [{"lhs": line, "rhs": side, "kind": "rate", "group": str(p), "estimate": float(rates.loc[p, side])}
-             for p in rates.index for side in ("targeted", "others")]  # fmt: skip
+    table, charted = _charts(sums, line, since)
+    rows += charted
     text = ("Customers are targeted because their rates are high, and high rates fall by themselves; the effect is "
             "right only if the others' rates moved as the targeted ones' would have.")  # fmt: skip
-    notes = [Note("parallel_trends", "warning", "effect", text)]
+    notes = [Note("parallel_trends", "warning", "effect", text), *_chart_notes(early["period"].nunique())]
     summary = {
         "line": line,
         "since": since,
@@ -116,6 +125,39 @@ def driver_targets(
     return table_of(
         "targets", accounts, rows, summary, table, notes, {"line": line, "since": since, "weights": weights}
     )
+
+
+def _charts(sums: pd.DataFrame, line: str, since: str) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Rates by period with the limits of a chart, for either side."""
+    parts: list[pd.DataFrame] = []
+    rows: list[dict[str, Any]] = []
+    for side, name in ((True, "targeted"), (False, "others")):
+        own = sums.xs(side, level="targeted").sort_index()
+        periods = [str(period) for period in own.index]
+        base = sum(period < since for period in periods)
+        chart = p_chart(own["cost"].to_numpy(float), own["revenue"].to_numpy(float), max(base, 1))
+        known = base >= _BASE and np.isfinite(chart.widening)
+        words = np.array(["below", "within", "above"])[chart.outside.astype(int) + 1]
+        limits = {"conf_low": chart.low, "conf_high": chart.high, "label": words} if known else {}
+        table = pd.DataFrame({"group": periods, "estimate": chart.rate, **limits})
+        rows += [{"lhs": line, "rhs": name, "kind": "rate", **{str(k): v for k, v in row.items()}}
+                 for row in table.to_dict("records")]  # fmt: skip
+        if known:
+            rows.append({"lhs": line, "rhs": name, "kind": "run", "estimate": chart.run, "std_all": chart.centre})
+        parts.append(pd.DataFrame({"period": periods, "side": name, "rate": chart.rate,
+                                   "low": chart.low if known else np.nan,
+                                   "high": chart.high if known else np.nan}))  # fmt: skip
+    return pd.concat(parts, ignore_index=True), rows
+
+
+def _chart_notes(base: int) -> list[Note]:
+    if base < _BASE:
+        text = f"Limits of chance need {_BASE} periods before the target; keep accounts by month or quarter for them."
+        return [Note("no_limits", "info", "rate", text)]
+    if base < _ENOUGH:
+        text = f"The limits rest on {base} periods and are rough; {_ENOUGH} or more are usual."
+        return [Note("rough_limits", "info", "rate", text)]
+    return []
 
 
 def _did(frame: pd.DataFrame, treated: Any, weights: Any) -> tuple[float, float, int]:

@@ -23,8 +23,9 @@ def accounts(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="Show this beside the accounts, as often as wanted: waterfall, whale, elasticity, groups, risk, "
-            "bridge, price, peers, sellers, profile. The usual ones when left out."
+            help="Show this beside the accounts, as often as wanted: waterfall, whale, elasticity, groups, clusters, "
+            "risk, bridge, price, peers, sellers, profile, effort, visits, menu, kpis, targets, involvement. The usual "
+            "ones when left out."
         ),
     ] = None,
     json: Json = False,
@@ -42,7 +43,7 @@ def accounts(
     results: list[Result] = (
         [ledger, waterfall(ledger, customer=customer)]
         if customer is not None
-        else [*ledger_results(ledger, by=by, parts=part)]
+        else [*ledger_results(ledger, by=by, parts=part, study=given)]
     )
     gate = Gate.of(given)
     released = [gate.model(result) for result in results]

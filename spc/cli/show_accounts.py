@@ -33,6 +33,10 @@ def model(released: ReleasedModel) -> None:
         "sellers": _sellers,
         "profile": _profile,
         "elasticity": _elasticity,
+        "visits": _visits,
+        "clusters": _clusters,
+        "kpis": _kpis,
+        "targets": _targets,
     }
     printers.get(released.kind, _plain)(released)
     show.notes(released.notes)
@@ -266,9 +270,71 @@ def _elasticity(released: ReleasedModel) -> None:
                formats={"estimate": two, "range": str})  # fmt: skip
 
 
+def _visits(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    own = rows[rows["kind"] == "visit"].head(_ROWS)
+    own = own.assign(range=[_range(a, b, _whole) for a, b in zip(own["conf_low"], own["conf_high"], strict=True)])
+    columns = {"statistic": "", "lhs": "customer", "rhs": "visit", "estimate": "an hour", "range": "interval"}
+    title = f"Which visits come first: contribution expected of an hour, after {summary['period']}"
+    show.table(own, columns, title, formats={"statistic": "{:.0f}".format, "estimate": _money, "range": str})
+    if summary["visits"] > len(own):
+        show.say(f"The first {len(own)} of {summary['visits']:,} visits; --output writes all.")
+    hours = rows.loc[rows["kind"] == "hours", "estimate"].iloc[0]
+    show.say(f"All of them take {hours:,.0f} hours and are expected to bring {_money(summary['expected'])}.")
+
+
+def _clusters(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    own = rows[rows["kind"] == "cluster"].pivot_table(index="lhs", columns="rhs", values="estimate", sort=False)
+    stay = rows[(rows["kind"] == "migration") & (rows["lhs"] == rows["rhs"])]
+    stay = stay[stay["group"] == stay["group"].max()].set_index("lhs")
+    own["stayed"] = [_share(float(stay["estimate"].get(name, math.nan))) for name in own.index]
+    own["range"] = [_range(float(stay["conf_low"].get(name, math.nan)), float(stay["conf_high"].get(name, math.nan)),
+                           _share) for name in own.index]  # fmt: skip
+    columns = {"lhs": "", "customers": "customers", "net_revenue": "middle revenue", "contribution_ratio": "ratio",
+               "share": "of profit", "stayed": "stayed", "range": "interval"}  # fmt: skip
+    formats: dict[str, Callable[[float], str]]
+    formats = {"customers": _whole, "net_revenue": _money, "contribution_ratio": _share, "share": _share,
+               "stayed": str, "range": str}  # fmt: skip
+    show.table(own.reset_index(), columns, f"Groups that customers form by themselves, {summary['period']}",
+               formats=formats)  # fmt: skip
+    for row in rows[rows["kind"] == "agreement"].to_dict("records"):
+        band = _range(row["conf_low"], row["conf_high"], "{:.2f}".format)
+        show.say(f"  {wording(row['rhs'])} with the rule's groups: {row['estimate']:.2f} ({band})")
+
+
+def _kpis(released: ReleasedModel) -> None:
+    rows = released.tidy.frame
+    own = rows[rows["kind"] == "kpi"]
+    own = own.assign(kpi=["  " * int(depth) + name for depth, name in zip(own["estimate"], own["lhs"], strict=True)],
+                     place=[wording(name) if name else "" for name in own["group"]])  # fmt: skip
+    show.table(own, {"kpi": "figure", "label": "owner", "place": "place in the chain"}, "Figures and their owners")
+    lines = rows[rows["kind"] == "line"]
+    if len(lines):
+        lines = lines.assign(line=lines["lhs"].map(wording))
+        show.table(lines, {"line": "line of the accounts", "rhs": "figure", "label": "owner"}, "Who owns which line")
+
+
+def _targets(released: ReleasedModel) -> None:
+    rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    rates = rows[rows["kind"] == "rate"]
+    rates = rates.assign(range=[_range(a, b, _share) for a, b in
+                                zip(rates["conf_low"], rates["conf_high"], strict=True)])  # fmt: skip
+    columns = {"group": "", "rhs": "customers", "estimate": "rate", "range": "limits", "label": ""}
+    title = f"{wording(summary['line'])} over net revenue, target since {summary['since']}"
+    show.table(rates.tail(2 * _ROWS), columns, title, formats={"estimate": _share, "range": str})
+    for kind, said, form in (
+        ("effect", "Beyond the other customers", "{:+.2%}".format),
+        ("worth", "Worth a period", _money),
+    ):
+        row = rows[rows["kind"] == kind].iloc[0]
+        show.say(f"  {said}: {form(row['estimate'])} ({_range(row['conf_low'], row['conf_high'], form)})")
+
+
 def _plain(released: ReleasedModel) -> None:
     rows = released.tidy.frame
     ranges = [_range(low, high, show.number) for low, high in zip(rows["conf_low"], rows["conf_high"], strict=True)]
-    rows = rows.assign(what=rows["lhs"].map(wording), of=rows["rhs"].map(wording), range=ranges)
+    rows = rows.assign(kind=rows["kind"].map(wording), what=rows["lhs"].map(wording), of=rows["rhs"].map(wording),
+                       range=ranges)  # fmt: skip
     columns = {"kind": "", "what": "what", "of": "of", "estimate": "figure", "range": "interval"}
     show.table(rows, columns, wording(released.kind), formats={"range": str})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from spc.errors import DataError, Finding
+from spc.study.plans import AccountsPlans
 
 __all__ = ["TOTALS", "AccountsSpec", "CostDriver", "PeriodAmounts", "decimal_of"]
 
@@ -228,6 +229,8 @@ class AccountsSpec:
         Edges of customer groups: net revenue of a period, and contribution ratio. Found from the data when empty.
     overrides : tuple of mapping
         Groups set by hand: customer, group, by, reason.
+    plans : AccountsPlans
+        Hours of effort, targets, services, figures and their owners.
 
     Raises
     ------
@@ -246,6 +249,7 @@ class AccountsSpec:
     revenue_cuts: tuple[float, ...] = ()
     ratio_cuts: tuple[float, ...] = ()
     overrides: tuple[Mapping[str, str], ...] = ()
+    plans: AccountsPlans = field(default_factory=AccountsPlans)
 
     def __post_init__(self) -> None:
         control = {line: amounts_of(value) for line, value in self.control.items()}
@@ -295,4 +299,17 @@ def _spec_faults(spec: AccountsSpec) -> list[Finding]:
         allowed = f"one of {', '.join((*spec.lines, *TOTALS))}"
         hint = "A control total belongs to a line of the accounts."
         faults.append(Finding("accounts", "control", "unknown_line", f"{unknown[0]!r}", allowed, hint))
-    return faults
+    return [*faults, *_plan_faults(spec)]
+
+
+def _plan_faults(spec: AccountsSpec) -> Iterator[Finding]:
+    """Lines that plans speak of and that accounts do not have."""
+    plans, costs = spec.plans, [driver.name for driver in spec.drivers if driver.side != "revenue"]
+    rates = [driver.name for driver in spec.drivers if not driver.money]
+    named = [("effort", line, rates) for line in (plans.effort.hours if plans.effort else ())]
+    named += [("targets", target.line, costs) for target in plans.targets]
+    named += [("kpis", kpi.line, [*spec.lines, *TOTALS]) for kpi in plans.kpis if kpi.line]
+    for part, line, allowed in named:
+        if spec.drivers and line not in allowed:
+            hint = "Hours are told from lines of kind rate or pool." if part == "effort" else "Correct it."
+            yield Finding("accounts", part, "unknown_line", f"{line!r}", f"one of {', '.join(allowed) or 'none'}", hint)

@@ -19,6 +19,7 @@ from spc.spec import CHAIN_CONSTRUCTS, Model, chain_preset, model
 from spc.study.accounts import AccountsSpec, CostDriver
 from spc.study.document import ChainSpec, MoneySpec, StudySpec, TableSpec
 from spc.study.lags import Lag, circle, wave_offsets
+from spc.study.plans import AccountsPlans
 from spc.study.priors import LinkPrior
 from spc.study.report import LARGEST_LOGO, LeverSpec, ReportSpec, logo_address
 from spc.study.sources import SourcesSpec
@@ -594,6 +595,7 @@ def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _No
     try:
         return AccountsSpec(
             tuple(drivers),
+            plans=AccountsPlans.read(value),
             until=_day(value.get("until"), ("accounts", "until"), book),
             periods={name: day for name, day in days.items() if day is not None},
             revenue_cuts=tuple(map(float, groups.get("revenue", ()))),
@@ -606,7 +608,7 @@ def _accounts(value: Mapping[str, Any] | None, raw: Mapping[str, Any], book: _No
     return None
 
 
-_ACCOUNT_PARTS = frozenset({"drivers", "until", "periods", "groups", "overrides"})
+_ACCOUNT_PARTS = AccountsPlans.keys() | {"drivers", "until", "periods", "groups", "overrides"}
 
 
 def _day(text: str | None, keys: Keys, book: _Notebook) -> date | None:

@@ -169,17 +169,21 @@ def _market_columns(document: StudyDocument, table: str) -> tuple[list[str], lis
 
 
 def _account_columns(document: StudyDocument, table: str) -> list[str]:
-    """Columns of a table that the lines of the accounts are made from."""
-    drivers = () if document.accounts is None else document.accounts.drivers
-    own = [driver for driver in drivers if driver.table == table]
-    return list(dict.fromkeys(c for driver in own for c in (driver.column, *driver.where) if c is not None))
+    """Columns of a table that [accounts] names: what its lines are made from, and who was involved."""
+    accounts = document.accounts
+    if accounts is None:
+        return []
+    involved = accounts.plans.involvement
+    asked = [involved.column] if involved is not None and table == "employee_responses" else []
+    own = [driver for driver in accounts.drivers if driver.table == table]
+    return list(dict.fromkeys((*(c for d in own for c in (d.column, *d.where) if c is not None), *asked)))
 
 
 def _absent_lines(frame: pd.DataFrame, table: str, columns: Sequence[str]) -> Iterator[Finding]:
     for name in columns:
         if name not in frame:
-            hint = f"{nearest(name, [str(c) for c in frame.columns])} A line of [accounts] is made from it."
-            yield Finding(table, name, "missing_column", "no such column", "the column of an accounts driver", hint)
+            hint = f"{nearest(name, [str(c) for c in frame.columns])} It is named under [accounts]."
+            yield Finding(table, name, "missing_column", "no such column", "the column that the accounts name", hint)
 
 
 def _off_scale(

@@ -155,6 +155,9 @@ acquisition_cost = 0                # of winning one customer
 #   kind = "pool"                     # an amount divided by share, to the last cent
 #   column = "quantity"
 #   amount = 48000
+# [accounts.effort]                 # which visits come first: spc accounts --part visits
+#   hours = { service = 0.0167 }      # hours a piece of lines at a rate
+#   capacity = 400                    # hours of visits that there are
 # [accounts.control]                # totals of the general ledger; accounts that miss them are an error
 #   contribution = 1234567.89
 

@@ -13,7 +13,6 @@ from spc.accounts import (
     customer_accounts,
     driver_targets,
     good_customer_profile,
-    kpi_tree_faults,
     line_of_sight,
     peer_gaps,
     sales_effort,
@@ -270,8 +269,3 @@ def test_what_is_in_sight_and_what_is_only_believed():
     assert Gate().model(result).glance.frame["respondents"].item() == 6
     with pytest.raises(DataError, match="fewer than 5 respondents"):
         Gate().model(line_of_sight(figures, ratings, fewest=2))
-
-
-def test_trees_with_circles():
-    tree = {"a": {"owner": "x", "parent": "b"}, "b": {"owner": ["x", "y"], "parent": "a"}}
-    assert {note.code for note in kpi_tree_faults(tree)} == {"circle", "several_owners"}
