@@ -46,7 +46,7 @@ def same_moments(one: Moments, other: Moments) -> bool:
 
 
 def by_group(fit: SemFit, data: pd.DataFrame, work: Callable[[SemFit, pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-    """Work on the rows of each group with its view of a fit; the results in the order of the rows.
+    """Work on the rows of each group with its view of a fit; the results in the order of the rows, none from none.
 
     Raises
     ------
@@ -60,6 +60,8 @@ def by_group(fit: SemFit, data: pd.DataFrame, work: Callable[[SemFit, pd.DataFra
             "The fit was given its data group by group, so that no column tells the groups of new rows apart. Work on "
             "one group at a time, with its view: fit.views[0]."
         )
+    if data.empty:
+        return work(fit.views[0], data)
     views = {view.parts[0].group: view for view in fit.views}
     pieces = split(data.reset_index(drop=True), fit.options.group, several=False)
     unknown = [piece.label for piece in pieces if piece.label not in views]

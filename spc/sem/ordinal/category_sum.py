@@ -9,6 +9,7 @@ latent variable alone gives them it is the covariance of two answers that share 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr
@@ -16,10 +17,29 @@ from scipy.special import ndtr
 from spc.linalg import FloatArray
 from spc.sem.ordinal.polychoric import binormal
 
-__all__ = ["category_omega"]
+__all__ = ["CategoryOmega", "category_omega"]
 
 
-def category_omega(thresholds: Sequence[FloatArray], common: FloatArray, total: FloatArray) -> float:
+@dataclass(frozen=True, eq=False, slots=True)
+class CategoryOmega:
+    """A share with its derivatives.
+
+    Attributes
+    ----------
+    value : float
+    by_thresholds : tuple of arrays
+        As the thresholds.
+    by_common, by_total : (k, k) arrays
+        Each entry by itself: (i, j) and (j, i) apart.
+    """
+
+    value: float
+    by_thresholds: tuple[FloatArray, ...]
+    by_common: FloatArray
+    by_total: FloatArray
+
+
+def category_omega(thresholds: Sequence[FloatArray], common: FloatArray, total: FloatArray) -> CategoryOmega:
     """Share of the variance of the sum of k ordered answers that comes from what they have in common.
 
     Parameters
@@ -35,24 +55,51 @@ def category_omega(thresholds: Sequence[FloatArray], common: FloatArray, total: 
     --------
     >>> loadings = np.full(3, 0.8)
     >>> total = np.outer(loadings, loadings) + 0.36 * np.eye(3)
-    >>> round(category_omega([np.array([0.0])] * 3, np.outer(loadings, loadings), total), 3)
+    >>> round(category_omega([np.array([0.0])] * 3, np.outer(loadings, loadings), total).value, 3)
     0.704
     """
     k = len(thresholds)
     shared = whole = 0.0
+    by_shared, by_whole = [np.zeros_like(own) for own in thresholds], [np.zeros_like(own) for own in thresholds]
+    by_common, by_total = np.zeros((k, k)), np.zeros((k, k))
     for i in range(k):
         for j in range(k):
-            shared += _covariance(thresholds[i], thresholds[j], common[i, j])
-            whole += _own(thresholds[i]) if i == j else _covariance(thresholds[i], thresholds[j], total[i, j])
-    return shared / whole
+            value, by_first, by_second, by_common[i, j] = _covariance(thresholds[i], thresholds[j], common[i, j])
+            shared += value
+            by_shared[i] += by_first
+            by_shared[j] += by_second
+            if i != j:
+                value, by_first, by_second, by_total[i, j] = _covariance(thresholds[i], thresholds[j], total[i, j])
+                by_whole[j] += by_second
+            else:
+                value, by_first = _own(thresholds[i])
+            whole += value
+            by_whole[i] += by_first
+    share = shared / whole
+    turned = tuple((one - share * other) / whole for one, other in zip(by_shared, by_whole, strict=True))
+    return CategoryOmega(share, turned, by_common / whole, -share * by_total / whole)
 
 
-def _covariance(first: FloatArray, second: FloatArray, rho: float) -> float:
+def _covariance(first: FloatArray, second: FloatArray, rho: float) -> tuple[float, FloatArray, FloatArray, float]:
+    """Covariance of two answers, and its derivatives on the thresholds of both and on the correlation."""
     h, k = first[:, None], second[None, :]
-    return float((binormal(h, k, np.asarray(rho)) - ndtr(h) * ndtr(k)).sum())
+    root = np.sqrt(max(1.0 - rho**2, 1e-12))
+    left, right = (
+        _density(h) * (ndtr((k - rho * h) / root) - ndtr(k)),
+        _density(k) * (ndtr((h - rho * k) / root) - ndtr(h)),
+    )
+    joint = _density(h) * _density((k - rho * h) / root) / root
+    value = float((binormal(h, k, np.asarray(rho)) - ndtr(h) * ndtr(k)).sum())
+    return value, left.sum(axis=1), right.sum(axis=0), float(joint.sum())
 
 
-def _own(cuts: FloatArray) -> float:
-    """Variance of one answer."""
+def _own(cuts: FloatArray) -> tuple[float, FloatArray]:
+    """Variance of one answer, and its derivatives on its thresholds."""
     h, k = cuts[:, None], cuts[None, :]
-    return float((ndtr(np.minimum(h, k)) - ndtr(h) * ndtr(k)).sum())
+    below = (h < k) + 0.5 * (h == k)
+    slope = 2.0 * _density(h) * (below - ndtr(k))
+    return float((ndtr(np.minimum(h, k)) - ndtr(h) * ndtr(k)).sum()), slope.sum(axis=1)
+
+
+def _density(at: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * at**2) / np.sqrt(2.0 * np.pi))

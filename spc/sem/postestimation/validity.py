@@ -5,7 +5,8 @@ themselves move with ``T`` as ``dx = I^-1 s(T)``, where the score of a parameter
 coefficient moves as ``tr(G dT)`` for some symmetric ``G``, and its variance is ``2 tr(G sigma G sigma) / n`` under
 normality: the delta method in the space of the moments, without which alpha would have no error at all. Under robust
 estimators, missing answers or clusters the covariances of the estimates are known and those of ``T`` with them are
-not: there ``T`` moves as the model implies, which is the same in large samples where the model holds.
+not: there ``T`` moves as the model implies, which is the same in large samples where the model holds. Of ordered items
+the moments are thresholds and polychoric correlations, whose sampling covariances the fit has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,9 +27,9 @@ from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.diagnose import of_group
 from spc.sem.engine.joint import State, shares_of
 from spc.sem.engine.optimise import derivatives
-from spc.sem.engine.ram import COVARIANCE, DIRECTED, IntArray, Structure, directions, matrices
+from spc.sem.engine.ram import COVARIANCE, DIRECTED, SCALE, THRESHOLD, IntArray, Structure, directions, matrices
 from spc.sem.ordinal.category_sum import category_omega
-from spc.sem.postestimation.ordinal_scores import thresholds_of
+from spc.sem.ordinal.problem import OrdinalProblem, slopes
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -93,9 +95,9 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     ave     ``f sum l^2 / sum T_ii``                         average variance extracted; ``AVE`` of semTools
     ======  ===============================================  ==========================================
 
-    Of ordered items these are coefficients of the responses behind the answers. ``omega_categorical`` is that of the
-    sum of the answers themselves, coded in steps of one (Green & Yang 2009; what ``compRelSEM`` of semTools prints
-    for ordered items).
+    Of ordered items these are coefficients of the responses behind the answers, each in its own standard deviations.
+    ``omega_categorical`` is that of the sum of the answers themselves, coded in steps of one (Green & Yang 2009; what
+    ``compRelSEM`` of semTools prints for ordered items).
 
     A factor of factors has three: ``omega_l1``, the share of the variance of the sum of all items below it that comes
     from it; ``omega_l2``, the same for the sum of the factors; ``omega_partial``, its share of the sum of items beside
@@ -118,10 +120,9 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
     LatentReliability
         Intervals are symmetric on the logit scale, so they stay between 0 and 1. Where rows are not complete,
         independent and fitted by ``estimator="ML"``, they rest on the robust covariances of the estimates, with a
-        note; ordered items have none. Latent variables with a single item
-        or without any are left out, with a note. Where an item belongs to more
-        than one latent variable, omega counts the share of the one it stands beside, as semTools does, and cr and ave
-        are missing.
+        note; of ordered items on those of thresholds and correlations. Latent variables with a single item or without
+        any are left out, with a note. Where an item belongs to more than one latent variable, omega counts the share
+        of the one it stands beside, as semTools does, and cr and ave are missing.
 
     Raises
     ------
@@ -173,27 +174,35 @@ def _of_view(
     rows = []
     for name, own in items.items():
         if own.size > 1:
-            for kind, found in _coefficients(space, place.variables.index(name), own, bool(shared & {*own.tolist()})):
-                rows.append(_row(name, kind, found, space, level, group))
-            rows += _of_categories(view, name, own, group)
+            f = place.variables.index(name)
+            both = _coefficients(space, f, own, bool(shared & {*own.tolist()})), _of_categories(space, f, own)
+            rows += [_row(name, kind, one, space, level, group) for each in both for kind, one in each]
         elif name in lower:
             rows += [_row(name, kind, one, space, level, group) for kind, one in _higher(space, name, lower[name])]
     known = {name: own for name, own in items.items() if name not in lower}
     return rows, tuple(of_group(tuple(_notes(place, known, shared, space)), group))
 
 
-def _of_categories(view: SemFit, name: str, items: IntArray, group: str) -> Iterator[dict[str, Any]]:
+def _of_categories(space: _Space, f: int, items: IntArray) -> Iterator[tuple[str, _Quantity | None]]:
     """The coefficient of the sum of ordered answers, where all items are ordered."""
-    place, at, sample = view.problem.place, view.point.at, view.problem.sample.cov
-    if not np.isin(items, place.ordered).all():
+    if not np.isin(items, space.place.ordered).all():
         return
-    f, deviation = place.variables.index(name), np.sqrt(at.covariance.diagonal())
-    cuts = thresholds_of(view)
-    scaled = [(cuts[place.observed[i]][1:-1] - at.mean[i]) / deviation[i] for i in items]
-    loading = matrices(place, view.values * view.problem.multiplier)[0][items, f] * deviation[f] / deviation[items]
-    root = np.sqrt(sample.diagonal()[items])
-    value = category_omega(scaled, np.outer(loading, loading), sample[np.ix_(items, items)] / np.outer(root, root))
-    yield {"lhs": name, "level": "1", "group": group or "1", "kind": "omega_categorical", "estimate": value}
+    latent = space.variance(f).power(0.5)
+    cuts = [space.thresholds(int(i)) for i in items]
+    loadings = [space.row(DIRECTED, int(i), f) * latent * space.variance(int(i)).power(-0.5) for i in items]
+    pairs = [(int(i), int(j)) for i in items for j in items]
+    whole = [space.correlation(i, j) for i, j in pairs]
+    own = np.array([one.value for one in loadings])
+    total = np.array([one.value for one in whole]).reshape(own.size, own.size)
+    found = category_omega([np.array([cut.value for cut in each]) for each in cuts], np.outer(own, own), total)
+    parts = [cut for each in cuts for cut in each] + loadings + whole
+    slopes_on = np.concatenate(
+        [*found.by_thresholds, (found.by_common + found.by_common.T) @ own, found.by_total.ravel()]
+    )
+    moved = list(zip(slopes_on, parts, strict=True))
+    by_rows = np.sum([slope * one.by_rows for slope, one in moved], axis=0)
+    by_cov = np.sum([slope * one.by_cov for slope, one in moved], axis=0)
+    yield "omega_categorical", _Quantity(found.value, by_rows, by_cov)
 
 
 def _lower(place: Structure, values: FloatArray, name: str) -> list[tuple[int, IntArray]]:
@@ -212,13 +221,13 @@ def _higher(space: _Space, name: str, below: list[tuple[int, IntArray]]) -> Iter
     for lower, items in below:
         weights[items] += space.weight[items]
         path = space.row(DIRECTED, lower, f)
-        loadings = [space.row(DIRECTED, int(i), lower) * space.constant(space.weight[i]) for i in items]
+        loadings = [space.row(DIRECTED, int(i), lower) * space.unit(int(i)) for i in items]
         common.append(_sum(loadings) * path)
         unit = space.problem.scale[lower]
         second.append(path * space.constant(unit))
         disturbance.append(space.row(COVARIANCE, lower, lower) * space.constant(unit**2))
-        noise += [space.row(COVARIANCE, int(i), int(i)) * space.constant(space.weight[i] ** 2) for i in items]
-    latent = space.latent_variance(f)
+        noise += [space.row(COVARIANCE, int(i), int(i)) * space.unit(int(i)).power(2.0) for i in items]
+    latent = space.variance(f)
     from_top = _sum(common) * _sum(common) * latent
     yield "omega_l1", from_top / space.observed(np.outer(weights, weights))
     top = _sum(second) * _sum(second) * latent
@@ -239,7 +248,7 @@ def _shared(items: dict[str, IntArray]) -> set[int]:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Quantity:
-    """A number with its derivatives: by the values of the active rows (r,), and by the sample covariances (p, p)."""
+    """A number with its derivatives: by the values of the rows that move (r,), and by the sample covariances (p, p)."""
 
     value: float
     by_rows: FloatArray
@@ -254,6 +263,12 @@ class _Quantity:
     def __truediv__(self, other: _Quantity) -> _Quantity:
         share = self.value / other.value
         return self._blend(other, share, 1.0 / other.value, -share / other.value)
+
+    def power(self, exponent: float) -> _Quantity:
+        """The quantity, which is positive, to a power."""
+        value = self.value**exponent
+        slope = exponent * value / self.value
+        return _Quantity(value, slope * self.by_rows, slope * self.by_cov)
 
     def _blend(self, other: _Quantity, value: float, own: float, others: float) -> _Quantity:
         by_rows = own * self.by_rows + others * other.by_rows
@@ -277,29 +292,68 @@ class _Space:
         self.sample, self.at = problem.sample.cov, point.at
         self.weight = np.ones(p) if standardized else problem.scale[:p] / problem.scale[:p].max()
         self.fit, self.part = fit, part
-        self.information = derivatives(fit.system, State(0.0, tuple(one.point for one in fit.parts)))[1]
+        self.moving, self.linear = problem.moving(self.balanced, point.at)
 
     def row(self, part: int, i: int, j: int) -> _Quantity:
         """An entry of A or S."""
-        place, active = self.place, self.problem.active
         matrix = self.directed if part == DIRECTED else self.residual
-        moves = (place.part[active] == part) & (place.row[active] == i) & (place.column[active] == j)
-        return _Quantity(float(matrix[i, j]), moves.astype(float), np.zeros((self.p, self.p)))
+        return _Quantity(float(matrix[i, j]), self._moves(part, i, j), np.zeros((self.p, self.p)))
 
-    def latent_variance(self, f: int) -> _Quantity:
-        way = directions(self.place, self.at, self.problem.active, len(self.place.variables))
-        slope = 2.0 * way.p[f] * way.q[f]
-        return _Quantity(float(self.at.covariance[f, f]), slope, np.zeros((self.p, self.p)))
+    def _moves(self, part: int, i: int, j: int) -> FloatArray:
+        """Where a row of the table is among those that move (r,)."""
+        place, rows = self.place, self.moving
+        moves = (place.part[rows] == part) & (place.row[rows] == i) & (place.column[rows] == j)
+        return np.asarray(moves, dtype=np.float64)
+
+    def unit(self, i: int) -> _Quantity:
+        """What brings an item to the unit that it is summed in: an ordered one is taken in its standard deviations."""
+        if i not in self.place.ordered:
+            return self.constant(self.weight[i])
+        scale = np.flatnonzero((self.place.part == SCALE) & (self.place.row == i))[0]
+        own = _Quantity(float(self.balanced[scale]), self._moves(SCALE, i, i), np.zeros((self.p, self.p)))
+        return own * self.constant(self.weight[i])
+
+    def thresholds(self, i: int) -> list[_Quantity]:
+        """Thresholds of an item, in the standard deviations of its response from its mean."""
+        rows = [row for row in self.place.threshold_rows if self.place.row[row] == i]
+        way = directions(self.place, self.at, self.moving, self.p)
+        assert way.mu is not None
+        none, root = np.zeros((self.p, self.p)), self.variance(i).power(-0.5)
+        found = []
+        for row in rows:
+            moves = self._moves(THRESHOLD, i, int(self.place.column[row])) - way.mu[i]
+            found.append(_Quantity(float(self.balanced[row] - self.at.mean[i]), moves, none) * root)
+        return found
+
+    def variance(self, i: int) -> _Quantity:
+        """Implied variance of any variable."""
+        way = directions(self.place, self.at, self.moving, len(self.place.variables))
+        slope = 2.0 * way.p[i] * way.q[i]
+        return _Quantity(float(self.at.covariance[i, i]), slope, np.zeros((self.p, self.p)))
+
+    def correlation(self, i: int, j: int) -> _Quantity:
+        """Of the sample."""
+        unit = np.eye(self.p)
+        both, one, other = (self.observed(np.outer(unit[a], unit[b])) for a, b in ((i, j), (i, i), (j, j)))
+        return both * (one * other).power(-0.5)
 
     def observed(self, weights: FloatArray) -> _Quantity:
         """``tr(weights T)``."""
-        return _Quantity(float(np.vdot(weights, self.sample)), np.zeros(self.problem.active.size), weights)
+        return _Quantity(float(np.vdot(weights, self.sample)), np.zeros(self.moving.size), weights)
 
     def constant(self, value: float) -> _Quantity:
-        return _Quantity(value, np.zeros(self.problem.active.size), np.zeros((self.p, self.p)))
+        """A number that stays."""
+        return _Quantity(value, np.zeros(self.moving.size), np.zeros((self.p, self.p)))
+
+    @cached_property
+    def information(self) -> FloatArray:
+        """Of the coordinates (k, k), for one row of data."""
+        return derivatives(self.fit.system, State(0.0, tuple(one.point for one in self.fit.parts)))[1]
 
     def error(self, quantity: _Quantity) -> float:
         """Standard error: what the moments of every group do to the quantity; see the head of this module."""
+        if self.ordered:
+            return self._error_of_statistics(quantity)
         if not self.normal:
             return self._error_of_estimates(quantity)
         slope = self.problem.map.T @ quantity.by_rows
@@ -312,11 +366,44 @@ class _Space:
 
     def _error_of_estimates(self, quantity: _Quantity) -> float:
         """Standard error from the covariances of the estimates alone, the items' covariances as implied."""
-        way = directions(self.place, self.at, self.problem.active, self.p)
+        way = directions(self.place, self.at, self.moving, self.p)
         implied = 2.0 * np.einsum("ij,ij->j", way.p, quantity.by_cov @ way.q)
-        _, linear = self.problem.moving(self.balanced, self.at)
-        moves = linear.T @ (quantity.by_rows + implied)
+        moves = self.linear.T @ (quantity.by_rows + implied)
         return math.sqrt(max(float(moves @ self.fit.vcov @ moves), 0.0))
+
+    def _error_of_statistics(self, quantity: _Quantity) -> float:
+        """Standard error from what thresholds and correlations of every group do, as estimates move with them."""
+        x = self.fit.system.coordinates(self.fit.solution.theta)
+        shares, each = shares_of(self.fit.system), []
+        for part in self.fit.parts:
+            problem = part.problem
+            assert isinstance(problem, OrdinalProblem)
+            values = problem.values(x)
+            root = problem.weigh(np.eye(problem.unit.size))
+            each.append((problem, root.T @ root, slopes(problem, values, problem.conditional(values))))
+        k = x.size
+        within = np.sum(
+            [share * way.T @ weight @ way for share, (_, weight, way) in zip(shares, each, strict=True)], axis=0
+        )
+        lean = self.problem.to_theta.T @ (self.linear.T @ quantity.by_rows)
+        moves = np.linalg.solve(within, lean) if k else lean
+        total = 0.0
+        for share, part, (problem, weight, way) in zip(shares, self.fit.parts, each, strict=True):
+            pull = share * weight @ (way @ moves)
+            if part is self.part:
+                pull = pull + _on_statistics(problem, quantity.by_cov)
+            total += float(pull @ problem.gamma @ pull) / problem.divisor
+        return math.sqrt(total)
+
+
+def _on_statistics(problem: OrdinalProblem, by_cov: FloatArray) -> FloatArray:
+    """Derivatives on the statistics (m,) of what has these on the covariances of the sample."""
+    seat, own = problem.seat, problem.sampled.continuous
+    both = (by_cov + by_cov.T)[np.ix_(seat, seat)]
+    first, second = np.triu_indices(seat.size, 1)
+    by_slope = both @ problem.sample.cov[np.ix_(seat, problem.place.exogenous)]
+    none = np.zeros(problem.sampled.threshold.size + own.size)
+    return np.concatenate([none, 0.5 * both[own, own], by_slope.ravel(), both[first, second]])
 
 
 def _spread(part: Part, moves: FloatArray, by_cov: FloatArray) -> float:
@@ -341,14 +428,15 @@ def _coefficients(space: _Space, f: int, items: IntArray, shared: bool) -> Itera
     total[np.ix_(items, items)] = np.outer(weight, weight)
     own[items, items] = weight**2
     variance, variances = space.observed(total), space.observed(own)
-    loadings = [space.row(DIRECTED, int(i), f) * space.constant(w) for i, w in zip(items, weight, strict=True)]
+    units = [space.unit(int(i)) for i in items]
+    loadings = [space.row(DIRECTED, int(i), f) * unit for i, unit in zip(items, units, strict=True)]
     sum_of = _sum(loadings)
-    latent = space.latent_variance(f)
+    latent = space.variance(f)
     common = sum_of * sum_of * latent
     yield "alpha", space.constant(k / (k - 1)) * (space.constant(1.0) + space.constant(-1.0) * (variances / variance))
     yield "omega", common / variance
     noise = _sum(
-        [space.row(COVARIANCE, int(i), int(i)) * space.constant(w**2) for i, w in zip(items, weight, strict=True)]
+        [space.row(COVARIANCE, int(i), int(i)) * unit.power(2.0) for i, unit in zip(items, units, strict=True)]
     )
     yield "cr", None if shared else common / (common + noise)
     yield "ave", None if shared else _sum([loading * loading for loading in loadings]) * latent / variances
@@ -365,8 +453,6 @@ def _row(name: str, kind: str, found: _Quantity | None, space: _Space, level: fl
     row: dict[str, Any] = {"lhs": name, "level": str(space.part.level), "group": group or "1", "kind": kind}
     if found is None:
         return row
-    if space.ordered:
-        return {**row, "estimate": found.value}
     error = space.error(found)
     low, high = _interval(found.value, error, level)
     return {**row, "estimate": found.value, "std_error": error, "conf_low": low, "conf_high": high}
@@ -382,12 +468,7 @@ def _interval(value: float, error: float, level: float) -> tuple[float, float]:
 
 
 def _notes(place: Structure, items: dict[str, IntArray], shared: set[int], space: _Space) -> Iterator[Note]:
-    if space.ordered:
-        yield Note(
-            "no_interval", "info", "all coefficients",
-            "There are no intervals: these have no method for ordered items. Bootstrap the coefficients.",
-        )  # fmt: skip
-    elif not space.normal:
+    if not space.normal and not space.ordered:
         yield Note(
             "implied_interval", "info", "all coefficients",
             "Errors and intervals come from the robust covariances of the estimates, and take the covariances of the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import SpcWarning, UsageError
+from spc.errors import UsageError
 from spc.moments import Moments
 from spc.sem import fit, fit_measures, residuals
 from spc.sem.postestimation.misfit import misfit
@@ -57,14 +56,6 @@ def other(name):
     return misfit(fit(THREE, rows, **options), rows)
 
 
-def fitted(name):
-    m = CASES[name]["moments"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpcWarning)
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        return fit(model(CASES[name]["model"], **CASES[name]["options"]), moments)
-
-
 def square(name, key):
     names = CASES[name]["moments"]["names"]
     return pd.DataFrame(np.array(CASES[name]["residuals"][key], dtype=float), index=names, columns=names)
@@ -72,7 +63,7 @@ def square(name, key):
 
 @pytest.mark.parametrize("kind", ["raw", "bentler", "bollen", "normalized", "standardized"])
 @pytest.mark.parametrize("name", CASES)
-def test_residuals_are_lavaans(name, kind):
+def test_residuals_are_lavaans(fitted, name, kind):
     found = misfit(fitted(name))
     ours, theirs = found.matrix(kind), square(name, kind)
     theirs = theirs.loc[ours.index, ours.columns]
@@ -84,7 +75,7 @@ def test_residuals_are_lavaans(name, kind):
 
 @pytest.mark.parametrize("kind", ["raw", "normalized", "standardized"])
 @pytest.mark.parametrize("name", ["hs_means", "growth", "hs_direct"])
-def test_residuals_of_means_are_lavaans(name, kind):
+def test_residuals_of_means_are_lavaans(fitted, name, kind):
     table = misfit(fitted(name)).table.query("op == '~1'").set_index("lhs")
     ours = table.loc[CASES[name]["moments"]["names"]]
     theirs = np.array(CASES[name]["residuals"][f"mean_{kind}"], dtype=float)
@@ -94,7 +85,7 @@ def test_residuals_of_means_are_lavaans(name, kind):
 
 @pytest.mark.parametrize("index", ["srmr", "crmr"])
 @pytest.mark.parametrize("name", CASES)
-def test_summary_is_lavaans(name, index):
+def test_summary_is_lavaans(fitted, name, index):
     theirs = np.array(CASES[name]["residuals"]["summary"][index], dtype=float)
     ours = misfit(fitted(name)).summary.loc[("1", index), SUMMARY].to_numpy(dtype=float)
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
@@ -171,7 +162,7 @@ def test_robust_errors_need_the_rows_and_two_levels_are_refused():
 
 
 @pytest.mark.parametrize("name", ["hs_cfa", "growth"])
-def test_indices_are_those_of_the_fit_measures(name):
+def test_indices_are_those_of_the_fit_measures(fitted, name):
     ours, known = misfit(fitted(name)).glance().iloc[0], fit_measures(fitted(name))
     assert ours["srmr"] == pytest.approx(known["srmr"])
     assert ours["crmr"] == pytest.approx(known["crmr"])
@@ -191,7 +182,7 @@ def test_standardized_residuals_are_standard_normal_under_a_true_model():
     assert np.std(found) == pytest.approx(1.0, abs=0.12)
 
 
-def test_units_change_nothing_but_raw_residuals():
+def test_units_change_nothing_but_raw_residuals(fitted):
     m = CASES["hs_cfa"]["moments"]
     scale = np.array([1e6, 1, 1, 1, 1e-6, 1, 1, 1, 1])
     moved = fit(
@@ -203,7 +194,7 @@ def test_units_change_nothing_but_raw_residuals():
     np.testing.assert_allclose(ours.matrix("raw") / np.outer(scale, scale), plain.matrix("raw"), rtol=1e-4, atol=1e-7)
 
 
-def test_large_residuals_are_named_and_the_result_passes_the_gate():
+def test_large_residuals_are_named_and_the_result_passes_the_gate(fitted):
     found = misfit(fitted("hs_cfa"))
     assert [note.code for note in found.notes()] == ["large_residuals"]
     assert "x7 with x9" in found.notes()[0].text or "x9" in found.notes()[0].text

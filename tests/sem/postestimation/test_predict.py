@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import DataError, SpcWarning, UsageError
-from spc.moments import Moments
+from spc.errors import DataError, UsageError
 from spc.sem import fit
 from spc.sem.postestimation.predict import predict
-from spc.spec import model
 
 REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_after.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
-
-
-def fitted(name: str):
-    m = CASES[name]["moments"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpcWarning)
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        return fit(model(CASES[name]["model"], **CASES[name]["options"]), moments)
 
 
 @pytest.fixture
@@ -40,7 +29,7 @@ TEXT = "`Umsatz €` ~ `Stimmung im Team` + `能力`"
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_predictions_are_lavaans(name):
+def test_predictions_are_lavaans(fitted, name):
     case = CASES[name]["prediction"]
     frame = pd.DataFrame(CASES[name]["rows"]).astype(float)
     ours = predict(fitted(name), frame, outcomes=case["outcomes"], given=case["given"])
@@ -69,12 +58,12 @@ def test_the_outcomes_need_not_be_there_and_the_index_stays(rows):
     assert list(predict(fit(TEXT, rows), new).index) == list(new.index)
 
 
-def test_defaults_are_what_is_explained_and_what_is_not():
+def test_defaults_are_what_is_explained_and_what_is_not(fitted):
     ours = predict(fitted("attitude_path"), pd.DataFrame(CASES["attitude_path"]["rows"]))
     assert set(ours.columns) == {"rating", "learning", "advance"}
 
 
-def test_refusals_say_what_to_do(rows):
+def test_refusals_say_what_to_do(fitted, rows):
     result = fit(TEXT, rows)
     with pytest.raises(DataError, match="Did you mean 'Stimmung im Teem'"):
         predict(result, rows.rename(columns={"Stimmung im Team": "Stimmung im Teem"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.errors import DataError, SpcWarning, UnsupportedError, UsageError
+from spc.errors import DataError, UnsupportedError, UsageError
 from spc.moments import Moments
 from spc.sem import fit
 from spc.sem.fit import SemFit
 from spc.sem.postestimation.scores import factor_scores
-from spc.spec import model
 
+Fitted = Callable[..., SemFit]
 REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_after.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
 SCORED = [name for name, case in CASES.items() if case["scores"]]
-_FITS: dict[str, SemFit] = {}
-
-
-def fitted(name: str) -> SemFit:
-    if name not in _FITS:
-        m = CASES[name]["moments"]
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SpcWarning)
-            _FITS[name] = fit(model(CASES[name]["model"], **CASES[name]["options"]), moments)
-    return _FITS[name]
 
 
 def frame(rows: Any) -> pd.DataFrame:
@@ -44,7 +33,7 @@ def table(values: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("method", ["regression", "bartlett"])
 @pytest.mark.parametrize("name", SCORED)
-def test_scores_of_complete_rows_are_lavaans(name: str, method: str) -> None:
+def test_scores_of_complete_rows_are_lavaans(fitted: Fitted, name: str, method: str) -> None:
     case = CASES[name]["scores"]
     if case.get(method) is None:
         pytest.skip("lavaan has none")
@@ -54,7 +43,7 @@ def test_scores_of_complete_rows_are_lavaans(name: str, method: str) -> None:
 
 @pytest.mark.parametrize("method", ["regression", "bartlett"])
 @pytest.mark.parametrize("name", SCORED)
-def test_scores_of_rows_with_holes_are_lavaans(name: str, method: str) -> None:
+def test_scores_of_rows_with_holes_are_lavaans(fitted: Fitted, name: str, method: str) -> None:
     case = CASES[name]["scores"]
     if case.get(f"{method}_holes") is None:
         pytest.skip("lavaan has none")
@@ -62,7 +51,7 @@ def test_scores_of_rows_with_holes_are_lavaans(name: str, method: str) -> None:
     np.testing.assert_allclose(ours[case["latents"]], table(case[f"{method}_holes"]), rtol=1e-7, atol=1e-7)
 
 
-def test_rows_keep_their_index_and_order() -> None:
+def test_rows_keep_their_index_and_order(fitted: Fitted) -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     rows.index = [f"p{i}" for i in rows.index]
     shuffled = rows.sample(frac=1.0, random_state=3)
@@ -72,13 +61,13 @@ def test_rows_keep_their_index_and_order() -> None:
 
 
 @pytest.mark.parametrize("method", ["regression", "bartlett"])
-def test_no_rows_have_no_scores(method: str) -> None:
+def test_no_rows_have_no_scores(fitted: Fitted, method: str) -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     found = factor_scores(fitted("hs_cfa"), rows.iloc[:0], method=method)
     assert found.shape == (0, len(factor_scores(fitted("hs_cfa"), rows, method=method).columns))
 
 
-def test_a_row_without_answers_has_no_score_and_disturbs_no_other() -> None:
+def test_a_row_without_answers_has_no_score_and_disturbs_no_other(fitted: Fitted) -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     blank = rows.copy()
     blank.loc[3] = np.nan
@@ -87,7 +76,7 @@ def test_a_row_without_answers_has_no_score_and_disturbs_no_other() -> None:
     pd.testing.assert_frame_equal(ours.drop(3), factor_scores(fitted("hs_cfa"), rows).drop(3))
 
 
-def test_a_latent_without_answers_is_known_by_regression_alone() -> None:
+def test_a_latent_without_answers_is_known_by_regression_alone(fitted: Fitted) -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     rows.loc[0, ["x1", "x2", "x3"]] = np.nan
     assert factor_scores(fitted("hs_cfa"), rows).loc[0].notna().all()
@@ -96,7 +85,7 @@ def test_a_latent_without_answers_is_known_by_regression_alone() -> None:
     assert bartlett[["textual", "speed"]].notna().all()
 
 
-def test_factors_of_factors_have_no_bartlett_scores() -> None:
+def test_factors_of_factors_have_no_bartlett_scores(fitted: Fitted) -> None:
     ours = factor_scores(fitted("hs_second_order"), frame(CASES["hs_second_order"]["rows"]), method="bartlett")
     assert ours["ability"].isna().all()
     first = factor_scores(fitted("hs_cfa"), frame(CASES["hs_cfa"]["rows"]), method="bartlett")
@@ -127,13 +116,13 @@ def test_units_change_nothing_but_units(method: str) -> None:
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6, atol=1e-7)
 
 
-def test_an_absent_column_is_named_with_its_neighbour() -> None:
+def test_an_absent_column_is_named_with_its_neighbour(fitted: Fitted) -> None:
     rows = frame(CASES["hs_cfa"]["rows"]).rename(columns={"x1": "x1_"})
     with pytest.raises(DataError, match="Did you mean 'x1_'"):
         factor_scores(fitted("hs_cfa"), rows)
 
 
-def test_refusals() -> None:
+def test_refusals(fitted: Fitted) -> None:
     rows = frame(CASES["hs_cfa"]["rows"])
     with pytest.raises(UsageError, match="'regression', 'bartlett' or 'eap'"):
         factor_scores(fitted("hs_cfa"), rows, method="EBM")  # type: ignore[arg-type]
@@ -144,3 +133,15 @@ def test_refusals() -> None:
     without = fit(CASES["hs_cfa"]["model"], Moments(m["names"], m["n"], None, m["covariance"]))
     with pytest.raises(DataError, match="means"):
         factor_scores(without, rows)
+
+
+def test_no_rows_of_groups_have_no_scores() -> None:
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame(rng.normal(size=(200, 1)) + rng.normal(size=(200, 3)), columns=list("abc"))
+    rows["shop"] = np.arange(200) % 2
+    grouped = fit("f =~ a + b + c", rows, group="shop")
+    found = factor_scores(grouped, rows.iloc[:0])
+    assert found.shape == (0, 1)
+    assert found.columns.tolist() == ["f"]
+    with pytest.raises(DataError, match="a"):
+        factor_scores(grouped, rows.iloc[:0].drop(columns="a"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import SpcWarning, UnsupportedError, UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.moments import Moments
 from spc.sem import fit
 from spc.sem.postestimation.small_sample import (
@@ -28,17 +27,9 @@ REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_after.
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
 
 
-def fitted(name):
-    m = CASES[name]["moments"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpcWarning)
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        return fit(model(CASES[name]["model"], **CASES[name]["options"]), moments)
-
-
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("correction", ["swain", "bartlett", "yuan"])
-def test_factors_are_those_of_the_script(name, correction):
+def test_factors_are_those_of_the_script(fitted, name, correction):
     expected = CASES[name]["small_sample"][correction][0]
     if expected in ("NaN", None) or CASES[name]["name"] in {"hs_mimic", "hs_direct", "growth", "attitude_path"}:
         pytest.skip("lavaan counts degrees of freedom apart from fixed covariates")
@@ -73,7 +64,7 @@ def test_corrected_tests_reject_as_often_as_they_should():
     assert all(0.02 < share < 0.10 for share in corrected)
 
 
-def test_refusals_and_notes():
+def test_refusals_and_notes(fitted):
     result = small_sample_test(fitted("hs_means"))
     assert {note.code for note in result.notes()} == {"divisor", "outside_theory"}
     assert Gate().model(result).kind == "small_sample"

@@ -13,7 +13,6 @@ import pytest
 
 from spc.disclosure import Gate
 from spc.errors import SpcWarning, UnsupportedError, UsageError
-from spc.moments import Moments
 from spc.sem import fit
 from spc.sem.postestimation.structural import measurement_model, structural_fit
 from spc.spec import model
@@ -23,17 +22,8 @@ CASES = {case["name"]: case for case in REFERENCE["cases"]}
 SPLIT = [name for name, case in CASES.items() if case["structural"]]
 
 
-def fitted(name, text=None, **options):
-    case = CASES[name]
-    m = case["moments"]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SpcWarning)
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        return fit(model(text or case["model"], **(case["options"] | options)), moments)
-
-
 @pytest.mark.parametrize("name", SPLIT)
-def test_the_split_is_lavaans(name):
+def test_the_split_is_lavaans(fitted, name):
     theirs, found = CASES[name]["structural"], structural_fit(fitted(name))
     row = found.glance().iloc[0]
     assert (row["df_m"], row["df_s"]) == (theirs["measurement_df"], theirs["df"])
@@ -46,14 +36,14 @@ def test_the_split_is_lavaans(name):
 
 @pytest.mark.parametrize("options", [{"std_lv": True}, {"meanstructure": True}, {"fixed_x": False}])
 @pytest.mark.parametrize("name", ["hs_structural", "hs_mimic", "pd_restricted", "pd_single"])
-def test_scale_means_and_fixed_covariates_change_nothing(name, options):
+def test_scale_means_and_fixed_covariates_change_nothing(fitted, name, options):
     plain, other = structural_fit(fitted(name)), structural_fit(fitted(name, **options))
     for one, two in zip((plain.structure, plain.measurement), (other.structure, other.measurement), strict=True):
         assert one[1] == two[1]
         assert one[0] == pytest.approx(two[0], abs=1e-5)
 
 
-def test_a_saturated_structure_is_no_test():
+def test_a_saturated_structure_is_no_test(fitted):
     result = structural_fit(fitted("pd_mediation"))
     assert result.structure == (pytest.approx(0.0, abs=1e-6), 0)
     assert math.isnan(result.rmsea_p)
@@ -89,7 +79,7 @@ def test_the_paths_are_found_wrong_where_they_are():
     assert found["pvalue_m"] > 0.001
 
 
-def test_refusals_say_why():
+def test_refusals_say_why(fitted):
     with pytest.raises(UnsupportedError, match="No latent variable"):
         structural_fit(fitted("attitude_path"))
     with pytest.raises(UnsupportedError, match="x1: an indicator"):

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import json
-import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import SpcWarning, UnsupportedError, UsageError
+from spc.errors import UnsupportedError, UsageError
 from spc.linalg import unvech, vech
 from spc.moments import Moments
 from spc.sem import fit, implied_moments, refit
 from spc.sem.engine.ram import matrices
 from spc.sem.fit import SemFit
+from spc.sem.ordinal.category_sum import category_omega
 from spc.sem.postestimation.validity import _coefficients, _Space, reliability
 from spc.spec import model
 
+Fitted = Callable[..., SemFit]
 REFERENCE = json.loads((Path(__file__).parents[2] / "reference" / "lavaan_after.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
 # semTools leaves out items with a regression of their own (x3 ~ boy), which are items here.
 MEASURED = [name for name, case in CASES.items() if case["validity"] and name not in {"hs_direct", "growth"}]
-_FITS: dict[str, SemFit] = {}
-
-
-def fitted(name: str) -> SemFit:
-    if name not in _FITS:
-        m = CASES[name]["moments"]
-        moments = Moments(m["names"], m["n"], m["means"], m["covariance"])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SpcWarning)
-            _FITS[name] = fit(model(CASES[name]["model"], **CASES[name]["options"]), moments)
-    return _FITS[name]
 
 
 def found(fit: SemFit, column: str = "estimate", **options: object) -> pd.Series:
@@ -44,7 +35,7 @@ def found(fit: SemFit, column: str = "estimate", **options: object) -> pd.Series
 
 @pytest.mark.parametrize("kind", ["alpha", "omega", "ave", "cr"])
 @pytest.mark.parametrize("name", MEASURED)
-def test_coefficients_are_those_of_semtools(name: str, kind: str) -> None:
+def test_coefficients_are_those_of_semtools(fitted: Fitted, name: str, kind: str) -> None:
     ours, theirs = found(fitted(name)), CASES[name]["validity"][kind]
     assert set(theirs) == {latent for latent, found_kind in ours.index if found_kind == kind}
     for latent, value in theirs.items():
@@ -56,7 +47,7 @@ def test_coefficients_are_those_of_semtools(name: str, kind: str) -> None:
             assert ours[latent, kind] == pytest.approx(value, rel=1e-6), latent
 
 
-def test_standardised_coefficients_are_those_of_standardised_items() -> None:
+def test_standardised_coefficients_are_those_of_standardised_items(fitted: Fitted) -> None:
     m = CASES["hs_cfa"]["moments"]
     cov = np.array(m["covariance"])
     root = np.sqrt(cov.diagonal())
@@ -68,7 +59,7 @@ def test_standardised_coefficients_are_those_of_standardised_items() -> None:
     assert found(unit)["visual", "ave"] == pytest.approx(float((loadings**2).mean()), rel=1e-6)
 
 
-def test_error_of_alpha_is_the_closed_form() -> None:
+def test_error_of_alpha_is_the_closed_form(fitted: Fitted) -> None:
     """Van Zyl, Neudecker & Nel (2000), at the covariances that the model implies."""
     result = fitted("hs_cfa")
     at = [result.problem.place.observed.index(name) for name in ("x1", "x2", "x3")]
@@ -85,7 +76,7 @@ def test_error_of_alpha_is_the_closed_form() -> None:
     assert found(result, "std_error")["visual", "alpha"] == pytest.approx(np.sqrt(closed), rel=1e-6)
 
 
-def test_error_of_cr_is_the_delta_method_of_the_estimates() -> None:
+def test_error_of_cr_is_the_delta_method_of_the_estimates(fitted: Fitted) -> None:
     result = fitted("hs_residual")
     theta, place = result.solution.theta, result.problem.place
 
@@ -104,7 +95,7 @@ def test_error_of_cr_is_the_delta_method_of_the_estimates() -> None:
 
 
 @pytest.mark.parametrize("name", ["hs_cfa", "hs_second_order", "pd_classic"])
-def test_errors_are_those_of_refits_to_moved_moments(name: str) -> None:
+def test_errors_are_those_of_refits_to_moved_moments(fitted: Fitted, name: str) -> None:
     """The slope of each coefficient by each sample covariance, found by refitting; at implied moments it is exact."""
     given = implied_moments(fitted(name))
     base = fit(model(CASES[name]["model"], **CASES[name]["options"]), given)
@@ -148,7 +139,7 @@ def test_intervals_cover() -> None:
     assert (np.mean(inside, axis=0) > 0.91).all()
 
 
-def test_what_is_left_out_is_said() -> None:
+def test_what_is_left_out_is_said(fitted: Fitted) -> None:
     single = reliability(fitted("pd_single"))
     assert [note.subject for note in single.notes()] == ["ind60"]
     assert set(single.tidy()["lhs"]) == {"dem60"}
@@ -156,7 +147,7 @@ def test_what_is_left_out_is_said() -> None:
     assert {note.subject for note in crossed.notes() if note.code == "shared_items"} == {"visual", "speed"}
 
 
-def test_items_with_a_regression_of_their_own_are_items() -> None:
+def test_items_with_a_regression_of_their_own_are_items(fitted: Fitted) -> None:
     ours, plain = found(fitted("hs_direct")), found(fitted("hs_cfa"))
     assert ours["visual", "alpha"] == pytest.approx(plain["visual", "alpha"])
     assert ours["visual", "omega"] == pytest.approx(plain["visual", "omega"], abs=0.03)
@@ -170,7 +161,7 @@ def test_items_that_run_both_ways_are_a_serious_note() -> None:
     assert [(note.code, note.severity) for note in result.notes()] == [("mixed_signs", "serious")]
 
 
-def test_units_change_nothing_of_standardised_coefficients() -> None:
+def test_units_change_nothing_of_standardised_coefficients(fitted: Fitted) -> None:
     m = CASES["hs_cfa"]["moments"]
     scale = np.array([1e6, 1, 1, 1, 1e-6, 1, 1, 1, 1])
     moved = Moments(m["names"], m["n"], None, np.array(m["covariance"]) * np.outer(scale, scale))
@@ -179,7 +170,7 @@ def test_units_change_nothing_of_standardised_coefficients() -> None:
         pd.testing.assert_series_equal(ours, found(fitted("hs_cfa"), column, standardized=True), rtol=1e-6)
 
 
-def test_the_result_passes_the_gate_and_refusals_say_what_to_do() -> None:
+def test_the_result_passes_the_gate_and_refusals_say_what_to_do(fitted: Fitted) -> None:
     assert Gate().model(reliability(fitted("hs_cfa"))).kind == "reliability"
     with pytest.raises(UnsupportedError, match="two or more items"):
         reliability(fitted("attitude_path"))
@@ -235,6 +226,87 @@ def test_sums_of_ordered_answers_have_the_reliability_of_semtools(name: str) -> 
         own = table[table["group"] == row.get("group", "1")].set_index("lhs")["estimate"]
         for latent in ("visual", "textual", "speed"):
             assert own[latent] == pytest.approx(row[latent], abs=2e-6)
+
+
+def answered(seed: int, n: int = 500) -> pd.DataFrame:
+    """Five ordered items and a continuous one of two latent variables, a covariate and two sites."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    f = 0.4 * x + rng.normal(size=n)
+    g = 0.5 * f + rng.normal(size=n)
+    columns: dict[str, np.ndarray] = {}
+    for k, load in enumerate((0.9, 0.7, 0.8)):
+        columns[f"a{k}"] = np.digitize(load * f + 0.8 * rng.normal(size=n), [-1.0, 0.2, 1.2])
+        own = load * g + 0.8 * rng.normal(size=n)
+        columns[f"b{k}"] = 20.0 * own if k == 2 else np.digitize(own, [-0.5, 0.8])
+    return pd.DataFrame(columns | {"x": x, "site": np.arange(n) % 2})
+
+
+ORDERED = ["a0", "a1", "a2", "b0", "b1"]
+ANSWERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("f =~ a0 + a1 + a2\ng =~ b0 + b1 + b2\ng ~ f", {}),
+    "covariate": ("f =~ a0 + a1 + a2\ng =~ b0 + b1 + b2\ng ~ f\nf ~ x", {}),
+    "groups": (
+        "f =~ a0 + a1 + a2\ng =~ b0 + b1 + b2\ng ~ f", {"group": "site", "group_equal": ["loadings", "thresholds"]},
+    ),
+}  # fmt: skip
+
+
+def of_answers(name: str, seed: int, **options: Any) -> pd.DataFrame:
+    text, more = ANSWERS[name]
+    return reliability(fit(text, answered(seed), ordered=ORDERED, **more, **options)).tidy()
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_reliability_of_ordered_items_does_not_depend_on_the_unit_of_responses(name: str) -> None:
+    delta, theta = of_answers(name, 1), of_answers(name, 1, parameterization="theta")
+    for column in ("estimate", "std_error", "conf_low", "conf_high"):
+        np.testing.assert_allclose(theta[column], delta[column], atol=2e-7)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_errors_of_reliability_of_ordered_items_are_those_of_samples(name: str) -> None:
+    """40 samples: their deviation is known to 11 % of itself, that of nine or more coefficients together to less."""
+    found = np.array([of_answers(name, 100 + seed)[["estimate", "std_error"]].to_numpy() for seed in range(40)])
+    ratio = found[:, :, 0].std(axis=0, ddof=1) / found[:, :, 1].mean(axis=0)
+    assert 0.85 < ratio.mean() < 1.15
+    assert ratio.min() > 0.65
+    assert ratio.max() < 1.4
+
+
+def test_reliability_of_ordered_answers_has_the_derivatives_of_finite_differences() -> None:
+    cuts = [np.array([-0.5, 0.4, 1.1]), np.array([0.1]), np.array([-1.2, 0.8])]
+    loadings = np.array([0.8, 0.6, 0.7])
+    common = np.outer(loadings, loadings)
+    total = common + 0.05
+    exact = category_omega(cuts, common, total)
+    h = 1e-6
+    for i, own in enumerate(cuts):
+        for c in range(own.size):
+            ends = []
+            for step in (h, -h):
+                moved = [one.copy() for one in cuts]
+                moved[i][c] += step
+                ends.append(category_omega(moved, common, total).value)
+            assert exact.by_thresholds[i][c] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-8)
+    for slopes, place in ((exact.by_common, 0), (exact.by_total, 1)):
+        for i, j in np.ndindex(3, 3):
+            ends = []
+            for step in (h, -h):
+                both = [common.copy(), total.copy()]
+                both[place][i, j] += step
+                ends.append(category_omega(cuts, *both).value)
+            assert slopes[i, j] == pytest.approx((ends[0] - ends[1]) / (2 * h), abs=1e-8)
+
+
+def test_intervals_of_ordered_items_are_between_nought_and_one_and_of_any_kind_of_missing_answers() -> None:
+    rows = answered(3).astype(dict.fromkeys(ORDERED, float))
+    rows.loc[::6, "a1"] = np.nan
+    table = reliability(fit(ANSWERS["plain"][0], rows, ordered=ORDERED)).tidy()
+    assert ((table["conf_low"] > 0.0) & (table["conf_low"] < table["estimate"])).all()
+    assert ((table["estimate"] < table["conf_high"]) & (table["conf_high"] < 1.0)).all()
+    fewer = of_answers("plain", 3)
+    assert (table["std_error"] > fewer["std_error"]).mean() > 0.5
 
 
 def test_sums_that_mix_ordered_and_continuous_items_have_no_categorical_omega() -> None:

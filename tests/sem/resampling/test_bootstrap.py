@@ -431,6 +431,16 @@ def test_the_same_numbers_for_any_number_of_workers() -> None:
     assert np.array_equal(alone.replicates.values, two.replicates.values)
 
 
+def test_parametric_draws_with_missing_answers_have_the_errors_and_the_statistic_of_a_true_model() -> None:
+    """150 draws: deviations to 6 %, the mean of the statistic to its own error."""
+    fitted = quietly(TWO, holed(), missing="fiml")
+    drawn = bootstrap(fitted, draws=150, kind="parametric", seed=4)
+    ratio = (drawn.tidy()["std_error"] / fitted.tidy()["std_error"]).dropna()
+    assert 0.9 < ratio.median() < 1.1
+    assert drawn.chisq.mean() == pytest.approx(fitted.df, abs=4.0 * np.sqrt(2.0 * fitted.df / 150))
+    assert "holes_as_they_are" in {note.code for note in drawn.notes()}
+
+
 def test_kinds_without_a_method_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="WLS"):
         bootstrap(quietly(TWO, HS, estimator="WLS"), HS, kind="parametric")
