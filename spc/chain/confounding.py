@@ -20,9 +20,11 @@ from typing import Any
 import pandas as pd
 
 from spc.chain.implied_links import ImpliedLink, implied_links
+from spc.chain.naming import title_of
 from spc.chain.result import ChainFit
 from spc.errors import UsageError
 from spc.results import Note, Provenance, tidy_frame
+from spc.words import Phrase, phrase
 
 __all__ = ["LinkRobustness", "Robustness", "adjusted_slope", "link_robustness", "partial_r2", "robustness_value"]
 
@@ -153,36 +155,17 @@ class LinkRobustness:
     with_effect: float = float("nan")
     remains: float = float("nan")
 
-    def sentence(self, other: str = "") -> str:
+    def sentence(self, other: str = "") -> Phrase:
         """What the number means, in plain words; ``other`` is what the other cause is called."""
-        share = _percent(self.value)
-        said = f"A hidden cause would have to explain {share} of what is left in both to take this link away"
         if not self.other:
-            return f"{said}; the chain has no other cause of the effect to compare this with."
+            return phrase("note.reason.robustness.alone", value=self.value)
         name = other or self.other
         if math.isnan(self.remains):
-            return f"{said}; {name} is so close to the cause that nothing hidden can be likened to it."
-        shares = f"{_percent(self.with_cause)} of the cause and {_percent(self.with_effect)} of the effect"
-        left = f"{_percent(self.remains)} of the link would remain" if self.remains > 0 else "the link would be gone"
-        return (
-            f"{said}; {name}, the strongest other cause, explains {shares}, and beside a hidden one as strong {left}."
-        )
-
-
-def in_sentence(name: str, labels: Mapping[str, str]) -> str:
-    """A construct inside a sentence.
-
-    Examples
-    --------
-    >>> in_sentence("nps", {"nps": "NPS"}), in_sentence("x", {"x": "Customer loyalty"})
-    ('NPS', 'customer loyalty')
-    """
-    text = labels.get(name) or name.replace("_", " ")
-    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
+            return phrase("note.reason.robustness.close", value=self.value, other=name)
+        told = {"value": self.value, "other": name, "of_cause": self.with_cause, "of_effect": self.with_effect}
+        if self.remains > 0:
+            return phrase("note.reason.robustness.remains", remains=self.remains, **told)
+        return phrase("note.reason.robustness.gone", **told)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +205,7 @@ class Robustness:
     def notes(self) -> tuple[Note, ...]:
         """One sentence a link."""
         return tuple(
-            Note("robustness", "info", f"{link.rhs} -> {link.lhs}", link.sentence(in_sentence(link.other, self.labels)))
+            Note("robustness", "info", f"{link.rhs} -> {link.lhs}", link.sentence(title_of(link.other, self.labels)))
             for link in self.links
         )
 

@@ -26,14 +26,15 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from spc.chain.confounding import LinkRobustness, in_sentence
+from spc.chain.confounding import LinkRobustness
 from spc.chain.method_factor import same_source
+from spc.chain.naming import title_of
 from spc.chain.replication import Replication
 from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals
@@ -43,6 +44,7 @@ from spc.sem.postestimation.invariance import Invariance, invariance
 from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import Construct, keyed_items
+from spc.words import Phrase, phrase
 
 __all__ = ["CRITERIA", "Criterion", "Gathered", "criteria"]
 
@@ -68,17 +70,17 @@ class Criterion:
     met : {"yes", "partly", "no", "not checked"}
     number : float
         What it was decided by; NaN where there is none.
-    sentence : str
+    sentence : Phrase
         A whole sentence.
-    short : str
+    short : Phrase, optional
         The same as a clause, for one-sentence summaries.
     """
 
     name: str
     met: str
     number: float
-    sentence: str
-    short: str
+    sentence: Phrase
+    short: Phrase | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +123,14 @@ class Gathered:
         return {name: _loadings(result) for name, result in found.items() if result is not None}
 
     def word(self, name: str) -> str:
-        """A construct inside a sentence."""
-        return in_sentence(name, self.chain.labels)
+        """A construct in words."""
+        return title_of(name, self.chain.labels)
+
+
+def _of(name: str, met: str, number: float, said: str, short: str = "", /, **values: object) -> Criterion:
+    """A criterion whose sentence and clause are the templates ``note.reason.<name>.<said>`` and ``<short>``."""
+    clause = phrase(f"note.reason.{name}.{short}", **values) if short else None
+    return Criterion(name, met, number, phrase(f"note.reason.{name}.{said}", **values), clause)
 
 
 def criteria(row: Any, at: Gathered) -> tuple[Criterion, ...]:
@@ -143,82 +151,54 @@ def criteria(row: Any, at: Gathered) -> tuple[Criterion, ...]:
 
 def _estimate(row: Any, at: Gathered) -> Criterion:
     serious = [
-        note.text
+        note.said
         for note in at.chain.notes()
         if note.severity == "serious"
         and note.code not in _OF_CAUSES
         and (note.subject in (row.lhs, row.rhs) or note.subject not in at.book)
     ]
     clear = row.label in ("holds", "opposite") and not serious
-    words = {
-        "holds": "The interval lies above zero.",
-        "opposite": "The interval lies below zero: the link runs the other way.",
-        "unclear": "The interval covers zero: no link is shown, nor is it shown to be absent.",
-        "practically nil": "The link is shown to be smaller than what would matter.",
-        "too small to matter": "The link is clear of zero, and smaller than what would matter.",
-    }
-    sentence = serious[0] if serious else words.get(row.label, "The link cannot be told apart from others.")
-    return Criterion("estimate", "yes" if clear else "no", float(row.std_all), sentence, "it is clear of zero")
+    found = _of("estimate", "yes" if clear else "no", float(row.std_all), str(row.label).replace(" ", "_"), "short")
+    said = [text for text in serious if isinstance(text, Phrase)]
+    return replace(found, sentence=said[0]) if said else found
 
 
 def _source(row: Any, at: Gathered) -> Criterion:
     if not same_source(at.study, row.lhs, row.rhs):
         tables = {at.book[row.lhs].table, at.book[row.rhs].table}
         if tables <= set(SIDES.values()):
-            return Criterion(
-                "source", "yes", 1.0, "Cause and effect were answered by different people.", "different people answered"
-            )
-        same = len(tables) == 1
-        sentence = "Both come from records." if same else "Cause and effect come from different sources."
-        return Criterion("source", "yes", 1.0, sentence, "both come from records" if same else "the sources differ")
+            return _of("source", "yes", 1.0, "people", "people_short")
+        same = "records" if len(tables) == 1 else "differ"
+        return _of("source", "yes", 1.0, same, f"{same}_short")
     halves = at.method[(at.method["lhs"] == row.lhs) & (at.method["rhs"] == row.rhs)]
     halves = halves[halves["label"] == "split halves"]
     stands = bool((halves["conf_low"] * halves["conf_high"] > 0).any())
     if at.two_sided or stands:
-        how = (
-            "what each person brings to both answers is taken out" if at.two_sided
-            else "the link stands with cause and effect from different halves of them"
-        )  # fmt: skip
-        return Criterion(
-            "source", "partly", 0.5, f"The same people answered both; {how}.", "the same people answered both"
-        )
-    return Criterion("source", "no", 0.0, "The same people answered both.", "the same people answered both")
+        return _of("source", "partly", 0.5, "taken_out" if at.two_sided else "halves", "same_short")
+    return _of("source", "no", 0.0, "same", "same_short")
 
 
 def _time(row: Any, at: Gathered) -> Criterion:
     waves = at.chain.waves
     if row.lhs not in waves or row.rhs not in waves:
-        return Criterion(
-            "time", "no", 0.0, "Nothing says that the cause was measured before the effect.",
-            "nothing says which came first",
-        )  # fmt: skip
+        return _of("time", "no", 0.0, "unknown", "unknown_short")
     known = sorted(
         {w for table in at.study.tables.values() if "wave" in table for w in table["wave"].dropna().unique()}
     )
     lag = known.index(waves[row.lhs]) - known.index(waves[row.rhs])
     if lag > 0:
-        times = "one wave" if lag == 1 else f"{lag} waves"
-        return Criterion(
-            "time", "yes", float(lag), f"The cause was measured {times} before the effect.", "the cause came earlier"
-        )
-    return Criterion(
-        "time", "no", 0.0, "Cause and effect were measured at the same time.", "both were measured at one time"
-    )
+        sentence, short = phrase("note.reason.time.earlier", n=lag), phrase("note.reason.time.earlier_short")
+        return Criterion("time", "yes", float(lag), sentence, short)
+    return _of("time", "no", 0.0, "same", "same_short")
 
 
 def _level(row: Any, at: Gathered) -> Criterion:
     if at.chain.level == "person":
-        return Criterion("level", "yes", math.nan, "Persons were asked, and the link is one of persons.", "persons")
+        return _of("level", "yes", math.nan, "persons", "persons_short")
     asked = [name for name in (row.rhs, row.lhs) if at.book[name].table in SIDES.values()]
     if at.two_sided or not asked:
-        return Criterion(
-            "level", "yes", math.nan, "The link is one of units, free of the sampling error of their means.", "units"
-        )
-    return Criterion(
-        "level", "partly", _least(at, [row.rhs], ("icc2_anova",)),
-        "The link is one of unit means, whose sampling error weakens it and can move it between causes.",
-        "it rests on unit means",
-    )  # fmt: skip
+        return _of("level", "yes", math.nan, "units", "units_short")
+    return _of("level", "partly", _least(at, [row.rhs], ("icc2_anova",)), "means", "means_short")
 
 
 def _robustness(row: Any, at: Gathered) -> Criterion:
@@ -226,77 +206,51 @@ def _robustness(row: Any, at: Gathered) -> Criterion:
     sentence = found.sentence(at.word(found.other) if found.other else "")
     turned = found.remains < 0.0
     met = "no" if found.value < at.robust else "partly" if found.value_alpha < at.robust or turned else "yes"
-    clause = {
-        "yes": f"a hidden cause would have to explain {_percent(found.value)} of what is left in both",
-        "partly": "a hidden cause of moderate strength could leave it open",
-        "no": "a weak hidden cause could take it away",
-    }[met]
-    return Criterion("robustness", met, found.value, sentence, clause)
+    value = {"value": found.value} if met == "yes" else {}
+    return Criterion("robustness", met, found.value, sentence, phrase(f"note.reason.robustness.{met}", **value))
 
 
 def _method(row: Any, at: Gathered) -> Criterion:
     if not same_source(at.study, row.lhs, row.rhs):
-        return Criterion("method", "yes", math.nan, "The way people answer cannot make the link: different people, or "
-                         "records.", "the way of answering cannot make it")  # fmt: skip
+        return _of("method", "yes", math.nan, "other_people", "other_people_short")
     table = at.method[(at.method["lhs"] == row.lhs) & (at.method["rhs"] == row.rhs)]
     stands = table.set_index("label")
     stands = (stands["conf_low"] * stands["conf_high"] > 0) & (stands["estimate"] * row.estimate > 0)
     last = table["std_all"].iloc[-1] if len(table) else math.nan
     if "split halves" in stands.index:
         ok = bool(stands["split halves"])
-        sentence = (
-            f"With the cause from one half of the respondents and the effect from the other it "
-            f"{'stands' if ok else 'no longer stands clear of zero'}."
-        )
-        return Criterion("method", "yes" if ok else "no", last, sentence, _by_answering(ok))
+        how = "stand" if ok else "fall"
+        return _of("method", "yes" if ok else "no", last, f"halves_{how}", f"{how}s_short")
     tried = [label for label in ("method 20 %", "method 10 %") if label in stands.index]
     if not tried:
-        return Criterion("method", NOT_CHECKED, math.nan, "The way people answer was not allowed for.", "")
+        return _of("method", NOT_CHECKED, math.nan, "untried")
     met = "yes" if stands.get("method 20 %", False) else "partly" if stands.get("method 10 %", False) else "no"
-    how = {
-        "yes": "It stands clear of zero even when 20 % of what every item varies by is only the way people answer.",
-        "partly": "It stands when 10 % of what every item varies by is only the way people answer, and not at 20 %.",
-        "no": "It goes when 10 % of what every item varies by is only the way people answer.",
-    }
-    return Criterion("method", met, last, how[met], _by_answering(met != "no"))
-
-
-def _by_answering(stands: bool) -> str:
-    return "it stands beside the way people answer" if stands else "the way people answer could make it"
+    shares = {"yes": {"much": 0.2}, "partly": {"little": 0.1, "much": 0.2}, "no": {"little": 0.1}}[met]
+    clause = phrase(f"note.reason.method.{'falls' if met == 'no' else 'stands'}_short")
+    return Criterion("method", met, last, phrase(f"note.reason.method.{met}", **shares), clause)
 
 
 def _replication(row: Any, at: Gathered) -> Criterion:
     found = at.replication[row.lhs, row.rhs]
     kinds = [kind for kind in ("wave", "region") if (found.parts["kind"] == kind).any()]
     if found.met == NOT_CHECKED:
-        return Criterion(
-            "replication", NOT_CHECKED, math.nan, "There is one wave, and no regions to compare.", "it was seen once"
-        )
-    where = " and ".join(f"{kind}s" for kind in kinds)
+        return _of("replication", NOT_CHECKED, math.nan, "once", "once_short")
+    where = [phrase(f"note.reason.where.{kind}s") for kind in kinds]
     agreeing = round(found.agreeing * len(found.parts))
-    said = f"The sign is the same in {agreeing} of {len(found.parts)} {where}"
-    if found.contradicted:
-        said += "; one of them says the opposite"
-    elif found.heterogeneity < 0.05:
-        said += ", and its size differs among them by more than chance"
-    clause = {"yes": f"it shows again over {where}", "partly": f"its size differs over {where}"}
-    return Criterion(
-        "replication", found.met, found.agreeing, f"{said}.", clause.get(found.met, f"it does not show over {where}")
-    )
+    how = "contradicted" if found.contradicted else "differs" if found.heterogeneity < 0.05 else "same"
+    sentence = phrase(f"note.reason.replication.{how}", agreeing=agreeing, parts=len(found.parts), where=where)
+    clause = found.met if found.met in ("yes", "partly") else "no"
+    short = phrase(f"note.reason.replication.{clause}", where=where)
+    return Criterion("replication", found.met, found.agreeing, sentence, short)
 
 
 def _reliability(row: Any, at: Gathered) -> Criterion:
     kinds = ("alpha",) if at.chain.level == "person" or at.two_sided else ("alpha", "icc2_anova")
     least = _least(at, [row.lhs, row.rhs], kinds)
     if math.isnan(least):
-        return Criterion(
-            "reliability", NOT_CHECKED, least, "Single questions, or records: their reliability is not known.", ""
-        )
+        return _of("reliability", NOT_CHECKED, least, "unknown")
     met = "yes" if least >= at.reliable else "partly" if least >= 0.5 else "no"
-    return Criterion(
-        "reliability", met, least, f"The less reliable of the two scores has a reliability of {least:.2f}.",
-        f"reliability is {least:.2f}",
-    )  # fmt: skip
+    return _of("reliability", met, least, "least", "short", least=least)
 
 
 def _least(at: Gathered, names: list[str], kinds: tuple[str, ...]) -> float:
@@ -306,20 +260,12 @@ def _least(at: Gathered, names: list[str], kinds: tuple[str, ...]) -> float:
 
 def _invariance(row: Any, at: Gathered) -> Criterion:
     found = [at.held[name] for name in (row.rhs, row.lhs) if name in at.held]
-    where = "waves" if at.invariance is None else "groups"
+    where = phrase("note.reason.where.waves" if at.invariance is None else "note.reason.where.groups")
     if not found:
-        return Criterion(
-            "invariance", NOT_CHECKED, math.nan,
-            f"There are no {where} over which several questions could be compared.", "",
-        )  # fmt: skip
+        return _of("invariance", NOT_CHECKED, math.nan, "nowhere", where=where)
     worst = "fails" if "fails" in found else "unclear" if "unclear" in found else "holds"
     met = {"holds": "yes", "unclear": "partly", "fails": "no"}[worst]
-    said = {
-        "yes": f"The questions measure the same in all {where}.",
-        "partly": f"Whether the questions measure the same in all {where} is not quite clear.",
-        "no": f"The questions do not measure the same in all {where}.",
-    }[met]
-    return Criterion("invariance", met, math.nan, said, said[:1].lower() + said[1:-1])
+    return _of("invariance", met, math.nan, met, f"{met}_short", where=where)
 
 
 def _loadings(result: Invariance) -> str:
@@ -350,46 +296,31 @@ def _across_waves(study: Study, construct: Construct) -> Invariance | None:
 
 def _reverse(row: Any, at: Gathered) -> Criterion:
     if at.rivals is None:
-        return Criterion("reverse", NOT_CHECKED, math.nan, "The reverse order was not looked at.", "")
+        return _of("reverse", NOT_CHECKED, math.nan, "unseen")
     table = at.rivals.tidy()
     timed = table[(table["kind"] == "time_order") & (table["lhs"] == row.lhs) & (table["rhs"] == row.rhs)]
     if len(timed) and timed["label"].iloc[0] in ("forward", "backward"):
         ahead = timed["label"].iloc[0] == "forward"
-        sentence = (
-            "The earlier cause foresees the later effect better than the other way round." if ahead
-            else "The earlier effect foresees the later cause better than the other way round."
-        )  # fmt: skip
-        clause = "the order in time is the right one" if ahead else "the order in time is the other way round"
-        return Criterion("reverse", "yes" if ahead else "no", float(timed["estimate"].iloc[0]), sentence, clause)
+        way = "forward" if ahead else "backward"
+        return _of("reverse", "yes" if ahead else "no", float(timed["estimate"].iloc[0]), way, f"{way}_short")
     ahead_by = table[table["kind"] == "bic_difference"].set_index("lhs")["estimate"]
     if "reverse" not in ahead_by.index:
-        met = "partly" if len(timed) else NOT_CHECKED
-        sentence = "Waves do not tell the two orders apart." if len(timed) else "The reverse order was not looked at."
-        return Criterion("reverse", met, math.nan, sentence, "waves do not tell the two orders apart")
+        met, said = ("partly", "open") if len(timed) else (NOT_CHECKED, "unseen")
+        return _of("reverse", met, math.nan, said, "open_short")
     lead = float(ahead_by["reverse"] - ahead_by["chain"])
     met = "yes" if lead >= TOLD_APART else "no" if lead <= -TOLD_APART else "partly"
-    sentence = {
-        "yes": "The chain with all its links turned round fits worse.",
-        "no": "The chain with all its links turned round fits better.",
-        "partly": "The chain with all its links turned round fits as well.",
-    }[met]
-    return Criterion("reverse", met, lead, sentence, sentence[:1].lower() + sentence[1:-1])
+    return _of("reverse", met, lead, met, f"{met}_short")
 
 
 def _rivals(_: Any, at: Gathered) -> Criterion:
     if at.rivals is None:
-        return Criterion("rivals", NOT_CHECKED, math.nan, "Rival explanations were not looked at.", "")
+        return _of("rivals", NOT_CHECKED, math.nan, "unseen")
     table = at.rivals.tidy()
     behind = float(table[(table["kind"] == "bic_difference") & (table["lhs"] == "chain")]["estimate"].iloc[0])
     serious = [note for note in at.rivals.notes() if note.severity == "serious"]
     ranks = table[(table["lhs"] == "chain") & table["kind"].isin(["rank_fit", "rank_prediction"])]["estimate"]
     met = "no" if serious else "yes" if (ranks == 1.0).all() else "partly"
-    sentence = {
-        "no": "Another explanation of all the answers is clearly ahead of the chain.",
-        "partly": "Another explanation of all the answers is ahead of the chain in fit or in prediction.",
-        "yes": "No rival explanation of all the answers is ahead of the chain beyond doubt.",
-    }[met]
-    return Criterion("rivals", met, behind, sentence, "another explanation of the answers is ahead of the chain")
+    return _of("rivals", met, behind, met, "short")
 
 
 def _shape(row: Any, at: Gathered) -> Criterion:
@@ -397,13 +328,6 @@ def _shape(row: Any, at: Gathered) -> Criterion:
         (link for link in at.shapes.links if (link.lhs, link.rhs) == (row.lhs, row.rhs)), None
     ) if at.shapes is not None else None  # fmt: skip
     if link is None:
-        return Criterion("shape", NOT_CHECKED, math.nan, "The shape of the link was not tested.", "")
+        return _of("shape", NOT_CHECKED, math.nan, "untested")
     least = min(link.p_values.values())
-    if link.name == "straight":
-        return Criterion("shape", "yes", least, "No bend, threshold or asymmetry was found.", "it is a straight line")
-    return Criterion("shape", "no", least, f"The link is {link.name}, and one number does not describe it.",
-                     f"it is {link.name}")  # fmt: skip
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
+    return _of("shape", "yes" if link.name == "straight" else "no", least, link.name, f"{link.name}_short")

@@ -14,11 +14,12 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from spc.chain.confounding import in_sentence, link_robustness
+from spc.chain.confounding import link_robustness
 from spc.chain.criteria import CRITERIA, Criterion, Gathered, criteria
 from spc.chain.fit import fit_chain
 from spc.chain.links import required_chain
 from spc.chain.method_factor import method_factor
+from spc.chain.naming import title_of
 from spc.chain.replication import replications
 from spc.chain.result import ChainFit
 from spc.chain.rivals import Rivals
@@ -28,6 +29,7 @@ from spc.errors import SpcError, UsageError
 from spc.results import Note, Provenance, Result, tidy_frame
 from spc.sem.postestimation.invariance import Invariance
 from spc.study import Study
+from spc.words import Phrase, phrase
 
 __all__ = ["GRADES", "Evidence", "LinkEvidence", "evidence", "grade"]
 
@@ -166,10 +168,10 @@ class Evidence:
         return tidy_frame(rows)
 
     def reasons(self) -> pd.DataFrame:
-        """One row a link and criterion: ``lhs, rhs, criterion, met, number, sentence``."""
+        """One row a link and criterion: ``lhs, rhs, criterion, met, number, sentence``, in the language in force."""
         return pd.DataFrame(
             [
-                (link.lhs, link.rhs, reason.name, reason.met, reason.number, reason.sentence)
+                (link.lhs, link.rhs, reason.name, reason.met, reason.number, str(reason.sentence))
                 for link in self.links
                 for reason in link.reasons
             ],
@@ -186,7 +188,7 @@ class Evidence:
 
     def summaries(self) -> dict[tuple[str, str], str]:
         """One sentence a link, by (effect, cause)."""
-        return {(link.lhs, link.rhs): summary(link, self.labels) for link in self.links}
+        return {(link.lhs, link.rhs): str(summary(link, self.labels)) for link in self.links}
 
     def glance(self) -> pd.DataFrame:
         """One row: links, how many of each grade, rows behind them."""
@@ -198,28 +200,20 @@ class Evidence:
         return self.messages
 
 
-def summary(link: LinkEvidence, labels: Mapping[str, str]) -> str:
+def summary(link: LinkEvidence, labels: Mapping[str, str]) -> Phrase:
     """The evidence for a link in one sentence."""
-    cause, effect = in_sentence(link.rhs, labels), in_sentence(link.lhs, labels)
-    said = {
-        "holds": f"{cause} and {effect} go together",
-        "opposite": f"more {cause} goes with less {effect}",
-        "unclear": f"whether {cause} goes with {effect} is open",
-        "practically nil": f"{cause} makes no difference to {effect} that would matter",
-        "too small to matter": f"{cause} goes with {effect}, but by less than would matter",
-    }.get(link.verdict, f"{cause} and {effect} cannot be read here")
-    start = f"Grade {link.grade}: {said}"
-    if link.grade == "D":
-        return f"{start}."
-    own = {reason.name: reason for reason in link.reasons}
-    for_it = [own[name].short for name in ("source", "time", "robustness", "replication") if own[name].met == "yes"]
-    against = [own[name].short for name in link.held_back if name in own]
-    middle = f"; {_listed(for_it)}" if for_it else ""
-    return f"{start}{middle}{'; but ' + _listed(against) if against else ''}."
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    cause, effect = title_of(link.rhs, labels), title_of(link.lhs, labels)
+    said = phrase(f"note.summary.{link.verdict.replace(' ', '_')}", cause=cause, effect=effect)
+    told: dict[str, object] = {"grade": link.grade, "said": said}
+    own = {reason.name: reason.short for reason in link.reasons if reason.short is not None}
+    yes = {reason.name for reason in link.reasons if reason.met == "yes"}
+    if link.grade != "D":
+        for_it = [own[name] for name in ("source", "time", "robustness", "replication") if name in yes]
+        against = [own[name] for name in link.held_back if name in own]
+        told |= {"reasons": for_it} if for_it else {}
+        told |= {"limits": against} if against else {}
+    form = {0: "alone", 2: "both"}.get(len(told) - 2, "for" if "reasons" in told else "against")
+    return phrase(f"note.graded.{form}", **told)
 
 
 def evidence(
@@ -327,7 +321,7 @@ def _or_note(given: T | Literal[False] | None, name: str, make: Callable[[], T],
     try:
         return make()
     except SpcError as error:
-        notes.append(Note("not_checked", "info", name, f"The {name} of the chain could not be looked at: {error}"))
+        notes.append(Note.of("not_checked", "info", name, name, problem=str(error)))
         return None
 
 

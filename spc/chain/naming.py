@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from spc.study.study import SIDES
 from spc.words import Phrase, phrase
 
-__all__ = ["called"]
+__all__ = ["called", "title_of"]
 
 _OF_TABLES = {table: side for side, table in SIDES.items()}
 
@@ -22,3 +24,14 @@ def called(side: str) -> Phrase:
     base = _OF_TABLES.get(base, base)
     people = phrase(f"note.side.{base}") if base in SIDES else phrase("note.side.named", name=base)
     return phrase("note.side.wave", side=people, wave=wave) if wave else people
+
+
+def title_of(name: str, labels: Mapping[str, str]) -> str:
+    """A construct in words.
+
+    Examples
+    --------
+    >>> title_of("nps", {"nps": "NPS"}), title_of("customer_loyalty", {})
+    ('NPS', 'customer loyalty')
+    """
+    return labels.get(name) or name.replace("_", " ")

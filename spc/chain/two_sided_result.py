@@ -425,7 +425,7 @@ class TwoSidedFit:
         found = (
             phrase("note.detectable.none") if sizes[0] >= 1.0
             else phrase("note.detectable.span", first=first, last=last) if len(links) > 1
-            else phrase("note.detectable.one", first=first)
+            else phrase("note.detectable.single", first=first)
         )  # fmt: skip
         return Note.of("few_units", "warning", "units", "detectable", units=len(self.keys), found=found)
 

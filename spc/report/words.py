@@ -13,7 +13,7 @@ from spc.disclosure import ReleasedModel
 from spc.plot.charts import in_time
 from spc.plot.numbers import bracket, count, ends, estimate, money, number, percent, plain, shares, wording
 from spc.results import Note
-from spc.words import joined, say
+from spc.words import inside, joined, say
 
 __all__ = [
     "begin",
@@ -67,9 +67,7 @@ def inner(name: str, labels: Mapping[str, str]) -> str:
     >>> inner("nps", {"nps": "NPS"}), inner("x", {"x": "Customer loyalty"})
     ('NPS', 'customer loyalty')
     """
-    text = label_of(name, labels)
-    keeps = text[1:2].isupper() or say("grammar.lower_inside") != "yes"
-    return text if keeps else text[:1].lower() + text[1:]
+    return inside(label_of(name, labels))
 
 
 def path_in_words(path: str, labels: Mapping[str, str]) -> str:

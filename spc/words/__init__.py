@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spc.words.catalogue import joined, language, languages, marked, say, speaking
+from spc.words.catalogue import inside, joined, language, languages, marked, say, speaking
 from spc.words.phrase import Phrase, phrase
 
-__all__ = ["Phrase", "joined", "language", "languages", "marked", "phrase", "say", "speaking"]
+__all__ = ["Phrase", "inside", "joined", "language", "languages", "marked", "phrase", "say", "speaking"]

@@ -2,7 +2,7 @@
 
 A template is looked up by its name in the language in force and filled with values. Texts are taken as they are,
 numbers are written as the template asks (``{share:.0%}``) with the marks of the language, several values are joined as
-a list. Where its number decides the form, the name holds ``one`` and ``other``. What a language lacks is said in
+a list; ``{name:begin}`` starts a sentence, ``{name:inside}`` stands within one. Where its number decides the form, the name holds ``one`` and ``other``. What a language lacks is said in
 English.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from spc.errors import UsageError
 
-__all__ = ["joined", "language", "languages", "marked", "say", "speaking", "templates"]
+__all__ = ["inside", "joined", "language", "languages", "marked", "say", "speaking", "templates"]
 
 _FOLDER = Path(__file__).parent
 _ENGLISH = "en"
@@ -112,9 +112,9 @@ class _Writer(string.Formatter):
     """Fills a template in the language in force."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec == "begin":
+        if format_spec in ("begin", "inside"):
             text = self.format_field(value, "")
-            return text[:1].upper() + text[1:]
+            return text[:1].upper() + text[1:] if format_spec == "begin" else inside(text)
         if isinstance(value, tuple | list):
             return joined([self.format_field(one, "") for one in value], format_spec or "and")
         return _number(value, format_spec) if isinstance(value, Real) else str(value)
@@ -129,6 +129,18 @@ def _number(value: Any, form: str) -> str:
     if form.endswith("%"):
         return say("number.percent", value=marked(format(100 * value, f"{form[:-1]}f")))
     return marked(format(value, form or "g" if isinstance(value, float) else form))
+
+
+def inside(text: str) -> str:
+    """A name inside a sentence: small first letter unless it is an abbreviation or the language keeps it.
+
+    Examples
+    --------
+    >>> inside("Customer loyalty"), inside("NPS")
+    ('customer loyalty', 'NPS')
+    """
+    keeps = text[1:2].isupper() or say("grammar.lower_inside") != "yes"
+    return text if keeps else text[:1].lower() + text[1:]
 
 
 def marked(text: str) -> str:
