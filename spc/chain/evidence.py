@@ -8,7 +8,7 @@ each is decided by a stated rule, and the grade by a stated rule from the criter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 

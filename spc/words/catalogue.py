@@ -2,8 +2,8 @@
 
 A template is looked up by its name in the language in force and filled with values. Texts are taken as they are,
 numbers are written as the template asks (``{share:.0%}``) with the marks of the language, several values are joined as
-a list; ``{name:begin}`` starts a sentence, ``{name:inside}`` stands within one. Where its number decides the form, the name holds ``one`` and ``other``. What a language lacks is said in
-English.
+a list; ``{name:begin}`` starts a sentence, ``{name:inside}`` stands within one. Where its number decides the form, the
+name holds ``one`` and ``other``. What a language lacks is said in English.
 """
 
 from __future__ import annotations
