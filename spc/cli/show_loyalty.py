@@ -30,6 +30,7 @@ def _part(released: ReleasedModel) -> None:
     printers: Mapping[str, Callable[[ReleasedModel], None]] = {
         "retention_groups": _groups,
         "hazard": _hazard,
+        "beta_geometric": _differing,
         "retention_link": _link,
         "link_money": _money,
         "market": _market,
@@ -79,6 +80,18 @@ def _hazard(released: ReleasedModel) -> None:
     headings = {"what": "", "estimate": "odds of leaving", "interval": "interval", "p_value": "p"}
     formats = {"p_value": lambda p: show.probability(p).removeprefix("p ").removeprefix("= ")}
     show.table(odds, headings, "Who leaves sooner, at the same tenure", formats=formats)
+
+
+def _differing(released: ReleasedModel) -> None:
+    frame = released.tidy.frame
+    stays = frame[frame["kind"] == "retention"]
+    shown = stays.assign(stay=[_share(x) for x in stays["estimate"]], interval=_shares(stays))
+    shown = shown.assign(what=[f"{wording(a)}: {b}" for a, b in zip(shown["lhs"], shown["label"], strict=True)])
+    headings = {"what": "", "rhs": "through", "stay": "stay", "interval": "interval"}
+    show.table(shown, headings, "Who stays, where customers differ", formats={"stay": str})
+    tests = frame[(frame["kind"] == "test") & frame["p_value"].notna()]
+    for name, p in zip(tests["lhs"], tests["p_value"], strict=True):
+        show.say(f"{wording(name)} makes no difference: {show.probability(p)}.")
 
 
 def _link(released: ReleasedModel) -> None:

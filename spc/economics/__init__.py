@@ -1,12 +1,12 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
-from spc.economics.beta_geometric import BetaGeometric, fit_beta_geometric
 from spc.economics.groups import RetentionGroups, retention_by
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple, retention_for_uplift, uplift
 from spc.economics.link import RetentionLink, nearest_link, retention_link
 from spc.economics.link_money import LinkMoney, effect_draws, money_of_link
+from spc.economics.loyal_groups import BetaGeometric, fit_beta_geometric
 from spc.economics.loyalty import LoyaltyValue, loyalty_value
 from spc.economics.market import MarketQuality, market_quality, relative_nps
 from spc.economics.overview import loyalty_results

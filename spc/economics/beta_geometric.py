@@ -16,25 +16,22 @@ References: Fader & Hardie (2007), *Journal of Interactive Marketing* 21; (2010)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from spc.economics.lifetable import LifeTable
 from spc.errors import NonConvergenceError, UsageError
-from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, tidy_frame
+from spc.linalg import FloatArray
 
 __all__ = [
     "MOST_ALIKE",
-    "BetaGeometric",
+    "Maximum",
     "coordinates",
-    "fit_beta_geometric",
     "loglik",
     "logs",
+    "maximise",
     "residual_lifetime",
     "scores",
     "survival",
@@ -104,104 +101,52 @@ def residual_lifetime(
     return np.asarray(total)
 
 
-@dataclass(frozen=True, eq=False)
-class BetaGeometric:
-    """A fitted shifted beta-geometric model.
+class Maximum(NamedTuple):
+    """Where the likelihood is largest.
 
     Attributes
     ----------
     coefficients : (2, k) array
-        Of log alpha (first row) and log beta on the columns of the design; k = 1 without covariates.
-    vcov : (2 k, 2 k) array
-        Inverse of the observed information, alpha's coefficients first.
-    names : tuple of str
-        Columns of the design; the first is ``"(intercept)"``.
+        Of log alpha (first row) and log beta on the columns of the design.
+    scores : (G, 2 k) array
+        What each table adds to the gradient, alpha's coefficients first.
+    information : (2 k, 2 k) array
+        Observed.
     loglik : float
     edge : bool
         Whether no difference between customers was found, so that alpha + beta stands at its largest.
     """
 
     coefficients: FloatArray
-    vcov: FloatArray
-    names: tuple[str, ...]
+    scores: FloatArray
+    information: FloatArray
     loglik: float
     edge: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "coefficients", frozen_array(self.coefficients))
-        object.__setattr__(self, "vcov", frozen_array(self.vcov))
 
-    @property
-    def kind(self) -> str:
-        """``"beta_geometric"``."""
-        return "beta_geometric"
-
-    def tidy(self) -> pd.DataFrame:
-        """Alpha and beta, and how covariates move their logarithms, with 95 % intervals."""
-        return tidy_frame(rows(self, 0.95))
-
-    def glance(self) -> pd.DataFrame:
-        """One row: log likelihood, parameters, AIC, and whether no difference between customers was found."""
-        k = self.coefficients.size
-        return pd.DataFrame([{"logl": self.loglik, "npar": k, "aic": 2 * k - 2 * self.loglik, "edge": self.edge}])
-
-    def notes(self) -> tuple[Note, ...]:
-        """What a reader must know beside the parameters."""
-        if not self.edge:
-            return ()
-        return (Note.of("customers_alike", "info", "alpha"),)
-
-    @property
-    def alpha(self) -> float:
-        """At zero covariates."""
-        return math.exp(self.coefficients[0, 0])
-
-    @property
-    def beta(self) -> float:
-        """At zero covariates."""
-        return math.exp(self.coefficients[1, 0])
-
-
-def fit_beta_geometric(
-    table: LifeTable, design: FloatArray | None = None, names: tuple[str, ...] = ("(intercept)",)
-) -> BetaGeometric:
-    """Fit by maximum likelihood: Newton's method on log alpha and log beta, with analytic derivatives.
+def maximise(table: LifeTable, design: FloatArray | None = None) -> Maximum:
+    """Maximum likelihood by Newton's method on log alpha and log beta, with analytic derivatives.
 
     Parameters
     ----------
     table : LifeTable
-        (T,) or (G, T), one table for each distinct row of the design.
+        (T,) or (G, T), one table for each row of the design.
     design : (G, k) array, optional
-        First column ones; covariates move log alpha and log beta of their group.
-    names : tuple of str
-
-    Returns
-    -------
-    BetaGeometric
+        First column ones; the others, centred, move log alpha and log beta of their group.
 
     Raises
     ------
     NonConvergenceError
         No maximum was found, such as when nobody left.
-
-    Examples
-    --------
-    >>> stay = np.array([1, .869, .743, .653, .593, .551, .517, .491])
-    >>> table = LifeTable(1000 * stay[:-1], 1000 * (stay[:-1] - stay[1:]))
-    >>> fit = fit_beta_geometric(table)
-    >>> round(fit.alpha, 3), round(fit.beta, 3)
-    (0.668, 3.806)
     """
     n, e = np.atleast_2d(table.exposure), np.atleast_2d(table.events)
-    z = np.ones((n.shape[0], 1)) if design is None else np.asarray(design, dtype=float)
+    z = np.ones((n.shape[0], 1)) if design is None else design
     if not 0 < e.sum() < n.sum():
         raise NonConvergenceError(
             "Somebody must have left and somebody stayed for a model of who leaves. Use the plain rate of retention."
         )
     x = np.concatenate([np.r_[start, np.zeros(z.shape[1] - 1)] for start in _start(n.sum(axis=0), e.sum(axis=0))])
-    x, value, hessian, edge = _newton(x, n, e, z, table.whole)
-    vcov = _inverse(-hessian, edge, z.shape[1])
-    return BetaGeometric(x.reshape(2, -1), vcov, names, value, edge)
+    return _newton(x, n, e, z, table.whole)
 
 
 def _start(n: FloatArray, e: FloatArray) -> FloatArray:
@@ -238,7 +183,7 @@ def _terms(run: FloatArray, n: FloatArray, e: FloatArray, whole: bool) -> tuple[
 def _derivatives(
     x: FloatArray, n: FloatArray, e: FloatArray, z: FloatArray, whole: bool
 ) -> tuple[float, FloatArray, FloatArray]:
-    """Log likelihood, gradient and Hessian in the coefficients of log alpha and log beta."""
+    """Log likelihood, scores of the groups (G, 2 k) and Hessian in the coefficients of log alpha and log beta."""
     k = z.shape[1]
     a, b = np.exp(z @ x[:k])[:, None], np.exp(z @ x[k:])[:, None]
     later = b + np.arange(n.shape[1])
@@ -248,12 +193,12 @@ def _derivatives(
     daa = da - a**2 / s**2
     dbb = db + b**2 * (1.0 / later**2 - 1.0 / s**2)
     dab = -a * b / s**2
-    gradient = np.concatenate([z.T @ (first * d).sum(axis=1) for d in (da, db)])
+    rows = np.hstack([z * (first * d).sum(axis=1)[:, None] for d in (da, db)])
     block = [
         [_square(z, second * da**2 + first * daa), _square(z, second * da * db + first * dab)],
         [_square(z, second * da * db + first * dab), _square(z, second * db**2 + first * dbb)],
     ]
-    return float(value.sum()), gradient, np.block(block)
+    return float(value.sum()), rows, np.block(block)
 
 
 def coordinates(log_alpha: npt.ArrayLike, log_beta: npt.ArrayLike) -> FloatArray:
@@ -300,63 +245,27 @@ def _square(z: FloatArray, weight: FloatArray) -> FloatArray:
     return np.asarray(z.T @ (weight.sum(axis=1)[:, None] * z))
 
 
-def _newton(
-    x: FloatArray, n: FloatArray, e: FloatArray, z: FloatArray, whole: bool
-) -> tuple[FloatArray, float, FloatArray, bool]:
-    value, gradient, hessian = _derivatives(x, n, e, z, whole)
+def _newton(x: FloatArray, n: FloatArray, e: FloatArray, z: FloatArray, whole: bool) -> Maximum:
+    value, rows, hessian = _derivatives(x, n, e, z, whole)
     k = z.shape[1]
     for _ in range(200):
+        gradient = rows.sum(axis=0)
         values, vectors = np.linalg.eigh(-hessian)
         floor = 1e-8 * max(float(np.abs(values).max()), 1e-12)
         step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), floor))
         step *= min(1.0, 3.0 / float(np.abs(step).max()))
-        if math.exp(x[0]) + math.exp(x[k]) > MOST_ALIKE:
-            return x, value, hessian, True
-        if float(gradient @ step) < 1e-12 * (1.0 + abs(value)):
-            return x, value, hessian, False
+        edge = math.exp(x[0]) + math.exp(x[k]) > MOST_ALIKE
+        if edge or float(gradient @ step) < 1e-12 * (1.0 + abs(value)):
+            return Maximum(x.reshape(2, -1), rows, -hessian, value, edge)
         for _ in range(40):
             ahead = _derivatives(x + step, n, e, z, whole)
             if math.isfinite(ahead[0]) and ahead[0] >= value:
                 break
             step = step / 2.0
         else:
-            return x, value, hessian, False
-        x, (value, gradient, hessian) = x + step, ahead
+            return Maximum(x.reshape(2, -1), rows, -hessian, value, False)
+        x, (value, rows, hessian) = x + step, ahead
     raise NonConvergenceError(
         "The shifted beta-geometric model found no maximum in 200 steps. There may be too few periods or leavers; use "
         "one rate for all, or the Kaplan-Meier curve."
     )
-
-
-def _inverse(information: FloatArray, edge: bool, k: int) -> FloatArray:
-    """Covariance; NaN where the customers cannot be told apart, since alpha and beta then have no finite error."""
-    values = np.linalg.eigvalsh(information)
-    if edge or values[0] <= 1e-12 * values[-1]:
-        return np.full((2 * k, 2 * k), np.nan)
-    return np.asarray(np.linalg.inv(information))
-
-
-def rows(fit: BetaGeometric, level: float) -> list[dict[str, Any]]:
-    """Tidy rows: coefficients of log alpha and log beta, and alpha and beta themselves."""
-    from scipy.special import ndtri
-
-    width = float(ndtri((1 + level) / 2))
-    errors = np.sqrt(fit.vcov.diagonal()).reshape(2, -1)
-    found: list[dict[str, Any]] = []
-    for lhs, values, spread in zip(("alpha", "beta"), fit.coefficients, errors, strict=True):
-        for name, value, error in zip(fit.names, values, spread, strict=True):
-            low, high = value - width * error, value + width * error
-            own = name == "(intercept)"
-            change = math.exp if own else float
-            found.append(
-                {
-                    "lhs": lhs if own else f"log {lhs}",
-                    "rhs": "" if own else name,
-                    "kind": "parameter" if own else "coefficient",
-                    "estimate": change(value),
-                    "std_error": error * (math.exp(value) if own else 1.0),
-                    "conf_low": change(low) if math.isfinite(low) else math.nan,
-                    "conf_high": change(high) if math.isfinite(high) else math.nan,
-                }
-            )
-    return found

@@ -153,19 +153,29 @@ def _joined_in(customers: pd.DataFrame) -> pd.DataFrame:
     return customers.assign(joined=dates(customers["start"], "start").dt.year.astype("Int64"))
 
 
-def _by_column(rows: pd.DataFrame, by: str, fewest: int) -> tuple[pd.DataFrame, LifeTable, int]:
-    """Groups by the values of a column; those of few customers together, with the next smallest where still few."""
-    text = rows[by].astype(object).where(rows[by].notna(), "not known").astype(str)
+def together(values: pd.Series, fewest: int) -> tuple[pd.Series, int]:
+    """Names of groups, those of few customers put together (with the next smallest where still few), and how many.
+
+    Examples
+    --------
+    >>> together(pd.Series(["a", "a", "a", "b", "c"]), 2)[0].tolist()
+    ['a', 'a', 'a', 'all smaller ones', 'all smaller ones']
+    """
+    text = values.astype(object).where(values.notna(), "not known").astype(str)
     counts = text.value_counts().sort_values()
     few = list(counts.index[counts < fewest])
     while few and counts[few].sum() < fewest and len(few) < len(counts):
         few.append(counts.index[len(few)])
-    names = text.mask(text.isin(few), OTHERS) if len(few) > 1 else text
+    return (text.mask(text.isin(few), OTHERS), len(few)) if len(few) > 1 else (text, 0)
+
+
+def _by_column(rows: pd.DataFrame, by: str, fewest: int) -> tuple[pd.DataFrame, LifeTable, int]:
+    """Groups by the values of a column."""
+    names, joined = together(rows[by], fewest)
     groups = sorted(set(names), key=lambda name: (name == OTHERS, name))
     codes = np.asarray(names.map({name: i for i, name in enumerate(groups)}), dtype=np.intp)
     table = life_tables(rows["tenure"], rows["churned"], codes, rows.get("entry"))
-    counted = pd.DataFrame({"group": groups, "customers": np.bincount(codes)})
-    return counted, table, len(few) if len(few) > 1 else 0
+    return pd.DataFrame({"group": groups, "customers": np.bincount(codes)}), table, joined
 
 
 def _by_tenure(rows: pd.DataFrame) -> tuple[pd.DataFrame, LifeTable, int]:

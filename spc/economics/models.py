@@ -14,9 +14,9 @@ from spc.economics.base import Base, Mixture, Paths, beta_mixture
 from spc.economics.beta_geometric import (
     MOST_ALIKE,
     coordinates,
-    fit_beta_geometric,
     loglik,
     logs,
+    maximise,
     scores,
     survival,
 )
@@ -371,7 +371,7 @@ def fit_model(name: str, table: LifeTable) -> LedgerModel:
 
 def fit_differing(table: LifeTable) -> BetaGeometricModel:
     """The shifted beta-geometric model of a life table (T,)."""
-    point = np.clip(coordinates(*fit_beta_geometric(table).coefficients[:, 0]), *_BOX)
+    point = np.clip(coordinates(*maximise(table).coefficients[:, 0]), *_BOX)
     return BetaGeometricModel(table, frozen_array(point))
 
 

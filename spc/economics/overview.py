@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from spc.economics.groups import retention_by
+from spc.economics.groups import retention_by, together
 from spc.economics.hazards import fit_hazard
+from spc.economics.ledger import ledger_of
 from spc.economics.link import nearest_link
 from spc.economics.link_money import money_of_link
+from spc.economics.loyal_groups import fit_beta_geometric
 from spc.economics.loyalty import LoyaltyValue
 from spc.economics.market import market_quality, relative_nps
 from spc.errors import NonConvergenceError, UsageError
@@ -42,7 +45,8 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
     -------
     tuple of Result
         In this order, each where the columns are there: retention by segment, tenure, unit and year of joining
-        (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`); the link from
+        (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`), and the same
+        where customers of a segment differ (:func:`fit_beta_geometric`); the link from
         the answers of customers to retention, margin and referral (:func:`retention_link`) and :data:`STEP` points of
         it in money (:func:`money_of_link`); the quality of market share (:func:`market_quality`) and the relative
         net promoter score (:func:`relative_nps`) from the columns the document names under ``[money]``.
@@ -77,11 +81,17 @@ def _groups(study: Study, ledger: pd.DataFrame) -> Iterator[Result]:
             groups = retention_by(study, by=by, fewest=fewest)
             if len(groups.table) > 1:
                 yield groups
-    if known["segment"] and 2 <= ledger["segment"].nunique() <= _MOST_SEGMENTS:
-        try:
-            yield fit_hazard(study, ["segment"])
-        except (NonConvergenceError, UsageError):
-            return
+    if known["segment"]:
+        yield from _by_segment(study, ledger, fewest)
+
+
+def _by_segment(study: Study, ledger: pd.DataFrame, fewest: int) -> Iterator[Result]:
+    segment, _ = together(ledger["segment"], fewest)
+    if 2 <= segment.nunique() <= _MOST_SEGMENTS:
+        _, w = ledger_of(study)
+        for fit in (fit_hazard, fit_beta_geometric):
+            with suppress(NonConvergenceError, UsageError):
+                yield fit(ledger.assign(segment=segment), ["segment"], period=w.period, since=w.since, until=w.until)
 
 
 def _market(study: Study, money: MoneySpec) -> Iterator[Result]:

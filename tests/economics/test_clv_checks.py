@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spc.economics.beta_geometric import fit_beta_geometric, loglik, residual_lifetime, survival
+from spc.economics import fit_beta_geometric
+from spc.economics.beta_geometric import loglik, residual_lifetime, survival
 from spc.economics.duration import fit_beta_weibull
 from spc.economics.lifetable import LifeTable
 from spc.economics.lifetime import elasticity, margin_multiple, uplift

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import betaincinv, ndtr
 
-from spc.economics import loyalty_value
+from spc.economics import fit_beta_geometric, loyalty_value
 from spc.economics.base import Mixture, Paths, beta_mixture, percent_more, points_more
-from spc.economics.beta_geometric import fit_beta_geometric, residual_lifetime, survival
+from spc.economics.beta_geometric import residual_lifetime, survival
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple
 from spc.economics.models import calibration, choose_model, curve_points, fit_model, misfit
@@ -140,18 +140,6 @@ def test_derivatives_and_errors_of_the_fit():
 
     hessian = np.array([[second(i, j) for j in range(2)] for i in range(2)])
     np.testing.assert_allclose(np.linalg.inv(-hessian), fit.vcov, rtol=1e-3)
-
-
-def test_covariates_are_found():
-    rng = np.random.default_rng(5)
-    z = np.repeat([0.0, 1.0], 20_000)
-    chance = rng.beta(1.0 * np.exp(0.5 * z), 4.0)
-    age, life = rng.integers(1, 9, z.size), rng.geometric(np.maximum(chance, 1e-9))
-    tables = life_tables(np.minimum(age, life), life <= age, z.astype(np.intp))
-    fit = fit_beta_geometric(tables, np.array([[1.0, 0.0], [1.0, 1.0]]), ("(intercept)", "z"))
-    error = np.sqrt(fit.vcov.diagonal()).reshape(2, 2)
-    truth = np.array([[0.0, 0.5], [math.log(4.0), 0.0]])
-    assert (np.abs(fit.coefficients - truth) < 3.5 * error).all()
 
 
 def test_no_difference_between_customers_is_said_and_one_rate_taken():
