@@ -42,6 +42,7 @@ def test_every_part_is_shown(run, document, monkeypatch):
         "Retention by tenure",
         "Retention by unit",
         "Who leaves sooner",
+        "Who stays, where customers differ",
         "One point more of customer loyalty",
         "0.1 points more of the score, in money",
         "The quality of market share",
@@ -60,6 +61,7 @@ def test_parts_in_json_and_in_files(run, document, tmp_path):
     assert [part["kind"] for part in found["parts"]] == [
         *["retention_groups"] * 3,
         "hazard",
+        "beta_geometric",
         "retention_link",
         "link_money",
         "market",
