@@ -173,6 +173,28 @@ def test_portfolios_keep_names_inside_and_their_bridges_sum(accounts, tables):
     assert few["statistic"].sum() < rows_of(result, "portfolio")["statistic"].sum()
 
 
+def test_portfolios_that_differ_by_chance_alone_have_intervals_that_hold_the_truth():
+    """Ratios of 200 customers of one true ratio, served by five sellers: intervals had no length here once."""
+    held = []
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        revenue = np.exp(rng.normal(6, 0.5, (3, 200)))
+        cost = revenue * 0.7 + 1.5 * np.sqrt(revenue) * rng.standard_normal((3, 200))
+        sales = pd.DataFrame(
+            {
+                "customer": [f"C{i}" for i in range(200)] * 3,
+                "amount": revenue.round(2).ravel(),
+                "date": np.repeat(["2024-03-01", "2025-03-01", "2026-03-01"], 200),
+                "product_cost": cost.round(2).ravel(),
+                "seller": [f"S{i % 5}" for i in range(200)] * 3,
+            }
+        )
+        rows = rows_of(seller_portfolios(customer_accounts(sales)), "portfolio")
+        assert (rows["conf_high"] - rows["conf_low"]).min() > 0
+        held.append(((rows["conf_low"] <= 0.3) & (rows["conf_high"] >= 0.3)).mean())
+    assert np.mean(held) > 0.95
+
+
 def panel(effect, seed, customers=80, noise=0.02):
     rng = np.random.default_rng(seed)
     rows = []
