@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -42,6 +42,7 @@ __all__ = ["CovariateSlopes", "Covariates", "covariates_of", "fit_with_covariate
 Fit = Callable[..., TwoLevelFit]
 MOST_CATEGORIES = 50
 TURNS = 50
+FREE_TURNS = 12
 CLOSE = 1e-8
 ALIKE = 1e-8
 """Least eigenvalue of the correlations of slopes at which covariates are told apart."""
@@ -154,6 +155,18 @@ class Design:
         blocks = [*(values for _, _, values in self.laid.sides), self.laid.outcomes]
         deviations = np.concatenate([np.nanstd(block, axis=0) for block in blocks])
         return np.array([deviations[term.column] / term.values.std() for term in self.terms])
+
+    def alone(self) -> FloatArray:
+        """(k,): slopes of least squares, variable by variable, in their scale: where the search begins."""
+        blocks = [*(values for _, _, values in self.laid.sides), self.laid.outcomes]
+        columns = [block[:, i] for block in blocks for i in range(block.shape[1])]
+        found = np.zeros(len(self.terms))
+        for variable in {term.column for term in self.terms}:
+            own = [i for i, term in enumerate(self.terms) if term.column == variable]
+            here = ~np.isnan(columns[variable])
+            x = np.column_stack([np.ones(here.sum()), *(self.terms[i].values[here] for i in own)])
+            found[own] = np.linalg.lstsq(x, columns[variable][here], rcond=None)[0][1:]
+        return np.asarray(found / self.unit)
 
     def moments(self, slopes: FloatArray) -> UnitMoments:
         """Of units, without the part of the covariates: (k,) slopes in their scale."""
@@ -303,12 +316,12 @@ def fit_with_covariates(covariates: Covariates, laid: SideRows, fit: Fit) -> tup
     NonConvergenceError
     """
     design = covariates.design(laid)
-    surface = _settled(design, fit, np.zeros(len(design.terms)))
+    surface = _settled(design, fit, design.alone())
     core, spread = fit(units=design.moments(surface.slopes)), surface.spread()
     p = len(core.mu)
     core = replace(core, npar=core.npar + surface.slopes.size, mu_vcov=spread[:p, :p])
     if core.df and np.isfinite(core.unrestricted_logl):
-        core = replace(core, unrestricted_logl=_free(design, core, surface.slopes))
+        core = replace(core, unrestricted_logl=_free(design, core, surface))
     return core, CovariateSlopes(
         tuple(term.lhs for term in design.terms), tuple(term.rhs for term in design.terms),
         tuple(term.side for term in design.terms), surface.slopes * design.unit, spread[p:, p:],
@@ -316,9 +329,12 @@ def fit_with_covariates(covariates: Covariates, laid: SideRows, fit: Fit) -> tup
 
 
 def _settled(design: Design, fit: Fit, slopes: FloatArray) -> _Surface:
+    """Turns of fit and slopes, with the second derivatives of the first turn."""
+    information: FloatArray | None = None
     for _ in range(TURNS):
         surface = _Surface(design, fit(units=design.moments(slopes), test=False), slopes)
-        step = np.linalg.solve(surface.given_means(), surface.gradient())
+        information = surface.given_means() if information is None else information
+        step = np.linalg.solve(information, surface.gradient())
         if np.abs(step).max() < CLOSE:
             return surface
         slopes = np.asarray(slopes - step)
@@ -394,11 +410,22 @@ class _Surface:
         return found
 
 
-def _free(design: Design, core: TwoLevelFit, slopes: FloatArray) -> float:
-    """Log-likelihood with free covariances of units and within them; that of the given slopes where it has no end."""
+def _free(design: Design, core: TwoLevelFit, surface: _Surface) -> float:
+    """Log-likelihood with free covariances of units and within them, and slopes after a few turns of their own.
+
+    Few units may have free covariances without a likeliest value, where slopes would never come to rest.
+    """
     text = "\n".join(f"`{a}` ~~ `{b}`" for a, b in combinations_with_replacement(core.units.names, 2))
-    try:
-        found = _settled(design, partial(fit_two_level, read_model(text, fixed_x=False)), slopes).core
-    except EstimationError:
-        return core.unrestricted_logl
-    return max(found.logl, core.unrestricted_logl)
+    model, slopes, found = read_model(text, fixed_x=False), surface.slopes, [core.unrestricted_logl]
+    last = np.inf
+    for _ in range(FREE_TURNS):
+        try:
+            free = _Surface(design, fit_two_level(model, design.moments(slopes), test=False), slopes)
+        except EstimationError:
+            break
+        found.append(free.core.logl)
+        step = np.linalg.solve(surface.given_means(), free.gradient())
+        if not CLOSE < np.abs(step).max() < last:
+            break
+        slopes, last = np.asarray(slopes - step), float(np.abs(step).max())
+    return max(found)

@@ -150,19 +150,21 @@ def _two_sided(
         waves=rows.waves,
         scores=rows.scores,
         labels={construct.name: construct.title for construct in study.codebook},
-        messages=(*rows.messages, *side_notes()),
+        messages=(*rows.messages, *side_notes(study)),
         provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
         smallest=_smallest(study),
     )
 
 
 def _fallback(study: Study, why: str) -> list[Note]:
-    """That unit means stand in for the likelihood of the respondents, and that priors go unused."""
+    """That unit means stand in for the likelihood of the respondents, and that priors and covariates go unused."""
     notes = []
     if why:
         notes.append(Note.of("unit_means_fallback", "warning", "links", why=why))
     if study.chain is not None and study.chain.priors:
         notes.append(Note.of("priors_unused", "warning", "links"))
+    if study.chain is not None and study.chain.covariates:
+        notes.append(Note.of("covariates_unused", "warning", "links", names=study.chain.covariates))
     return notes
 
 

@@ -75,4 +75,14 @@ def _known(frames: Sequence[pd.DataFrame]) -> list[pd.DataFrame] | None:
 
 
 def _merged(frames: Sequence[pd.DataFrame], how: Literal["inner", "outer"]) -> pd.DataFrame:
-    return reduce(lambda one, other: one.merge(other, on=[PERSON, "unit"], how=how), frames)
+    """Side by side; of what several waves have, such as covariates, the first that is known counts."""
+    return reduce(lambda one, other: _two(one, other, how), frames)
+
+
+def _two(one: pd.DataFrame, other: pd.DataFrame, how: Literal["inner", "outer"]) -> pd.DataFrame:
+    keys = [PERSON, "unit"]
+    both = [name for name in one if name in other and name not in keys]
+    merged = one.merge(other, on=keys, how=how, suffixes=("", " later"))
+    for name in both:
+        merged[name] = merged[name].where(merged[name].notna(), merged.pop(f"{name} later"))
+    return merged

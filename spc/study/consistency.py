@@ -404,8 +404,9 @@ def _chain(
         return None
     options = {key: value[key] for key in _CHAIN_OPTIONS if key in value}
     return ChainSpec(
-        model=text, preset=preset, lags=lags, priors=_priors(value.get("priors", ()), links, book), **options
-    )
+        model=text, preset=preset, lags=lags, priors=_priors(value.get("priors", ()), links, book),
+        covariates=tuple(value.get("covariates", ())), **options,
+    )  # fmt: skip
 
 
 _CHAIN_OPTIONS = ("level", "measurement", "wave", "method", "meet", "smallest_effect", "smallest_effect_money")

@@ -112,6 +112,8 @@ class ChainSpec:
         Where customers meet the firm.
     priors : tuple of LinkPrior
         What published studies say of links.
+    covariates : tuple of str
+        Columns of the answers or of units whose part is taken out of both sides.
     """
 
     model: str
@@ -125,6 +127,7 @@ class ChainSpec:
     method: Method = "auto"
     meet: Meet = "unit"
     priors: tuple[LinkPrior, ...] = ()
+    covariates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

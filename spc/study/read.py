@@ -145,7 +145,7 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding, name=spec.name)
     if source.frame.empty:
         raise DataError(source.findings)
-    known = [*schema.names, *items, *recommend, *brands, *extra]
+    known = [*schema.names, *items, *recommend, *brands, *extra, *_covariates(document, spec.name)]
     frame, odd = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
     findings = (*source.findings, *odd, *_check(frame, schema, constructs, source.lines))
     findings = (*findings, *_absent_lines(frame, spec.name, extra))
@@ -156,6 +156,23 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     return _Read(
         conform(kept_columns(frame, known), schema, items=[*items, *there]), source.lines, source.format, findings
     )
+
+
+COVARIATES_OF = (*RESPONSES, "units")
+
+
+def _covariates(document: StudyDocument, table: str) -> tuple[str, ...]:
+    """Columns that the chain has as covariates; of a table with respondents or units."""
+    return () if document.chain is None or table not in COVARIATES_OF else document.chain.covariates
+
+
+def _absent_covariates(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
+    known = {column for name in COVARIATES_OF if name in tables for column in tables[name]}
+    for name in () if document.chain is None else document.chain.covariates:
+        if name not in known:
+            found, expected = f"the covariate {name!r}, which no table has", "a column of the answers or of units"
+            hint = "Correct the name, or add the column."
+            yield Finding("study", "chain.covariates", "unknown_covariate", found, expected, hint)
 
 
 def _market_columns(document: StudyDocument, table: str) -> tuple[list[str], list[str]]:
@@ -243,6 +260,7 @@ def _between(read: Mapping[str, _Read], document: StudyDocument) -> Iterator[Fin
     yield from check_waves(tables, lagged=lagged, line_offsets=lines)
     yield from _chain_waves(tables, document)
     yield from _merging(tables, document)
+    yield from _absent_covariates(tables, document)
     yield from _market(tables, document)
 
 

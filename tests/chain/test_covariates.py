@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import spc
 from spc.chain import fit_two_sided
 from spc.errors import DataError, SingularInformationError, UnsupportedError, UsageError
 
@@ -204,3 +205,34 @@ def test_levels_and_fixed_means_are_refused_in_words(text):
     sides, units = two_sides(4, units=20)
     with pytest.raises(UnsupportedError, match=r"covariates=|always free"):
         fit_two_sided(text, sides=sides, units=units, unit="shop")
+
+
+@pytest.fixture
+def study(tmp_path):
+    def build(chain):
+        path = spc.make_firm(seed=4, units=30).write(tmp_path / "firm")
+        staff = pd.read_csv(path.parent / "employees.csv")
+        staff.assign(tenure=np.random.default_rng(1).exponential(3, len(staff))).to_csv(
+            path.parent / "employees.csv", index=False
+        )
+        text = path.read_text(encoding="utf-8")
+        text = text.replace('preset = "service-profit-chain"', chain)
+        path.write_text(text, encoding="utf-8")
+        return spc.read_study(path)
+
+    return build
+
+
+def test_a_study_names_its_covariates(study):
+    asked = study('model = "customer_value ~ employee_satisfaction"\ncovariates = ["tenure", "region"]')
+    chain = spc.fit_chain(asked, draws=10)
+    slopes = kind(chain, "covariate").reset_index()
+    assert set(slopes["rhs"]) == {"tenure", "region: North", "region: South", "region: West"}
+    assert "tenure, region" in next(note.text for note in chain.notes() if note.code == "covariates")
+    means = spc.fit_chain(asked, draws=10, method="unit_means")
+    assert "covariates_unused" in {note.code for note in means.notes()}
+
+
+def test_a_covariate_of_a_study_that_no_table_has_is_found_before_the_fit(study):
+    with pytest.raises(DataError, match="the covariate 'tenur', which no table has"):
+        study('model = "customer_value ~ employee_satisfaction"\ncovariates = ["tenur"]')
