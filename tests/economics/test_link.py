@@ -204,3 +204,34 @@ def test_a_segment_nobody_left_is_refused():
         fit_hazard(ledger, baseline="weibull")
     with pytest.raises(DataError):
         fit_hazard(ledger, ["region"])
+
+
+def test_the_nearest_construct_that_can_be_linked(tmp_path):
+    from spc.economics import nearest_link
+    from spc.study import read_study
+    from spc.synthetic import make_firm
+
+    path = make_firm(seed=3, units=40).write(tmp_path)
+    link, why = nearest_link(read_study(path), ["profitability", "customer_value", "customer_satisfaction"])
+    assert (link.construct, why) == ("customer_satisfaction", ())
+    accounts = pd.read_csv(tmp_path / "accounts.csv")
+    accounts.assign(unit="V" + accounts["unit"]).to_csv(tmp_path / "accounts.csv", index=False)
+    units = pd.read_csv(tmp_path / "units.csv")
+    pd.concat([units, units.assign(unit="V" + units["unit"])]).to_csv(tmp_path / "units.csv", index=False)
+    link, why = nearest_link(read_study(path), ["customer_value"])
+    assert link is None
+    assert "do not meet" in why[0].text
+
+
+def test_scores_of_the_chain_instead_of_those_of_the_answers(pair, tmp_path):
+    from spc.study import read_study
+    from spc.synthetic import make_firm
+
+    study = read_study(make_firm(seed=3, units=40).write(tmp_path))
+    units = sorted(study.tables["customers"]["unit"].unique())
+    scores = pd.DataFrame({"unit": units, "score": np.random.default_rng(1).normal(size=len(units))})
+    found = retention_link(study, scores, construct="mood", outcomes=["retention"])
+    pd.testing.assert_frame_equal(
+        found.tidy(),
+        retention_link(study.tables["customers"], scores, construct="mood", outcomes=["retention"]).tidy(),
+    )

@@ -311,3 +311,64 @@ def test_customers_who_left_in_the_running_period_are_not_present() -> None:
     assert (row["customers"], row["active"], row["lost"], row["events"], row["margins"]) == (8, 4, 4, 2, 4)
     assert figure(value, "margin") == 100.0
     assert figure(value, "uplift_base") == pytest.approx(4 * figure(value, "uplift_money"))
+
+
+@pytest.mark.parametrize("model", ["constant", "sbg", "kaplan-meier"])
+def test_the_running_period_counts_where_the_terms_say_so(firm, model):
+    ledger, terms = firm.tables["customers"], {**TERMS, "retention_model": model, "draws": 200}
+    after, now = (loyalty_value(ledger, **terms, first_margin=f) for f in (False, True))
+    assert (after.glance()["first_margin"].item(), now.glance()["first_margin"].item()) == (False, True)
+    m = figure(after, "margin")
+    assert figure(now, "clv") == pytest.approx(figure(after, "clv") + m)
+    assert figure(now, "multiple") == pytest.approx(figure(after, "multiple") + 1)
+    assert figure(now, "uplift_money") == pytest.approx(figure(after, "uplift_money"))
+    assert figure(now, "uplift_percent") == pytest.approx(figure(now, "uplift_money") / figure(now, "clv"))
+    step = 1e-4 * figure(now, "retention")
+    if model == "constant":
+        r = figure(now, "retention")
+        value = [float(margin_multiple(x, 0.1, horizon=5, first_margin=True)) for x in (r, r + step)]
+        assert figure(now, "elasticity") == pytest.approx((value[1] / value[0] - 1) / 1e-4, rel=1e-3)
+        assert figure(now, "closed_form", "uplift_percent") == pytest.approx(0.05 / (1.1 - r - 0.05))
+    assert {"first_period"} <= codes(now)
+    assert now.tidy()["rhs"].str.contains("and the running year").sum() >= 8
+    assert not after.tidy()["rhs"].str.contains("running").any()
+
+
+def test_claim_terms_count_the_running_period_too(firm):
+    value = loyalty_value(
+        firm.tables["customers"], horizon=math.inf, discount=0.1, retention_model="constant", first_margin=True
+    )
+    table = value.tidy().query("kind == 'claim_terms' and lhs == 'discount'")
+    r = figure(value, "retention")
+    for at, target in zip(table["estimate"], (0.25, 0.85), strict=True):
+        assert math.isnan(at) or 0.05 / (1 + at - r - 0.05) == pytest.approx(target)
+    assert table["estimate"].notna().any()
+
+
+def test_no_retention_gives_the_claim_at_a_high_discount(firm):
+    value = loyalty_value(firm.tables["customers"], horizon=5, discount=0.4)
+    (note,) = [note for note in value.notes() if note.code == "claim"]
+    assert "nan" not in note.text
+    assert "gives neither at any retention" in note.text
+
+
+def test_a_study_says_what_its_dates_cover_and_which_margin_counts(tmp_path):
+    from spc.study import check_study, read_study
+
+    rng = np.random.default_rng(1)
+    start = pd.Timestamp("2012-01-01") + pd.to_timedelta(rng.integers(0, 3650, 800), unit="D")
+    end = pd.Series(start + pd.to_timedelta(np.round(rng.exponential(1600, 800)), unit="D"))
+    ledger = pd.DataFrame({"customer": np.arange(800), "start": start, "end": end.where(end <= "2023-12-31")})
+    ledger = ledger[end >= "2018-01-01"].assign(margin=rng.normal(100, 30, 800)[end >= "2018-01-01"])
+    ledger.to_csv(tmp_path / "accounts.csv", index=False)
+    head = '[study]\nname = "Ledger"\n[tables.customers]\nfile = "accounts.csv"\n[money]\n'
+    terms = 'first_margin = true\nsince = "2018-01-01"\nuntil = "2023-12-31"\n'
+    (tmp_path / "study.toml").write_text(head + terms)
+    value = loyalty_value(read_study(tmp_path / "study.toml"))
+    direct = loyalty_value(ledger, **TERMS, first_margin=True, since="2018-01-01", until="2023-12-31")
+    pd.testing.assert_frame_equal(value.tidy(), direct.tidy())
+    naive = loyalty_value(ledger, **TERMS, until="2023-12-31")
+    assert value.retention.estimate < naive.retention.estimate - 0.05
+    for wrong in ('since = "soon"', "first_margin = 1", 'until = "2020-13-01"'):
+        (tmp_path / "study.toml").write_text(head + wrong + "\n")
+        assert any("money" in (f.column or "") for f in check_study(tmp_path / "study.toml").findings), wrong

@@ -226,3 +226,24 @@ def test_purchases_that_cannot_be(wrong):
 def test_nobody_came_back():
     with pytest.raises(UsageError, match="second"):
         fit_buying(pd.DataFrame({"repeats": [0, 0], "recency": [0.0, 0.0], "age": [3.0, 4.0]}))
+
+
+def test_a_firm_with_nothing_but_sales_lines(tmp_path):
+    from spc.study import check_study, read_study
+
+    rng = np.random.default_rng(1)
+    rows = []
+    for name in range(300):
+        day, rate, stop = rng.uniform(0, 300), rng.gamma(0.9, 0.03), rng.beta(0.8, 2.5)
+        while day < 730:
+            rows.append((name, pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(day)), round(rng.gamma(4, 10), 2)))
+            day = math.inf if rng.random() < stop else day + 1 + rng.exponential(1 / rate)
+    sales = pd.DataFrame(rows, columns=["customer", "date", "amount"])
+    sales.to_csv(tmp_path / "sales.csv", index=False)
+    text = '[study]\nname = "Shop"\n[tables.transactions]\nfile = "sales.csv"\n[money]\nretention_model = "bg-nbd"\n'
+    (tmp_path / "study.toml").write_text(text + 'period = "month"\nhorizon = 12\nuntil = "2025-12-31"\n')
+    study = read_study(tmp_path / "study.toml")
+    terms = {"horizon": 12, "discount": 0.1, "period": "month", "until": "2025-12-31", "retention_model": "bg-nbd"}
+    pd.testing.assert_frame_equal(loyalty_value(study).tidy(), loyalty_value(sales, **terms).tidy())
+    (tmp_path / "study.toml").write_text(text.replace("bg-nbd", "sbg"))
+    assert {f.rule for f in check_study(tmp_path / "study.toml").findings} == {"money_without_customers"}
