@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 
 from spc.disclosure.checks import check_groups, refuse_personal, scale_ends
-from spc.disclosure.given import facts_of, hierarchy_of, labels_of, people_of, scales_of, table_of, unit_sizes
+from spc.disclosure.given import (
+    facts_of,
+    hierarchy_of,
+    labels_of,
+    outer_groups,
+    people_of,
+    scales_of,
+    table_of,
+    unit_sizes,
+)
 from spc.disclosure.kinds import CURVES, MATRICES, OF_NO_ANSWERS, OF_THE_BOOKS, check_size, refuse_persons, refuse_staff
 from spc.disclosure.memory import (
     MEMORY,
@@ -324,6 +333,7 @@ class Gate:
             tidy=self._numbers(f"{result.kind}: numbers", result.kind, tidy),
             glance=self._numbers(f"{result.kind}: summary", result.kind, glance),
             notes=tuple(self._note(note, result.kind) for note in result.notes()),
+            regions=self._regions(result),
             curve=self._curve(result),
             facts=MappingProxyType(facts_of(result)),
             labels=MappingProxyType(labels_of(result)),
@@ -411,20 +421,25 @@ class Gate:
             return _whole(f"{result.kind}: table", frame)
         name = f"{result.kind}: {CURVES[result.kind]}"
         if result.kind == "study":
-            limits = scales_of(result)
-            return self.groups(
-                frame,
-                keys=["unit"],
-                values=list(limits),
-                counts={v: f"n_{v}" for v in limits},
-                limits=limits,
-                name=name,
-            )
+            return self._of_scales(frame, "unit", scales_of(result), name)
         refuse_personal(frame.columns, name)
         if result.kind == "evidence":
             told = [self._note(Note("reason", "info", "link", text), "evidence").text for text in frame["sentence"]]
             return self._numbers(name, result.kind, frame.assign(sentence=told))
         return self._thick_enough(name, frame.apply(three_digits) if self.coarse else frame)
+
+    def _regions(self, result: Result) -> ReleasedTable | None:
+        """Regions of a study, before its units: the outer groups are the last to be hidden."""
+        frame = table_of(result) if result.kind == "study" else pd.DataFrame()
+        if frame.empty:
+            return None
+        limits = scales_of(result)
+        key, regions = outer_groups(frame, self.hierarchy, list(limits))
+        return None if regions.empty else self._of_scales(regions, key, limits, f"study: {key}s")
+
+    def _of_scales(self, frame: pd.DataFrame, key: str, limits: Mapping[str, Any], name: str) -> ReleasedTable:
+        counts = {value: f"n_{value}" for value in limits}
+        return self.groups(frame, keys=[key], values=list(limits), counts=counts, limits=limits, name=name)
 
     def _thick_enough(self, name: str, frame: pd.DataFrame) -> ReleasedTable:
         """A table of periods without those in which too few people were left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -12,8 +12,9 @@ from spc.disclosure.people import People, answered
 from spc.disclosure.text import plain_text
 from spc.results import Result
 
-__all__ = ["facts_of", "hierarchy_of", "labels_of", "people_of", "scales_of", "table_of", "unit_sizes"]
+__all__ = ["facts_of", "hierarchy_of", "labels_of", "outer_groups", "people_of", "scales_of", "table_of", "unit_sizes"]
 
+_OUTER = ("region", "parent")
 _ANSWERED = ("employee_responses", "customer_responses")
 
 
@@ -55,7 +56,7 @@ def hierarchy_of(tables: Mapping[str, pd.DataFrame]) -> Mapping[str, Mapping[str
     units = tables.get("units")
     if units is None or "unit" not in units:
         return MappingProxyType({})
-    outer = [name for name in ("region", "parent") if name in units and units[name].notna().any()]
+    outer = [name for name in _OUTER if name in units and units[name].notna().any()]
     found: dict[str, Mapping[str, str]] = {}
     for unit, rows in units.groupby("unit", sort=False):
         homes = {name: rows[name].dropna().unique() for name in outer}
@@ -83,6 +84,43 @@ def facts_of(result: Result) -> dict[str, Any]:
         if isinstance(getattr(result, name, None), (str, int)):
             facts.setdefault(name, plain_text(getattr(result, name)))
     return facts
+
+
+def outer_groups(
+    units: pd.DataFrame, hierarchy: Mapping[str, Mapping[str, str]], values: Sequence[str]
+) -> tuple[str, pd.DataFrame]:
+    """Units added up to their regions, or their parents where no unit has a region.
+
+    Parameters
+    ----------
+    units : DataFrame
+        Means of the values by ``unit``, with the people behind each as ``n_<value>``.
+    hierarchy : mapping
+        See :func:`hierarchy_of`.
+    values : sequence of str
+
+    Returns
+    -------
+    str, DataFrame
+        Name of the key, and one row a region: means over its people and ``n_<value>``. Units that belong nowhere are
+        left out; empty where there are fewer than two regions.
+
+    Examples
+    --------
+    >>> units = pd.DataFrame({"unit": list("abc"), "x": [2.0, 4.0, 5.0], "n_x": [10, 30, 8]})
+    >>> homes = {"a": {"region": "N"}, "b": {"region": "N"}, "c": {"region": "S"}}
+    >>> outer_groups(units, homes, ["x"])[1].to_dict("list")
+    {'region': ['N', 'S'], 'x': [3.5, 5.0], 'n_x': [40, 8]}
+    """
+    key = next((name for name in _OUTER if any(name in home for home in hierarchy.values())), "")
+    counts = [f"n_{value}" for value in values]
+    homes = pd.Series([hierarchy.get(str(unit), {}).get(key) for unit in units["unit"]], dtype=object)
+    if not key or homes.nunique() < 2:
+        return key, pd.DataFrame()
+    pairs = list(zip(values, counts, strict=True))
+    totals = {value: (units[value] * units[n]).where(units[n] > 0, 0.0) for value, n in pairs}
+    added = units.assign(**totals, **{key: homes.to_numpy()}).groupby(key)[[*values, *counts]].sum().reset_index()
+    return key, added.assign(**{value: added[value] / added[n].where(added[n] > 0) for value, n in pairs})
 
 
 def _asked(study: Any) -> dict[str, Any]:

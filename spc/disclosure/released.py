@@ -103,6 +103,8 @@ class ReleasedModel:
         A note that named too small a group keeps code and severity and loses its text.
     curve : ReleasedTable or None
         ``augment()`` of results whose rows are periods or reasons, not people.
+    regions : ReleasedTable or None
+        Of a study: its units added up to their regions or parents.
     facts : mapping
         Options, versions and seed, as recorded by the result.
     labels : mapping of str to str
@@ -114,6 +116,7 @@ class ReleasedModel:
     glance: ReleasedTable
     notes: tuple[Note, ...] = ()
     curve: ReleasedTable | None = None
+    regions: ReleasedTable | None = None
     facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     seal: InitVar[object] = None
@@ -131,6 +134,7 @@ class ReleasedModel:
                 {"code": n.code, "severity": n.severity, "subject": n.subject, "text": n.text} for n in self.notes
             ],
             "augment": None if self.curve is None else self.curve.records(),
+            "regions": None if self.regions is None else self.regions.records(),
             "facts": {str(key): _plain(value) for key, value in self.facts.items()},
         }
 

@@ -126,11 +126,12 @@ def _choice(cells: Cells, visible: BoolArray, known: BoolArray, group: BoolArray
     """
     member, people = cells.member, cells.people
     touched = member[:, np.flatnonzero(group)].any(axis=1)
-    free = np.flatnonzero(visible & ~known & ~touched & (people > 0))
+    free = np.flatnonzero(visible & ~touched & (people > 0))
     around = np.flatnonzero(visible & touched)
     for row in around[np.argsort(people[around], kind="stable")]:
         near = free[member[row, cells.first[free]]]
-        beside = _outermost(member, near[~(member[near] & ~member[row]).any(axis=1)])
+        inside = near[~(member[near] & ~member[row]).any(axis=1)]
+        beside = [each for each in _outermost(member, inside) if not known[each]]  # a part of a known one cannot help
         if beside:
             return min(beside, key=lambda each: float(people[each])), member[row]
         if not known[row]:

@@ -21,6 +21,7 @@ from spc.report.material import Material, gather
 from spc.report.method import method_section
 from spc.report.money import money_section
 from spc.report.notes import notes_section
+from spc.report.regions import regions_section
 from spc.report.replication import replication_section
 from spc.report.whatif import scenarios_section
 from spc.report.words import begin
@@ -38,6 +39,7 @@ SECTIONS: Mapping[str, Writer] = {
     "drivers": drivers_section,
     "chain": chain_section,
     "money": money_section,
+    "regions": regions_section,
     "health": health_section,
     "method": method_section,
     "replication": replication_section,

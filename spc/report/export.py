@@ -70,7 +70,7 @@ def csv_text(table: ReleasedTable, digits: str = _DIGITS) -> str:
 
 
 def write_tables(models: Sequence[ReleasedModel], folder: str | Path, *, force: bool = False) -> list[Path]:
-    """Write the tables of released results: ``KIND.csv``, ``KIND_fit.csv``, ``KIND_notes.csv``, ``KIND_curve.csv``.
+    """Write the tables of released results: ``KIND.csv``, with ``_fit``, ``_notes``, ``_curve`` and ``_regions``.
 
     Raises
     ------
@@ -97,6 +97,8 @@ def _texts(models: Sequence[ReleasedModel]) -> dict[str, str]:
         texts[f"{name}_notes.csv"] = notes.map(safe_cell).to_csv(index=False)
         if model.curve is not None and model.kind not in _NO_TABLE:
             texts[f"{name}_curve.csv"] = csv_text(model.curve, digits)
+        if model.regions is not None:
+            texts[f"{name}_regions.csv"] = csv_text(model.regions, digits)
     return texts
 
 

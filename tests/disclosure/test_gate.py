@@ -209,3 +209,25 @@ def test_records_are_json_with_none_for_hidden(teams):
     assert records[0] == {"team": "a", "mean": None, "n": None}
     model = Gate().model(Made(rows=({"lhs": "y", "kind": "link", "estimate": np.inf},)))
     assert json.loads(json.dumps(model.record(), allow_nan=False))["tidy"][0]["estimate"] is None
+
+
+def test_regions_are_told_before_their_units_and_neither_gives_the_other_away():
+    rng = np.random.default_rng(4)
+    sizes = {"a": 3, "b": 9, "c": 20, "d": 2, "e": 2, "f": 30}
+    homes = dict(zip("abcdef", ["N", "N", "N", "S", "S", "W"], strict=True))
+    rows = pd.DataFrame({"unit": np.repeat(list(sizes), list(sizes.values()))})
+    rows["x"] = rng.integers(2, 7, len(rows)).astype(float)
+    units = pd.DataFrame({"unit": list(homes), "region": list(homes.values())})
+    scale = SimpleNamespace(name="x", table="employee_responses", items=("x",), reverse=(), low=1, high=7)
+    by_unit = rows.groupby("unit")["x"].agg(["mean", "size"]).set_axis(["x", "n_x"], axis=1).reset_index()
+    study = SimpleNamespace(
+        kind="study", tables={"employee_responses": rows, "units": units}, codebook=(scale,), folder=None,
+        disclosure=DisclosureRule(), augment=lambda: by_unit, tidy=lambda: tidy_frame([]),
+        glance=lambda: pd.DataFrame({"employee_responses": [len(rows)]}), notes=lambda: (),
+    )  # fmt: skip
+    model = Gate.of(study).model(study)
+    regions = model.regions.frame.set_index("region")["x"]
+    assert regions.index.tolist() == ["N", "S", "W"]
+    assert regions.isna().tolist() == [False, True, True]  # the South is four people; the West would give it away
+    assert regions["N"] == pytest.approx(rows.loc[rows["unit"].isin(list("abc")), "x"].mean(), abs=0.005)
+    assert model.curve.frame.set_index("unit")["x"].isna().tolist() == [True, True, False, True, True, True]

@@ -45,7 +45,7 @@ TEXT = {
     "figure": lambda b: [f"figure: {b.figure.title}", f"    {b.figure.alt}", f"    ({b.caption})"],
     "notes": lambda b: [f"note, {note.severity}: {note.text}" for note in b.notes],
 }  # fmt: skip
-_LATER = {"Software", "Seed and software"}
+_LATER = {"Software", "Software and versions"}
 
 
 MONEY = (

@@ -174,7 +174,7 @@ def test_the_method_has_the_reporting_standards_filled_in(report):
     standards = next(pairs for caption, pairs in facts.items() if "JARS" in caption)
     assert standards["Design"] == "observational; people within 40 units"
     assert "9 links among 9 constructs" in standards["Model"]
-    assert standards["Questions"].startswith("22, 6 of them")
+    assert standards["Questions"].startswith("22, 4 of them")
     assert standards["Smallest effect of interest"] == "none stated in the study document"
     assert "full-information" in standards["Handling of missing answers"]
     assert re.search(r"links of about 0\.\d+ to 0\.\d+ standard deviations", standards["Sample size and sensitivity"])
