@@ -45,7 +45,7 @@ from spc.errors import DataError, UsageError
 from spc.files import safe_cell
 from spc.linalg import FloatArray
 from spc.results import Note, Result
-from spc.words import phrase
+from spc.words import Phrase, phrase
 
 __all__ = ["Gate"]
 
@@ -240,7 +240,7 @@ class Gate:
             released[side] = table[side].astype("Int64").mask(hidden)
             released.loc[hidden, own] = np.nan
             withheld = withheld.assign(**dict.fromkeys([side, *own], hidden))
-            few = f"fewer than {self.rule.minimum_group} people, or needed to protect such a group"
+            few = phrase("note.hidden_why.few", minimum=self.rule.minimum_group)
             self._record(name, side, int(hidden.sum()), few)
         return ReleasedTable(name, plain_frame(released), withheld.rename(columns=plain_text), seal=_SEAL)
 
@@ -258,7 +258,7 @@ class Gate:
         if not parts:
             return frame, {}
         table = merged_rows(frame, parts, keys=keys, unit="unit", sides=sides)
-        together = f"put together within their {self.rule.merge_into}: fewer than {self.rule.minimum_group} people"
+        together = phrase("note.hidden_why.together", outer=self.rule.merge_into, minimum=self.rule.minimum_group)
         self._record(name, "units", sum(map(len, parts.values())), together)
         return table, parts
 
@@ -362,7 +362,7 @@ class Gate:
     def log(self) -> ReleasedTable:
         """What was hidden, where and why, with no protected value in it: columns table, of, hidden, reason."""
         frame = pd.DataFrame(self._log, columns=["table", "of", "hidden", "reason"])
-        return _whole("What was hidden", frame.astype({"hidden": int}))
+        return _whole("What was hidden", frame.astype({"hidden": int}).assign(reason=frame["reason"].map(str)))
 
     def audit(self) -> ReleasedText:
         """The log as a CSV text, to be written beside a report."""
@@ -394,12 +394,12 @@ class Gate:
             measures = [column for column in table.columns if table[column].dtype.kind == "f"]
             withheld = pd.DataFrame(False, index=table.index, columns=table.columns)
             table[measures], withheld[measures] = np.nan, True
-            self._record(name, "matrix", len(table), "few people behind it, or few more than in an earlier report")
+            self._record(name, "matrix", len(table), phrase("note.hidden_why.matrix"))
             return ReleasedTable(name, table, withheld, seal=_SEAL)
         exact = kind in OF_THE_BOOKS | OF_NO_ANSWERS | MATRICES or not self.coarse
         return _whole(name, frame if exact else frame.apply(three_digits))
 
-    def _record(self, table: str, of: str, hidden: int, reason: str) -> None:
+    def _record(self, table: str, of: str, hidden: int, reason: Phrase) -> None:
         if hidden:
             self._log.append({"table": table, "of": of, "hidden": hidden, "reason": reason})
 
@@ -407,8 +407,9 @@ class Gate:
         small = [unit for unit, n in self.unit_sizes.items() if self.rule.hides(n)]
         if not any(names_unit(unit, note) for unit in small):
             return replace(note.each(_plain), subject=_plain(note.subject))
-        self._record(f"{kind}: notes", "note", 1, f"names a group of fewer than {self.rule.minimum_group} people")
-        return Note(note.code, note.severity, "withheld", phrase("note.withheld", minimum=self.rule.minimum_group))
+        minimum = self.rule.minimum_group
+        self._record(f"{kind}: notes", "note", 1, phrase("note.hidden_why.named", minimum=minimum))
+        return Note(note.code, note.severity, "withheld", phrase("note.withheld", minimum=minimum))
 
     def _curve(self, result: Result) -> ReleasedTable | None:
         """``augment()`` of the books and of the kinds in :data:`~spc.disclosure.kinds.CURVES`."""
@@ -451,7 +452,8 @@ class Gate:
             frame = frame.astype(dict.fromkeys(frame.select_dtypes("number").columns, float))
             frame.loc[few, rest] = np.nan
             withheld.loc[few, rest] = True
-            self._record(name, "rows", int(few.sum()), f"fewer than {self.rule.minimum_group} customers left")
+            left = phrase("note.hidden_why.left", minimum=self.rule.minimum_group)
+            self._record(name, "rows", int(few.sum()), left)
         return ReleasedTable(name, plain_frame(frame), withheld, seal=_SEAL)
 
 

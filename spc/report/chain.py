@@ -20,6 +20,9 @@ from spc.words import say
 __all__ = ["chain_figure", "chain_section", "interval", "levers_table", "outcome_of", "size"]
 
 
+_METHODS = {"OLS, HC3": "plain", "OLS, clustered by unit": "clustered"}
+
+
 def interval(row: Any) -> str:
     """The interval of a row."""
     return bracket(float(row.conf_low), float(row.conf_high))
@@ -138,7 +141,7 @@ def _check(material: Material, chain: ReleasedModel) -> list[Block]:
         Column(say("chain.check_regression"), lambda row: number(row.std_all), True, "std_all"),
         Column(say("chain.check_slope"), size, True, "estimate"),
         Column(say("chain.check_interval"), interval, True),
-        Column(say("chain.check_method"), lambda row: row.label),
+        Column(say("chain.check_method"), lambda row: _method(row.label)),
         Column(
             say("chain.check_they"),
             lambda row: say(f"chain.{told}") if (told := _agreement(model.get((row.rhs, row.lhs)), row)) else "–",
@@ -150,6 +153,10 @@ def _check(material: Material, chain: ReleasedModel) -> list[Block]:
         Prose(say("chain.check")),
         table(chain.tidy, say("chain.check_caption"), columns, rows),
     ]
+
+
+def _method(label: str) -> str:
+    return say(f"note.regression.{_METHODS[label]}") if label in _METHODS else label
 
 
 def _agreement(link: Any, row: Any) -> str:

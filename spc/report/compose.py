@@ -107,7 +107,7 @@ def compose_report(
     >>> report.headline.split(" over ")[0]
     'Five points more retention are worth €705'
     """
-    material = gather(results, rule)
+    material = gather(results, rule, language)
     given: dict[str, Any] = {"title": plain_text(title), "audience": audience, "language": language,
              "leave_out": None if leave_out is None else tuple(leave_out)}  # fmt: skip
     wish = replace(material.wish, **{name: value for name, value in given.items() if value is not None})

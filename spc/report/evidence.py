@@ -68,7 +68,7 @@ def evidence_blocks(material: Material) -> list[Block]:
     ]
     columns = (
         Column(say("evidence.criterion"), lambda row: _criterion(row.criterion)),
-        Column(say("evidence.met"), lambda row: row.met),
+        Column(say("evidence.met"), lambda row: say(f"note.met.{row.met.replace(' ', '_')}")),
         Column(say("evidence.why"), lambda row: row.sentence),
     )
     reasons = frame[frame["criterion"] != "summary"]

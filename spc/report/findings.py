@@ -13,7 +13,7 @@ from spc.report.evidence import grades_of
 from spc.report.health import BAR, fit_word, reliabilities
 from spc.report.material import Material, kind_rows, listed, positions
 from spc.report.money import doubted, own_sentence
-from spc.report.words import begin, counted, inner, label_of
+from spc.report.words import begin, counted, inner, label_of, notes_in_words
 from spc.words import joined, say
 
 __all__ = ["findings_section"]
@@ -63,7 +63,8 @@ def _limits(material: Material, chain: ReleasedModel, row: Any, grade: str) -> l
     elif not grade:
         said.append(say("finding.weak.grade.none"))
     said += [say("finding.weak.poor_fit")] if fit_word(chain) == "poorly" else []
-    said += [note.text for note in chain.notes if note.severity != "info" and note.subject in _subjects(material, row)]
+    about = _subjects(material, row)
+    said += [note.text for note in notes_in_words(chain) if note.severity != "info" and note.subject in about]
     return said or [say("finding.weak.association")]
 
 
@@ -80,7 +81,7 @@ def _drivers(material: Material) -> list[Block]:
         first, *rest = order.rows
         close = bool(rest) and not first.conf_low > rest[0].conf_high
         limits = [say("finding.weak.drivers")] if close else []
-        limits += [note.text for note in model.notes if note.severity != "info"]
+        limits += [note.text for note in notes_in_words(model) if note.severity != "info"]
         found.append(FindingBlock(
             say("finding.title.drivers", outcome=order.outcome), drivers_sentence(material, order),
             strength="fair", caveats=tuple(limits or [say("finding.weak.association")]),
@@ -93,7 +94,7 @@ def _money(material: Material) -> list[Block]:
     loyalty = material.one("loyalty")
     if loyalty is None or not positions(loyalty, "uplift_percent"):
         return []
-    limits = tuple(note.text for note in loyalty.notes if note.severity != "info")
+    limits = tuple(note.text for note in notes_in_words(loyalty) if note.severity != "info")
     return [FindingBlock(
         say("finding.title.money"), own_sentence(loyalty), strength="fair" if doubted(loyalty) else "strong",
         caveats=limits, method=say("finding.method.money"),
@@ -105,7 +106,7 @@ def _books(material: Material) -> list[Block]:
     told = "" if whale is None else whale_sentence(material, whale)
     if whale is None or not told:
         return []
-    limits = tuple(note.text for note in whale.notes if note.severity != "info")
+    limits = tuple(note.text for note in notes_in_words(whale) if note.severity != "info")
     strength: Any = "fair" if limits else "strong"
     return [FindingBlock(say("finding.title.books"), told, strength=strength, caveats=limits,
                          method=say("finding.method.books"))]  # fmt: skip

@@ -13,6 +13,7 @@ from spc.disclosure import DisclosureRule, Gate, ReleasedModel
 from spc.disclosure.text import plain_text
 from spc.errors import UsageError
 from spc.results import Result
+from spc.words import speaking
 
 __all__ = ["Material", "Wish", "gather", "glance_row", "kind_rows", "listed", "number_of", "positions"]
 
@@ -72,8 +73,8 @@ class Material:
         return len(links) > 0 and not (links["label"] == "not interpretable").any()
 
 
-def gather(results: Sequence[Result] | Result, rule: DisclosureRule | None) -> Material:
-    """Pass results through one gate.
+def gather(results: Sequence[Result] | Result, rule: DisclosureRule | None, language: str | None = None) -> Material:
+    """Pass results through one gate; sentences they hold are said in the language given, or in the study's.
 
     Raises
     ------
@@ -90,12 +91,14 @@ def gather(results: Sequence[Result] | Result, rule: DisclosureRule | None) -> M
         raise UsageError(f"A report is composed of results with tidy, glance and notes; found {', '.join(strange)}.")
     study = next((result for result in given if result.kind == "study"), None)
     gate = Gate.of(study, rule)
-    models = tuple(gate.model(result) for result in given)
+    wish = _wish(study)
+    with speaking(language or wish.language):
+        models = tuple(gate.model(result) for result in given)
     labels = {name: label for model in models for name, label in model.labels.items()}
     currency = next((str(m.facts["currency"]) for m in models if m.facts.get("currency")), "")
     if not currency:
         currency = next((str(glance_row(m).currency) for m in models if "currency" in m.glance.frame), "")
-    return Material(gate, models, MappingProxyType(labels), currency, _wish(study))
+    return Material(gate, models, MappingProxyType(labels), currency, wish)
 
 
 def _wish(study: object) -> Wish:

@@ -9,10 +9,10 @@ from spc.disclosure import ReleasedModel
 from spc.report.material import Material
 from spc.words import say
 
-__all__ = ["origins", "software"]
+__all__ = ["KINDS", "origins", "software"]
 
 _SOFTWARE = ("numpy", "pandas", "scipy", "statsmodels", "scikit-learn")
-_KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "accounts", "loyalty", "levers")
+KINDS = ("study", "chain", "refit", "evidence", "drivers", "whale", "bridge", "accounts", "loyalty", "levers")
 
 
 def origins(material: Material) -> list[tuple[str, str]]:
@@ -22,7 +22,7 @@ def origins(material: Material) -> list[tuple[str, str]]:
 
 
 def _kind(kind: str) -> str:
-    return say("method.origin", kind=say(f"method.kind.{kind}") if kind in _KINDS else kind)
+    return say("method.origin", kind=say(f"method.kind.{kind}") if kind in KINDS else kind)
 
 
 def software() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -210,16 +211,18 @@ def settle(link: Any, labels: Mapping[str, str], level: str) -> str:
 
 
 def notes_in_words(model: ReleasedModel) -> list[Note]:
-    """The notes of a released result, with constructs called by their names in words."""
+    """The notes of a released result, said in the language in force, with constructs called by their names in words."""
     rows = model.tidy.frame
     rows = rows[rows["kind"].isin(_OF_CONSTRUCTS)]
     names = {name for name in {*rows["lhs"], *rows["rhs"], *model.labels} if isinstance(name, str) and "_" in name}
-    if not names:
-        return list(model.notes)
     known = re.compile(rf"(?<![\w.'`\"])({'|'.join(map(re.escape, sorted(names)))})(?![\w.'`\"]*\w)")
-    return [
-        note.each(lambda text: known.sub(lambda found: inner(found[1], model.labels), text)) for note in model.notes
-    ]
+
+    def named(text: str) -> str:
+        if text in model.labels:
+            return inner(text, model.labels)
+        return known.sub(lambda found: inner(found[1], model.labels), text) if names else text
+
+    return [replace(note, said=note.each(named).text) for note in model.notes]
 
 
 def share_text(value: float) -> str:
