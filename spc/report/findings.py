@@ -63,8 +63,11 @@ def _limits(material: Material, chain: ReleasedModel, row: Any, grade: str) -> l
     elif not grade:
         said.append(say("finding.weak.grade.none"))
     said += [say("finding.weak.poor_fit")] if fit_word(chain) == "poorly" else []
-    about = _subjects(material, row)
-    said += [note.text for note in notes_in_words(chain) if note.severity != "info" and note.subject in about]
+    said += [
+        note.text
+        for note in notes_in_words(chain)
+        if note.severity != "info" and note.subject in _subjects(material, row)
+    ]
     return said or [say("finding.weak.association")]
 
 
