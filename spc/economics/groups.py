@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from spc.economics.curve import differing_rates
@@ -13,8 +15,9 @@ from spc.economics.ledger import ledger_of, read_ledger
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.models import spans_of
 from spc.economics.retention import rate_interval
-from spc.economics.tenure import dates
+from spc.economics.tenure import PERIODS, dates
 from spc.errors import DataError, UsageError
+from spc.linalg import FloatArray
 from spc.results import Note, Provenance, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
@@ -103,8 +106,9 @@ def retention_by(
     customers : Study or DataFrame
         A study with a ledger, or the ledger: ``tenure, churned`` (or ``start, end``), where known ``entry``.
     by : str
-        A column (``segment``, ``unit``, ...), ``"tenure"`` (spans of periods behind customers), or ``"joined"`` (the
-        year of ``start``).
+        A column (``segment``, ``unit``, ``wave``, ...), ``"tenure"`` (spans of periods behind customers), ``"joined"``
+        (the year of ``start``), or ``"calendar_year"`` (the year in which a period of tenure ended; a customer counts
+        in every year).
     fewest : int
         Groups of fewer customers are put together.
     period, since, until
@@ -131,12 +135,15 @@ def retention_by(
     if not 0 < level < 1:
         raise UsageError(f"The level is {level!r}; expected a share between 0 and 1, such as 0.95.")
     ledger, window = ledger_of(customers, period=period, since=since, until=until)
-    named = _joined_in(ledger) if by == "joined" else ledger
-    rows, _ = read_ledger(named, window, keep=() if by == "tenure" else (by,))
+    named = _dated(ledger, by) if by in ("joined", "calendar_year") else ledger
+    rows, _ = read_ledger(named, window, keep={"tenure": (), "calendar_year": ("start",)}.get(by, (by,)))
     rows = rows[rows["tenure"] > rows.get("entry", 0)].reset_index(drop=True)
     if len(rows) < fewest:
         raise UsageError(f"{len(rows)} customers were watched for a period; expected at least {fewest}.")
-    counted, table, joined = _by_tenure(rows) if by == "tenure" else _by_column(rows, by, fewest)
+    if by == "calendar_year":
+        counted, table, joined = _by_year(rows, window.period)
+    else:
+        counted, table, joined = _by_tenure(rows) if by == "tenure" else _by_column(rows, by, fewest)
     exposure, events = table.exposure.sum(axis=1), table.events.sum(axis=1)
     ends = [rate_interval(int(e), n, level, whole=table.whole) for n, e in zip(exposure, events, strict=True)]
     retention = 1 - events / exposure if table.whole else np.exp(-events / exposure)
@@ -146,11 +153,16 @@ def retention_by(
     return RetentionGroups(by, frame, differing_rates(exposure, events, table.whole), joined, level, provenance)
 
 
-def _joined_in(customers: pd.DataFrame) -> pd.DataFrame:
-    if "start" not in customers:
-        expected = "the first day of each customer"
-        raise DataError.of("customers", "start", "missing_column", "no such column", expected, "Name it so.")
-    return customers.assign(joined=dates(customers["start"], "start").dt.year.astype("Int64"))
+def _dated(customers: pd.DataFrame, by: str) -> pd.DataFrame:
+    if "start" not in customers or (by == "calendar_year" and {"tenure", "churned"} <= set(customers)):
+        expected = "start and end of each customer" if by == "calendar_year" else "the first day of each customer"
+        raise DataError.of("customers", "start", "missing_column", "no dates", expected, "Name the columns so.")
+    start = dates(customers["start"], "start")
+    return (
+        customers.assign(start=start)
+        if by == "calendar_year"
+        else customers.assign(joined=start.dt.year.astype("Int64"))
+    )
 
 
 def together(values: pd.Series, fewest: int) -> tuple[pd.Series, int]:
@@ -181,12 +193,49 @@ def _by_column(rows: pd.DataFrame, by: str, fewest: int) -> tuple[pd.DataFrame, 
 def _by_tenure(rows: pd.DataFrame) -> tuple[pd.DataFrame, LifeTable, int]:
     """Spans of tenure, at most six; customers are counted in each they were watched in."""
     life = life_table(rows["tenure"], rows["churned"], rows.get("entry"))
-    spans = spans_of(life, max(5.0, float(life.events.sum()) / 6.0))
+    entry = rows["entry"].to_numpy(dtype=float) if "entry" in rows else np.zeros(len(rows))
+    time, fewest = rows["tenure"].to_numpy(dtype=float), float(life.events.sum()) / 6.0
+    return _by_span(life, fewest, entry, time, lambda a, b: f"period {a}" if a == b else f"periods {a} to {b}")
+
+
+def _by_year(rows: pd.DataFrame, period: str) -> tuple[pd.DataFrame, LifeTable, int]:
+    """Calendar years, by the last day of each period of tenure; neighbours together where few left."""
+    came, renewals = np.unique(rows["start"].to_numpy(dtype="datetime64[D]"), return_inverse=True)
+    tables = life_tables(rows["tenure"], rows["churned"], renewals, rows.get("entry"))
+    year = _year_of_end(came[:, None], np.arange(1, tables.periods + 1), period)
+    watched = tables.exposure > 0
+    first, last = int(year[watched].min()), int(year[watched].max())
+    place = np.where(watched, year - first, 0)
+    exposure, events = (
+        np.bincount(place.ravel(), x.ravel(), last - first + 1).astype(float) for x in (tables.exposure, tables.events)
+    )
+    life, time = LifeTable(exposure, events, tables.whole), rows["tenure"].to_numpy(dtype=int)
+    entry = rows["entry"].to_numpy(dtype=int) if "entry" in rows else np.zeros(len(rows), dtype=int)
+    ends = (_year_of_end(came[renewals], at, period) - first for at in (entry + 1, time))
+    start, end = (x.astype(float) for x in ends)
+
+    def name(a: int, b: int) -> str:
+        return str(first + a - 1) if a == b else f"{first + a - 1} to {first + b - 1}"
+
+    return _by_span(life, 0.0, start, end + 1.0, name)
+
+
+def _year_of_end(came: npt.NDArray[np.datetime64], periods: npt.NDArray[np.int_], period: str) -> npt.NDArray[np.int_]:
+    """Calendar year of the last day of the period-th period of who came on a day."""
+    before = came - np.timedelta64(1, "D")
+    if period in ("week", "day"):
+        return (before + periods * np.timedelta64(PERIODS[period], "D")).astype("datetime64[Y]").astype(int) + 1970
+    return (before.astype("datetime64[M]").astype(int) + periods * PERIODS[period]) // 12 + 1970
+
+
+def _by_span(
+    life: LifeTable, fewest: float, first: FloatArray, last: FloatArray, name: Callable[[int, int], str]
+) -> tuple[pd.DataFrame, LifeTable, int]:
+    """Neighbouring places of a life table, together until five, or ``fewest``, left in them."""
+    spans = spans_of(life, max(5.0, fewest))
     start = np.flatnonzero(np.diff(spans, prepend=-1))
     end = np.append(start[1:], life.periods)
-    names = [f"period {a + 1}" if b == a + 1 else f"periods {a + 1} to {b}" for a, b in zip(start, end, strict=True)]
-    entry = rows["entry"].to_numpy(dtype=float) if "entry" in rows else np.zeros(len(rows))
-    time = rows["tenure"].to_numpy(dtype=float)
-    seen = [int(((entry < b) & (time > a)).sum()) for a, b in zip(start, end, strict=True)]
+    names = [name(int(a) + 1, int(b)) for a, b in zip(start, end, strict=True)]
+    seen = [int(((first < b) & (last > a)).sum()) for a, b in zip(start, end, strict=True)]
     exposure, events = (np.add.reduceat(x, start)[:, None] for x in (life.exposure, life.events))
     return pd.DataFrame({"group": names, "customers": seen}), LifeTable(exposure, events, life.whole), 0

@@ -44,12 +44,12 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
     Returns
     -------
     tuple of Result
-        In this order, each where the columns are there: retention by segment, tenure, unit and year of joining
-        (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`), and the same
-        where customers of a segment differ (:func:`fit_beta_geometric`); the link from
-        the answers of customers to retention, margin and referral (:func:`retention_link`) and :data:`STEP` points of
-        it in money (:func:`money_of_link`); the quality of market share (:func:`market_quality`) and the relative
-        net promoter score (:func:`relative_nps`) from the columns the document names under ``[money]``.
+        In this order, each where the columns are there: retention by segment, tenure, unit, year of joining and
+        calendar year (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`),
+        and the same where customers of a segment differ (:func:`fit_beta_geometric`); the link from the answers of
+        customers to retention, margin and referral (:func:`retention_link`) and :data:`STEP` points of it in money
+        (:func:`money_of_link`); the quality of market share (:func:`market_quality`) and the relative net promoter
+        score (:func:`relative_nps`) from the columns the document names under ``[money]``.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def _groups(study: Study, ledger: pd.DataFrame) -> Iterator[Result]:
     fewest = study.disclosure.minimum_group
     dated = "start" in ledger and ledger["start"].notna().any()
     known = {"segment": "segment" in ledger, "tenure": True, "unit": "unit" in ledger, "joined": dated}
+    known["calendar_year"] = dated and not {"tenure", "churned"} <= set(ledger)
     for by, there in known.items():
         if there:
             groups = retention_by(study, by=by, fewest=fewest)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spc.economics import estimate_retention, retention_by
+from spc.economics import estimate_retention, loyalty_results, loyalty_value, retention_by, tenure_between
 from spc.economics.groups import OTHERS
 from spc.economics.overview import _switching
 from spc.errors import DataError, UsageError
@@ -92,3 +92,54 @@ def test_brands_on_one_side_only_are_others():
     moves, left_out = _switching(pd.Series(["we", "they", "we"]), pd.Series(["we", "they", "new"]))
     assert left_out == 1
     assert moves.to_numpy().sum() == 2
+
+
+@pytest.mark.parametrize(("period", "step"), [("year", 12), ("quarter", 3), ("month", 1), ("week", 0)])
+def test_calendar_years_against_customers_counted_one_by_one(period, step):
+    rng = np.random.default_rng(1)
+    start = pd.Series(pd.Timestamp("2018-01-01") + pd.to_timedelta(rng.integers(0, 1400, 400), unit="D"))
+    start[:50] = pd.Timestamp("2019-01-01")
+    end = start + pd.to_timedelta(rng.integers(1, 2500, 400), unit="D")
+    ledger = pd.DataFrame({"start": start, "end": end.where(end <= "2023-06-30")})
+    found = retention_by(ledger, by="calendar_year", period=period, until="2023-06-30")
+    rows = tenure_between(ledger["start"], ledger["end"], until="2023-06-30", period=period)
+    seen = []
+    for who, (came, tenure, churned) in enumerate(zip(start, rows["tenure"], rows["churned"], strict=True)):
+        for t in range(1, tenure + 1):
+            over = came + (pd.DateOffset(months=step * t) if step else pd.Timedelta(days=7 * t)) - pd.Timedelta(days=1)
+            seen.append((over.year, who, int(churned and t == tenure)))
+    by_hand = pd.DataFrame(seen, columns=["year", "who", "left"]).groupby("year")
+    table = found.table.set_index("group")
+    single = [name for name in table.index if " " not in name]
+    assert len(single) >= 4
+    for name in single:
+        part = by_hand.get_group(int(name))
+        assert tuple(table.loc[name, ["customers", "periods", "events"]]) == (
+            part["who"].nunique(),
+            len(part),
+            part["left"].sum(),
+        )
+    assert table["periods"].sum() == len(seen)
+    assert table["events"].sum() == rows["churned"].sum()
+
+
+def test_calendar_years_need_dates():
+    with pytest.raises(DataError, match="start and end"):
+        retention_by(table([(1, True, "a")] * 9), by="calendar_year")
+
+
+def test_a_study_says_its_own_period(tmp_path):
+    from spc.study import read_study
+
+    rng = np.random.default_rng(1)
+    start = pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 300, 60), unit="D")
+    end = pd.Series(start + pd.to_timedelta(rng.integers(20, 900, 60), unit="D"))
+    ledger = pd.DataFrame({"customer": range(60), "start": start, "end": end.where(end <= "2023-12-31")})
+    ledger.to_csv(tmp_path / "accounts.csv", index=False)
+    text = '[study]\nname = "L"\n[tables.customers]\nfile = "accounts.csv"\n[money]\nperiod = "month"\n'
+    (tmp_path / "study.toml").write_text(text + 'until = "2023-12-31"\n')
+    study = read_study(tmp_path / "study.toml")
+    direct = retention_by(ledger, by="tenure", period="month", until="2023-12-31")
+    pd.testing.assert_frame_equal(retention_by(study, by="tenure").table, direct.table)
+    kinds = [part.by for part in loyalty_results(study, loyalty_value(study, draws=200))]
+    assert kinds == ["tenure", "calendar_year"]

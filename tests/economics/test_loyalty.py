@@ -141,9 +141,12 @@ def test_the_five_point_interval_covers_the_truth(model):
 @pytest.mark.parametrize("horizon", [5, math.inf])
 @pytest.mark.parametrize("model", ["constant", "auto"])
 def test_the_five_point_interval_covers_the_truth_everywhere(n, retention, horizon, model):
-    percent, money = coverage(n, 1000, retention, {"horizon": horizon, "discount": 0.1}, model)
-    assert percent >= 0.93  # near the turn of the curve the interval is wider than it need be
-    assert 0.93 <= money <= (0.97 if model == "constant" else 0.98)  # alike is the edge of customers who may differ
+    found = coverage(n, 1000, retention, {"horizon": horizon, "discount": 0.1}, model)
+    # Without a horizon, at .92, the figure first rises and then falls with how far customers differ: two degrees of
+    # difference give the same figure, and an interval that holds both is longer than it need be (98 and 99 %).
+    turns = model == "auto" and retention == 0.92 and math.isinf(horizon)
+    assert (found >= 0.93).all()
+    assert (found <= (0.995 if turns else 0.975)).all()  # 93 to 97 %, and what 1000 firms leave open
 
 
 def test_the_interval_holds_where_the_relative_uplift_turns():
