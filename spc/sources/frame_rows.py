@@ -77,13 +77,14 @@ class FrameOrigin:
         values = column.dropna().unique()
         return Keys(tuple(_plain(value) for value in values), np.arange(len(values), dtype=np.uint64))
 
-    def read(self, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[_Batch]:
-        """Rows of a slice, in their order."""
+    def read(self, part: Slice, names: Sequence[str], key: Key | None, most: int | None = None) -> Iterator[_Batch]:
+        """Rows of a slice, or the first of them, in their order."""
         assert part.first is not None
         assert part.last is not None
         place = None if key is None else pd.Index(key[1].labels)
-        for first in range(part.first, part.last + 1, BATCH):
-            rows = self.frame.iloc[first : min(first + BATCH, part.last + 1)]
+        end = part.last + 1 if most is None else min(part.first + most, part.last + 1)
+        for first in range(part.first, end, BATCH):
+            rows = self.frame.iloc[first : min(first + BATCH, end)]
             values = rows[list(names)]
             owner = np.zeros(len(rows), dtype=np.intp)
             if key is not None and place is not None:

@@ -160,14 +160,15 @@ class Source:
 
     def _moments(self, names: Sequence[str], key: Key | None, *, higher: bool) -> list[Moments]:
         """Moments of each key, or of all rows."""
-        centre = rough_centre(self.origin, names)
-        codes, sums = sum_up(self.origin, names, key, centre, self.workers)
-        groups = [None if key is None else _word(key[1].labels[code]) for code in codes]
-        for each, group in zip(sums, groups, strict=True):
-            self._require_rows(each.n, group)
-        fourth: Sequence[FloatArray | None] = [None] * len(sums)
-        if higher:
-            fourth = fourth_order(self.origin, names, key, centre, codes, sums, self.workers)
+        with self.origin.opened() as here:
+            centre = rough_centre(here, names)
+            codes, sums = sum_up(here, names, key, centre, self.workers)
+            groups = [None if key is None else _word(key[1].labels[code]) for code in codes]
+            for each, group in zip(sums, groups, strict=True):
+                self._require_rows(each.n, group)
+            fourth: Sequence[FloatArray | None] = [None] * len(sums)
+            if higher:
+                fourth = fourth_order(here, names, key, centre, codes, sums, self.workers)
         return [
             Moments(names, each.n, each.mean + centre, each.cross / (each.n - 1), more, group)
             for each, more, group in zip(sums, fourth, groups, strict=True)

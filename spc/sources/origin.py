@@ -76,8 +76,8 @@ class Origin(Protocol):
     def keys(self, name: str) -> Keys:
         """Different values of a column."""
 
-    def read(self, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[Rows]:
-        """Rows of a slice, in their order; each batch is gone when the next one is asked for."""
+    def read(self, part: Slice, names: Sequence[str], key: Key | None, most: int | None = None) -> Iterator[Rows]:
+        """Rows of a slice, or the first of them, in their order; each batch is gone when the next one is asked for."""
 
     def count(self) -> int:
         """Number of rows."""

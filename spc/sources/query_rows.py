@@ -133,14 +133,16 @@ class QueryOrigin:
             )  # fmt: skip
         return Keys(tuple(labels), marks)
 
-    def read(self, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[_Batch]:
-        """Rows of a slice, in their order."""
+    def read(self, part: Slice, names: Sequence[str], key: Key | None, most: int | None = None) -> Iterator[_Batch]:
+        """Rows of a slice, or the first of them, in their order."""
         assert self.connection is not None
         cells = [self._value(name) for name in names]
         if key is not None:
             cell = self._key(key[0])
             cells.append(f"CASE WHEN {cell} IS NULL THEN NULL ELSE hash({cell}) END")
         origin, values = self._from(part)
+        if most is not None:
+            origin, values = f"{origin} LIMIT ?", [*values, most]
         with self._speaking(), self.connection.cursor() as cursor:
             rows = cursor.sql(f"SELECT {', '.join(cells)} FROM {origin}", params=values)  # noqa: S608 - quoted
             for batch in batches(rows.__arrow_c_stream__()):

@@ -177,9 +177,9 @@ def rough_centre(origin: Origin, names: Sequence[str]) -> FloatArray:
     """Means of the first values of each variable, so that sums are of numbers near zero; nought where that is near."""
     with origin.opened() as here:
         for part in here.slices():
-            for rows in here.read(part, names, None):
-                values = np.empty((len(names), min(rows.n, 1024)))
-                rows.fill(0, values.shape[1], values)
+            for rows in here.read(part, names, None, 1024):
+                values = np.empty((len(names), rows.n))
+                rows.fill(0, rows.n, values)
                 known = np.isfinite(values)
                 count = np.maximum(known.sum(axis=1), 1)
                 mean = np.where(known, values, 0.0).sum(axis=1) / count
