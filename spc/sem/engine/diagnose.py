@@ -25,6 +25,7 @@ SMALLEST_PIVOT = 1e-10
 COLLINEAR = 0.98
 FAINTEST = 1e-13
 BEYOND = 100.0
+NAMED = 12
 
 
 def n_moments(place: Structure) -> int:
@@ -67,10 +68,12 @@ def check_count(system: System, spared: int = 0) -> None:
     size = system.size - spared
     if size > moments:
         groups = f" in {len(problems)} groups" if len(problems) > 1 else ""
+        names = problems[0].place.names
+        listed = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
         raise NotIdentifiedError(
             f"The model has {size} free parameters, but {problems[0].place.n_observed} variables{groups} give "
-            f"only {moments} moments to estimate them from. Fix or equate at least {size - moments} of them.",
-            problems[0].place.names,
+            f"only {moments} moments to estimate them from. Fix or equate at least {size - moments} of them: {listed}.",
+            names,
         )
 
 
