@@ -430,3 +430,14 @@ def test_units_of_one_respondent_and_of_none(stored):
     assert np.isnan(found["c"][1])
     assert sums.pooled.tolist() == [[2.0]]
     assert (sums.rows, sums.without_unit, sums.incomplete) == (5, 1, 1)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_first_rows_of_a_slice_come_alone(place, tmp_path):
+    frame = rows(holes=False)
+    with open_source(store(frame, place, tmp_path / place)).origin.opened() as here:
+        read = []
+        for batch in here.read(here.slices()[0], ["x1", "item"], None, 7):
+            read.append(np.empty((2, batch.n)))
+            batch.fill(0, batch.n, read[-1])
+    assert np.array_equal(np.concatenate(read, axis=1), frame.loc[:6, ["x1", "item"]].to_numpy(dtype=float).T)
