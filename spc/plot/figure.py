@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import Any, Final
 
 from spc.errors import UsageError
+from spc.files import write_all
 from spc.words import say
 
 __all__ = ["PALETTE", "Chart", "Figure", "Series", "drawing", "finish", "floats", "paint", "standin"]
@@ -110,6 +112,28 @@ class Figure:
             raise UsageError(
                 "Figure cannot be made directly; draw it from released tables with the functions of spc.plot."
             )
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the drawing as an SVG file of its own, which browsers, word processors and drawing programs open.
+
+        Parameters
+        ----------
+        path : Path or str
+            Ending in ``.svg``.
+        force : bool
+            Write over a file that is there.
+
+        Raises
+        ------
+        UsageError
+            Another ending, or a file that is there already.
+        """
+        target = Path(path)
+        if target.suffix.lower() != ".svg":
+            raise UsageError(f"{target.name}: a figure is saved as SVG; expected a name such as diagram.svg.")
+        plain = re.sub(r"var\(--[\w-]+, ([^()]*)\)", r"\1", self.svg).replace("currentColor", "#000000")
+        alone = plain.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        return write_all(target.parent, {target.name: alone}, force=force)[0]
 
 
 def paint(name: str) -> str:

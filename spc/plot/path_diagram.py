@@ -246,7 +246,7 @@ def _node(name: str, label: str, drawn: Drawn, page: Page) -> str:
         if name in drawn.latents
         else f'<rect x="{x - wide / 2:.1f}" y="{y - high / 2:.1f}" width="{wide:g}" height="{high:g}" style="{shape}"/>'
     )
-    lines = _lines(label, 17, 2)
+    lines = _lines(label, 15 if name in drawn.latents else 17, 2)
     share = f"R² = {_two(drawn.shares[name])}" if name in drawn.shares else ""
     top = y + 4.5 - 6.5 * (len(lines) - 1 + (0.95 if share else 0.0))
     text = "".join(

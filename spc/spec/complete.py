@@ -239,9 +239,19 @@ def _drafts(
         if part.group > 1 or part.level > 1:
             rows = [replace(row, group=part.group, level=part.level) for row in rows]
         if part.group > 1 and options.equal:
-            rows = [released(row, role.latents, options) for row in rows]
+            continuous = _of_continuous(rows, role, options)
+            rows = [released(row, role.latents, options, continuous) for row in rows]
         drafts.append((part, rows))
     return drafts if len(plan.levels) == 1 else [(part, _within(part, rows, drafts, syntax)) for part, rows in drafts]
+
+
+def _of_continuous(rows: Sequence[Parameter], role: Roles, options: Options) -> set[str]:
+    """Latent variables all of whose items are continuous."""
+    items: dict[str, set[str]] = {}
+    for row in rows:
+        if row.op == "=~" and row.rhs not in role.latents:
+            items.setdefault(row.lhs, set()).add(row.rhs)
+    return {name for name, own in items.items() if not own & options.thresholds.keys()}
 
 
 def _within(

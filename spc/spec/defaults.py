@@ -54,14 +54,16 @@ def row_key(row: Parameter) -> tuple[str, str, str]:
     return lhs, row.op, rhs
 
 
-def released(row: Parameter, latents: Collection[str], options: Options) -> Parameter:
+def released(row: Parameter, latents: Collection[str], options: Options, continuous: Collection[str] = ()) -> Parameter:
     """A default row of a group after the first, free where equality of other parameters identifies it.
 
-    Latent means go free with equal intercepts or thresholds, latent variances of ``std_lv`` with equal loadings, and
-    scales of ordered items, or their residual variances in the theta parameterisation, with equal thresholds.
+    Latent means go free with equal intercepts, or with equal thresholds unless all items are ``continuous``; latent
+    variances of ``std_lv`` with equal loadings; scales of ordered items, or their residual variances in the theta
+    parameterisation, with equal thresholds.
     """
     equal = options.equal
-    means = row.op == "~1" and row.lhs in latents and equal & {"intercepts", "thresholds"} and "means" not in equal
+    anchored = "intercepts" in equal or ("thresholds" in equal and row.lhs not in continuous)
+    means = row.op == "~1" and row.lhs in latents and anchored and "means" not in equal
     variances = (
         options.std_lv
         and row.op == "~~"

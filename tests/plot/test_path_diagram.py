@@ -202,3 +202,17 @@ def test_a_model_of_observed_variables_has_no_ellipse(make):
     figure = path_diagram(make("sem", [row("y", "~", "x", 0.5), row("y", "~~", "y", 0.75)]))
     assert shapes(figure.svg, "ellipse") == []
     assert "x to y: 0.50." in figure.alt
+
+
+def test_a_file_of_its_own_needs_no_page(make, chain, tmp_path):
+    figure = path_diagram(make("sem", chain))
+    written = figure.save(tmp_path / "diagram.svg").read_text(encoding="utf-8")
+    root = ET.fromstring(written)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "var(" not in written
+    assert "currentColor" not in written
+    assert "#0f6f8c" in written
+    with pytest.raises(UsageError, match="There already"):
+        figure.save(tmp_path / "diagram.svg")
+    with pytest.raises(UsageError, match="saved as SVG"):
+        figure.save(tmp_path / "diagram.png")

@@ -53,6 +53,16 @@ def test_in_theta_residual_variances_are_parameters_and_equal_thresholds_free_th
     assert "~*~" not in write_model(found, complete=True)
 
 
+def test_equal_thresholds_free_the_means_of_factors_that_ordered_items_measure():
+    text, options = (
+        "f =~ u1 + u2 + u3\ng =~ x1 + x2 + x3",
+        {"ordered": {"u1": 3, "u2": 3, "u3": 3}, "groups": ("a", "b")},
+    )
+    for equal, free in ((("thresholds",), {"f"}), (("thresholds", "intercepts"), {"f", "g"})):
+        found = model(text, group_equal=("loadings", *equal), **options)
+        assert {row.lhs for row in found.parameters if row.op == "~1" and row.lhs in "fg" and row.free} == free
+
+
 def test_equal_residuals_need_the_theta_parameterisation():
     options = {"groups": ("a", "b"), "group_equal": ("thresholds", "residuals")}
     with pytest.raises(UsageError, match="take parameterization='theta'"):
