@@ -281,17 +281,14 @@ def _remarks(accounts: CustomerAccounts, cells: _Cells, before: str, after: str)
     notes = []
     relation = accounts.sources["transactions"]
     if "quantity" not in relation.kinds:
-        text = "There is no column quantity, so every row counts as one piece; price is revenue a row."
-        notes.append(Note("no_quantity", "warning", "volume", text))
+        notes.append(Note.of("no_quantity", "warning", "volume"))
     if "product" not in relation.kinds:
-        text = "There is no column product, so mix is between customers only and changes of assortment count as price."
-        notes.append(Note("no_product", "warning", "mix", text))
+        notes.append(Note.of("no_product", "warning", "mix"))
     places = [accounts.all_periods.index(p) for p in (before, after)]
     nobody = accounts.unassigned[places] @ accounts.signs
     if int(nobody[1] - nobody[0]):
         money = float(accounts.money(nobody[1] - nobody[0]))
-        text = f"What belongs to no customer changed by {money:,.2f} beside this."
-        notes.append(Note("unassigned_change", "info", "unassigned", text))
+        notes.append(Note.of("unassigned_change", "info", "unassigned", money=money))
     return notes
 
 

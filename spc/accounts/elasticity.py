@@ -111,8 +111,7 @@ def contribution_elasticity(study: Any, *, period: str | None = None, level: flo
     table["contribution_ratio"] = table["contribution"] / table["net_revenue"]
     notes = []
     if ratio <= 0:
-        text = "At the usual size contribution is not positive, so its elasticity has no meaning."
-        notes.append(Note("no_contribution", "serious", "elasticity", text))
+        notes.append(Note.of("no_contribution", "serious", "elasticity", "elasticity"))
     summary = {"period": period, "with_revenue": len(revenue), "with_loss": int((result < 0).sum()), "level": level}
     return table_of("elasticity", accounts, rows, summary, table, notes, {"of_period": period})
 

@@ -623,21 +623,16 @@ def _rows(accounts: CustomerAccounts) -> list[dict[str, Any]]:
 def _notes(accounts: CustomerAccounts) -> list[Note]:
     notes, spec = [], accounts.spec
     if not accounts.controls:
-        text = "No control total is given, so the accounts sum to the tables but have not been held against the books."
-        notes.append(Note("no_control_total", "warning", "accounts", text))
+        notes.append(Note.of("no_control_total", "warning", "accounts"))
     left = [driver.title for k, driver in enumerate(spec.drivers) if accounts.unassigned[:, k].any()]
     if left:
-        named = ", ".join(left)
-        text = f"Part of {named} belongs to no customer; it is shown as unassigned and in no account."
-        notes.append(Note("unassigned", "info", "accounts", text))
+        notes.append(Note.of("unassigned", "info", "accounts", drivers=left))
     for k, driver in enumerate(spec.drivers):
         if (accounts.unused[:, k] < 0).any():
-            text = f"More of {driver.title} was used than its capacity; the rate is too low or the capacity misstated."
-            notes.append(Note("over_capacity", "warning", driver.name, text))
+            notes.append(Note.of("over_capacity", "warning", driver.name, driver=driver.title))
     if (accounts.net_revenue <= 0).any():
         n = int((accounts.net_revenue <= 0).sum())
-        text = f"{n:,} accounts have no positive net revenue, so they have no contribution ratio."
-        notes.append(Note("no_revenue", "info", "contribution_ratio", text))
+        notes.append(Note.of("no_revenue", "info", "contribution_ratio", accounts=n))
     return notes
 
 

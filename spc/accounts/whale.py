@@ -187,9 +187,7 @@ def _rising(money: FloatArray, people: FloatArray) -> tuple[FloatArray, FloatArr
 def _remarks(accounts: CustomerAccounts, total: float) -> list[Note]:
     notes = []
     if total <= 0:
-        text = "All customers together earn nothing, so shares of contribution have no meaning and are left out."
-        notes.append(Note("no_contribution", "serious", "contribution", text))
+        notes.append(Note.of("no_contribution", "serious", "contribution", "whale"))
     if len(accounts.customers) < 30:
-        text = f"With {len(accounts.customers)} customers the bands are rough."
-        notes.append(Note("few_customers", "warning", "whale", text))
+        notes.append(Note.of("few_customers", "warning", "whale", "whale", customers=len(accounts.customers)))
     return notes

@@ -366,7 +366,7 @@ class TwoSidedFit:
         if n < FEW_UNITS and len(self.detectable()):
             yield self._few_units()
         if self.core.df and np.isnan(self.core.chisq):
-            yield Note.of("no_test", "serious", "chi-square")
+            yield Note.of("no_test", "serious", "chi-square", "two_sided")
         items = {row.rhs for row in self.core.model.parameters if row.op == "=~"}
         whole = [name for name in self.core.bounded if name in items]
         if whole:

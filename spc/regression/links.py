@@ -131,7 +131,7 @@ def _regress(
         method = "OLS, clustered by unit"
         fit = OLS(used[outcome], design).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
         if n_clusters < FEW_CLUSTERS:
-            notes.append(Note.of("few_clusters", "warning", outcome, outcome=outcome, units=n_clusters))
+            notes.append(Note.of("few_clusters", "warning", outcome, "regression", outcome=outcome, units=n_clusters))
     interval = fit.conf_int(alpha=1 - level)
     scale = used[predictors].std() / used[outcome].std()
     slopes = [

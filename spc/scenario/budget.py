@@ -136,12 +136,9 @@ def allocate(changes: Sequence[Change], budget: float, scenario: Callable[[Seque
 
 def _notes(value: FloatArray, take: npt.NDArray[np.bool_], together: Outlook | None) -> tuple[Note, ...]:
     if together is None:
-        return (Note("no_lever_pays", "warning", "levers", "No lever brings more than it costs within this budget."),)
+        return (Note.of("no_lever_pays", "warning", "levers"),)
     both, apart = float(together.present_value.mean()), float(value[take].sum())
     notes = list(together.notes())
     if abs(both - apart) > 0.1 * abs(apart):
-        notes.append(Note(
-            "levers_interact", "info", "levers", f"Together the chosen levers bring {both:,.0f}, apart they would add "
-            f"up to {apart:,.0f}: they work on the same customers or along bent links.",
-        ))  # fmt: skip
+        notes.append(Note.of("levers_interact", "info", "levers", both=both, apart=apart))
     return tuple(notes)

@@ -275,11 +275,7 @@ def _moves(study: Study, links: Links, target: str, reach: Mapping[str, Reach]) 
 
 def _left_out(study: Study, links: Links) -> list[Note]:
     outside = [lever.construct for lever in study.report.levers if lever.construct not in links.order]
-    return [
-        Note("lever_left_out", "warning", name, f"The study names {name} as a lever, but no link of the chain starts "
-             "or ends there, so it is left out.")
-        for name in outside
-    ]  # fmt: skip
+    return [Note.of("lever_left_out", "warning", name, name=name) for name in outside]
 
 
 def _ancestors(links: Links, target: str) -> set[str]:

@@ -20,6 +20,7 @@ from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
 from spc.scenario.propagate import Links, moved
 from spc.scenario.route import LedgerRoute, ResultRoute, RetentionSlope
+from spc.words import phrase
 
 __all__ = ["chain_links", "observed_range", "route_to_money", "simulate", "terms_of"]
 
@@ -233,10 +234,7 @@ def _far(everywhere: Mapping[str, FloatArray], today: pd.DataFrame, labels: Mapp
         far = float(middle[np.argmax(np.abs(middle - mean))])
         if far > high or far < low:
             title = labels.get(name, name)
-            notes.append(Note(
-                "extrapolation", "warning", title, f"The mean of {title} would move to {far:.2f}, beyond what units "
-                f"show today ({low:.2f} to {high:.2f}); no data speak of what happens there.",
-            ))  # fmt: skip
+            notes.append(Note.of("extrapolation", "warning", title, name=title, far=far, low=low, high=high))
     return notes
 
 
@@ -244,33 +242,18 @@ def _bend_notes(links: Links, shapes: LinkShapes | None) -> list[Note]:
     notes = [] if shapes is None else list(shapes.notes())
     if links.bends:
         named = ", ".join(f"{cause} -> {effect}" for effect, cause in links.bends)
-        notes.append(Note(
-            "bent_links", "info", named, "These links are not straight. Changes follow their shape, which ends where "
-            "units' values end.",
-        ))  # fmt: skip
+        told = [phrase("table.from_to", cause=cause, effect=effect) for effect, cause in links.bends]
+        notes.append(Note.of("bent_links", "info", named, links=told))
     return notes
 
 
 def _route_notes(route: Route | None, chain: ChainFit) -> list[Note]:
     notes = []
     if route is None:
-        notes.append(Note(
-            "no_money", "info", "scenario", "Nothing leads from the chain to money here: give how retention follows a "
-            "construct, or a result of the units that is money.",
-        ))  # fmt: skip
+        notes.append(Note.of("no_money", "info", "scenario"))
     if isinstance(route, LedgerRoute):
-        notes.append(Note(
-            "drawn_apart", "info", "scenario", "The chain, the link from it to customers who stay, and the ledger are "
-            "estimated apart, and their uncertainties are taken as independent. Where the same customers stand behind "
-            "them, the interval of money can be somewhat too wide or too narrow.",
-        ))  # fmt: skip
+        notes.append(Note.of("drawn_apart", "info", "scenario"))
     if not chain.interpretable:
-        notes.append(Note(
-            "chain_not_interpretable", "serious", "scenario", "The chain's links cannot be told apart, so what would "
-            "follow from changing one of them is unknown.",
-        ))  # fmt: skip
-    notes.append(Note(
-        "causes_assumed", "info", "scenario", "The scenario takes the links as causes. Only an experiment, or change "
-        "over time, can show that they are.",
-    ))  # fmt: skip
+        notes.append(Note.of("chain_not_interpretable", "serious", "scenario"))
+    notes.append(Note.of("causes_assumed", "info", "scenario"))
     return notes

@@ -134,6 +134,5 @@ def _shapes(study: Study, seed: int, notes: list[Note]) -> LinkShapes | None:
     try:
         return link_shapes(study, seed=seed)
     except (DataError, EstimationError, UnsupportedError) as problem:
-        notes.append(Note("shapes_not_tested", "warning", "links", "Whether links bend could not be tested, so all are "
-                          f"taken as straight: {problem}"))  # fmt: skip
+        notes.append(Note.of("shapes_not_tested", "warning", "links", problem=str(problem)))
     return None

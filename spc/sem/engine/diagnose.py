@@ -14,6 +14,7 @@ from spc.results import Note
 from spc.sem.engine.joint import System, look, problems_of
 from spc.sem.engine.optimise import Search, Solution, derivatives
 from spc.sem.engine.ram import DIRECTED, Implied, Structure
+from spc.words import phrase
 
 __all__ = [
     "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
@@ -202,25 +203,9 @@ def improper(place: Structure, values: FloatArray, at: Implied) -> tuple[Note, .
     notes = [*_negative_variances(place, values)]
     p = place.n_observed
     if place.latents and not _positive(at.covariance[p:, p:]):
-        notes.append(
-            Note(
-                "latent_covariance",
-                "serious",
-                ", ".join(place.latents),
-                "The covariance matrix of the latent variables is not positive definite: a variance is negative, or "
-                "a correlation or a combination of them is beyond one. No population has such latent variables.",
-            )
-        )
+        notes.append(Note.of("latent_covariance", "serious", ", ".join(place.latents)))
     if not notes and place.residuals_correlate and not _positive(_residual_block(place, at)):
-        notes.append(
-            Note(
-                "residual_covariance",
-                "serious",
-                "residual covariances",
-                "The residual covariance matrix is not positive definite: residual correlations contradict one "
-                "another or are beyond one. Take some of the residual covariances out.",
-            )
-        )
+        notes.append(Note.of("residual_covariance", "serious", "residual covariances"))
     return tuple(notes)
 
 
@@ -229,7 +214,10 @@ def of_group(notes: Sequence[Note], group: str) -> list[Note]:
     if not group:
         return list(notes)
     return [
-        replace(note, subject=f"{note.subject} (group {group})", said=f"Group {group}: {note.text}") for note in notes
+        replace(
+            note, subject=f"{note.subject} (group {group})", said=phrase("note.in_group", group=group, said=note.said)
+        )
+        for note in notes
     ]
 
 
@@ -237,7 +225,10 @@ def of_level(notes: Sequence[Note], level: int) -> list[Note]:
     """The same notes, said of a level; 0 where there is one."""
     if not level:
         return list(notes)
-    return [replace(one, subject=f"{one.subject} (level {level})", said=f"Level {level}: {one.text}") for one in notes]
+    return [
+        replace(one, subject=f"{one.subject} (level {level})", said=phrase("note.in_level", level=level, said=one.said))
+        for one in notes
+    ]
 
 
 def _residual_block(place: Structure, at: Implied) -> FloatArray:
@@ -259,15 +250,7 @@ def _negative_variances(place: Structure, values: FloatArray) -> list[Note]:
     rows = place.free_variances
     for i in rows[values[rows] < 0]:
         name = place.variables[place.row[i]]
-        notes.append(
-            Note(
-                "heywood",
-                "serious",
-                f"{name}~~{name}",
-                f"The variance of {name} is estimated below zero (a Heywood case), which no variable can have. The "
-                "model is wrong there or the sample too small; do not read the results around it as findings.",
-            )
-        )
+        notes.append(Note.of("heywood", "serious", f"{name}~~{name}", name=name))
     return notes
 
 
@@ -284,19 +267,11 @@ def collinear_latents(place: Structure, at: Implied) -> tuple[Note, ...]:
     if not first.size:
         return ()
     pairs = [
-        f"{place.latents[i]} and {place.latents[j]} ({correlation[i, j]:.3f})"
+        phrase("note.correlated_pair", one=place.latents[i], other=place.latents[j], correlation=correlation[i, j])
         for i, j in zip(first, second, strict=True)
     ]
     involved = dict.fromkeys(place.latents[k] for k in np.sort(np.concatenate([first, second])))
-    return (
-        Note(
-            "collinear_latents",
-            "serious",
-            ", ".join(involved),
-            f"Latent variables nearly collinear, correlations beyond {COLLINEAR}: {'; '.join(pairs)}. The data cannot "
-            "tell them apart, so paths from or to them are not findings. Merge them or leave one out.",
-        ),
-    )
+    return (Note.of("collinear_latents", "serious", ", ".join(involved), bar=COLLINEAR, pairs=pairs),)
 
 
 def beyond_one(place: Structure, standardised: FloatArray) -> tuple[Note, ...]:
@@ -304,61 +279,26 @@ def beyond_one(place: Structure, standardised: FloatArray) -> tuple[Note, ...]:
     rows = np.flatnonzero((place.part == DIRECTED) & ~place.loading & (np.abs(standardised) > 1.0))
     if not rows.size:
         return ()
-    names = [
-        f"{place.variables[place.row[i]]}~{place.variables[place.column[i]]} ({standardised[i]:.2f})" for i in rows
-    ]
-    return (
-        Note(
-            "path_beyond_one",
-            "warning",
-            ", ".join(name.rpartition(" ")[0] for name in names),
-            f"Standardised paths beyond one: {', '.join(names)}. The causes of the same outcome overlap so much that "
-            "their separate effects are hard to tell apart.",
-        ),
-    )
+    names = [f"{place.variables[place.row[i]]}~{place.variables[place.column[i]]}" for i in rows]
+    told = [phrase("note.named_value", name=name, value=standardised[i]) for name, i in zip(names, rows, strict=True)]
+    return (Note.of("path_beyond_one", "warning", ", ".join(names), paths=told),)
 
 
 def small_sample(n: int, npar: int) -> tuple[Note, ...]:
     """Fewer than five rows a free parameter, or fewer than 100 rows."""
     if n >= 100 and n >= 5 * npar:
         return ()
-    few = f"{n} rows for {npar} free parameters"
-    return (
-        Note(
-            "small_sample",
-            "warning",
-            "data",
-            f"{few}: the chi-square test and the standard errors are large-sample results, and doubtful below about "
-            "100 rows or five rows a parameter. Prefer scale scores over items, or a simpler model.",
-        ),
-    )
+    return (Note.of("small_sample", "warning", "data", rows=n, parameters=npar, least=100),)
 
 
 def better_than_unrestricted() -> tuple[Note, ...]:
     """A model of two levels whose likelihood is above that of its unrestricted moments, so that there is no test."""
-    return (
-        Note(
-            "no_test",
-            "serious",
-            "chi-square",
-            "The model fits these data better than the unrestricted model of both levels, whose covariances between "
-            "units are those of some population: its own are not, because a variance is negative. There is no test of "
-            "fit, and no measure that rests on one. Fix such variances to zero, or leave that part out.",
-        ),
-    )
+    return (Note.of("no_test", "serious", "chi-square", "two_levels"),)
 
 
 def dropped_rows(given: int, used: int) -> tuple[Note, ...]:
     """Rows left out because an answer is missing."""
     if given == used:
         return ()
-    share = (given - used) / given
-    return (
-        Note(
-            "dropped_rows",
-            "warning",
-            "data",
-            f"{given - used} of {given} rows ({share:.0%}) have a missing value in some variable of the model and were "
-            f"left out; {used} remain. The results hold for complete rows, which may differ from the rest.",
-        ),
-    )
+    told = {"dropped": given - used, "rows": given, "share": (given - used) / given, "left": used}
+    return (Note.of("dropped_rows", "warning", "data", "complete", **told),)

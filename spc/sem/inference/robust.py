@@ -304,12 +304,4 @@ def few_clusters(cluster: str, count: int) -> tuple[Note, ...]:
     """A note where there are fewer than forty clusters."""
     if count >= ENOUGH_CLUSTERS:
         return ()
-    return (
-        Note(
-            "few_clusters",
-            "warning",
-            cluster,
-            f"{count} clusters: errors and test that allow for clusters are large-sample results in the number of "
-            f"clusters, and too small below about {ENOUGH_CLUSTERS}. Read p values near the line as unclear.",
-        ),
-    )
+    return (Note.of("few_clusters", "warning", cluster, "robust", clusters=count, enough=ENOUGH_CLUSTERS),)

@@ -32,6 +32,7 @@ from spc.sem.missing.incomplete import (
 )
 from spc.sem.missing.saturated import Saturated, available_moments, logl, saturated, supported
 from spc.spec.table import Model
+from spc.words import phrase
 
 __all__ = [
     "Answered", "Answers", "Spot", "climb", "covariate_logl", "evaluate", "independence_chisq", "jacobian_of",
@@ -123,12 +124,9 @@ def _missing_shares(patterns: Patterns) -> list[Note]:
     some = [(name, part) for name, part in zip(patterns.names, share, strict=True) if part > 0.0]
     if not some:
         return []
-    listed = ", ".join(f"{name} {part:.1%}" for name, part in sorted(some, key=lambda one: -one[1]))
-    text = (
-        f"All answers of {patterns.rows} rows were used (full-information maximum likelihood), which assumes that "
-        f"what is missing can be told from what is answered. Missing: {listed}."
-    )
-    return [Note("missing_answers", "info", "data", text)]
+    worst = sorted(some, key=lambda one: -one[1])
+    shares = [phrase("note.named_share", name=name, share=float(part)) for name, part in worst]
+    return [Note.of("missing_answers", "info", "data", rows=patterns.rows, shares=shares)]
 
 
 def _thin_pairs(patterns: Patterns) -> list[Note]:
@@ -165,13 +163,8 @@ def unrestricted(patterns: Patterns) -> tuple[Saturated, tuple[Note, ...]]:
         complete = float(patterns.n[np.all(patterns.observed, axis=1)].sum())
         if complete > 2 * len(patterns.names):
             raise
-    text = (
-        f"Only {complete:.0f} of {patterns.rows} rows answer all {len(patterns.names)} variables, too few for "
-        "unrestricted means and covariances: their likelihood has no maximum. The model can be estimated, but there "
-        "is nothing to test it against, so chi-square and the measures of fit that rest on it are missing. "
-        "Name fewer variables, or model scale scores in place of items."
-    )
-    return supported(patterns), (Note("no_saturated_moments", "warning", "data", text),)
+    told = {"complete": complete, "rows": patterns.rows, "variables": len(patterns.names)}
+    return supported(patterns), (Note.of("no_saturated_moments", "warning", "data", **told),)
 
 
 def evaluate(problem: Problem, data: Incomplete, x: FloatArray) -> Spot | None:

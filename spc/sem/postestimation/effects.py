@@ -326,32 +326,15 @@ def _table(graph: EffectGraph, point: EffectValues, drawn: EffectValues, level: 
 def _notes(graph: EffectGraph, point: EffectValues, drawn: EffectValues) -> tuple[Note, ...]:
     notes = []
     if not point.stable[0]:
-        notes.append(Note(
-            "unstable_loop", "serious", "total effects",
-            "The loops of this model grow instead of dying out (an eigenvalue of the effects is one or more in size), "
-            "so total and total indirect effects do not exist and are left empty.",
-        ))  # fmt: skip
+        notes.append(Note.of("unstable_loop", "serious", "total effects"))
     if graph.cyclic:
-        notes.append(Note(
-            "loops", "info", "indirect effects",
-            "The model has loops, in which paths never end: indirect effects are given in total, not path by path.",
-        ))  # fmt: skip
+        notes.append(Note.of("loops", "info", "indirect effects"))
     if graph.cut:
-        notes.append(Note(
-            "many_paths", "info", "indirect effects",
-            f"There are more than {MAX_PATHS} indirect paths; the first {MAX_PATHS} are listed. Totals count them all.",
-        ))  # fmt: skip
+        notes.append(Note.of("many_paths", "info", "indirect effects", most=MAX_PATHS))
     lost = float(1.0 - drawn.stable.mean())
     if lost > 0.0 and point.stable[0]:
-        notes.append(Note(
-            "unstable_draws", "warning", "total effects",
-            f"In {lost:.1%} of the draws the loops do not die out; the intervals of total effects leave these out "
-            "and are too narrow.",
-        ))  # fmt: skip
+        notes.append(Note.of("unstable_draws", "warning", "total effects", share=lost))
     improper = float(1.0 - drawn.proper.mean())
     if improper > 0.0:
-        notes.append(Note(
-            "improper_draws", "warning", "standardised effects",
-            f"In {improper:.1%} of the draws a variance is not positive; standardised intervals leave these out.",
-        ))  # fmt: skip
+        notes.append(Note.of("improper_draws", "warning", "standardised effects", "effects", share=improper))
     return tuple(notes)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from spc.errors import EstimationError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.results import Note, Provenance, Replicates, Shown
+from spc.results import Note, Provenance, Replicates, Severity, Shown
 from spc.sem.engine.defined import defined_values, label_rows
 from spc.sem.engine.joint import State, problems_of
 from spc.sem.engine.optimise import derivatives, observed_information
@@ -473,29 +473,20 @@ def _notes(result: Bootstrap) -> Sequence[Note]:
         ))  # fmt: skip
     lost = result.done - len(result.numbers)
     if lost:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in result.replicates.failures.items())
-        notes.append(Note(
-            "failed_draws", "warning" if lost > 0.01 * result.done else "info", "bootstrap",
-            f"{lost} of {result.done} draws failed and are left out ({reasons}).",
+        reasons = [f"{reason}: {count}" for reason, count in result.replicates.failures.items()]
+        notes.append(Note.of(
+            "failed_draws", "warning" if lost > 0.01 * result.done else "info", "bootstrap", "reasons",
+            lost=lost, draws=result.done, reasons=reasons,
         ))  # fmt: skip
     places = [problem.place for problem in problems_of(result.fit.system)]
     variances = np.unique(np.concatenate([place.free[place.diagonal & (place.free >= 0)] for place in places]))
     improper = float((result.replicates.values[:, variances] < 0.0).any(axis=1).mean())
     if improper:
-        notes.append(Note(
-            "improper_draws", "warning" if improper > 0.05 else "info", "bootstrap",
-            f"In {improper:.1%} of the draws a variance is negative. These draws are kept, since leaving them out "
-            "would shift every interval.",
-        ))  # fmt: skip
+        heavy: Severity = "warning" if improper > 0.05 else "info"
+        notes.append(Note.of("improper_draws", heavy, "bootstrap", "bootstrap", share=improper))
     if len(result.numbers) < 1000:
-        notes.append(Note(
-            "few_draws", "info", "bootstrap",
-            f"The ends of the intervals rest on {len(result.numbers)} draws and move visibly with the seed; "
-            "1,000 draws steady them, 5,000 serve for publication.",
-        ))  # fmt: skip
+        told = {"draws": len(result.numbers), "steady": 1000, "publish": 5000}
+        notes.append(Note.of("few_draws", "info", "bootstrap", **told))
     if result.units < min(result.fit.system.n, 30):
-        notes.append(Note(
-            "few_clusters", "warning", "bootstrap",
-            f"There are only {result.units} clusters. Bootstrap errors are too small with so few.",
-        ))  # fmt: skip
+        notes.append(Note.of("few_clusters", "warning", "bootstrap", "bootstrap", clusters=result.units))
     return notes
