@@ -82,7 +82,7 @@ def test_paths_beyond_one_are_named() -> None:
     rows[0] = -1.2
     (note,) = beyond_one(place, rows)
     assert (note.subject, note.severity) == ("y~x", "warning")
-    assert "(-1.20)" in note.text
+    assert "y~x −1.20." in note.text
 
 
 def test_small_samples() -> None:
@@ -93,7 +93,7 @@ def test_small_samples() -> None:
 
 def test_dropped_rows() -> None:
     assert dropped_rows(100, 100) == ()
-    assert "10 of 100 rows (10%)" in dropped_rows(100, 90)[0].text
+    assert "10 of 100 rows (10\N{NO-BREAK SPACE}%)" in dropped_rows(100, 90)[0].text
 
 
 @pytest.mark.parametrize(
