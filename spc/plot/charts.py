@@ -129,21 +129,22 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str | 
 
 
 def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
-    """The firm's own figure beside the closed form and the range usually quoted, as per cent of customer value.
+    """The firm's own figure, for points and for per cent of retention, beside the range usually quoted.
 
     Parameters
     ----------
     table : ReleasedTable
-        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_constant``, ``closed_form`` and ``claim``;
-        ``claim_terms`` are written below them.
+        Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_relative``, ``uplift_constant``,
+        ``closed_form`` and ``claim``, all as per cent of customer value; ``claim_terms`` are written below them.
     """
-    rows = _rows(table, "five_points", ["uplift_percent", "uplift_constant", "closed_form", "claim"])
+    rows = _rows(table, "five_points", ["uplift_percent", "uplift_relative", "uplift_constant", "closed_form", "claim"])
     terms = _claim_terms(table)
     rows = rows[rows["lhs"] == "uplift_percent"]
     bars = [
         (say(f"plot.five.{words}"), rows[rows["kind"] == kind].iloc[0], colour)
         for kind, words, colour in (
             ("uplift_percent", "firm", "holds"),
+            ("uplift_relative", "percent", "holds"),
             ("uplift_constant", "alike", "muted"),
             ("closed_form", "endless", "muted"),
             ("claim", "claim", "void"),
