@@ -293,11 +293,16 @@ def clusters() -> pd.DataFrame:
     return pd.DataFrame(columns).sample(frac=1.0, random_state=1)
 
 
-def test_two_levels() -> None:
-    """The normal density of each cluster's rows together, covariates at both levels given."""
+@pytest.mark.parametrize("holes", [False, True])
+def test_two_levels(holes: bool) -> None:
+    """The normal density of each cluster's rows together, or of their answers, covariates at both levels given."""
     rows = clusters()
+    if holes:
+        rows = rows[rows["unit"] < 25].reset_index(drop=True)
+        rows.loc[rows.index[::5], "y2"] = np.nan
+        rows.loc[rows.index[1::7], ["y1", "y3"]] = np.nan
     text = "level: 1\nw =~ y1 + k*y2 + y3\nw ~ x\nlevel: 2\nb =~ y1 + k*y2 + y3\nb ~ z"
-    result = fit(text, rows, cluster="unit")
+    result = fit(text, rows, cluster="unit", missing="fiml" if holes else "listwise")
     free = {row.own_name: row.free - 1 for row in result.model.parameters if row.free}
     units = [part[["y1", "y2", "y3", "x", "z"]].to_numpy() for _, part in rows.groupby("unit")]
     stacks = {size: np.stack([part for part in units if len(part) == size]) for size in {len(part) for part in units}}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from spc.linalg import one_blas_thread
-from spc.sem import fit
+from spc.sem import fit, profile_likelihood
 
 TEXT = "level: 1\nf =~ a + b + c\nf ~ x\nlevel: 2\ng =~ a + b + c\ng ~ w"
 TRUTH = {
@@ -70,3 +70,29 @@ def test_many_firms_hold_the_truth_as_often_as_said(estimator):
     assert (coverage[~spread] < 0.97).all()
     assert (coverage[spread] > 0.89).all()  # a symmetric interval for a variance falls short with 100 clusters
     assert 0.03 < (p_values < 0.05).mean() < 0.09
+
+
+def profiles(firms, seed=5):
+    """Share of firms in which profile-likelihood intervals hold the variances between clusters, 0.2025 of each item."""
+    names = {"g~~g.l2": 0.5} | {f"{item}~~{item}.l2": 0.45**2 for item in "abc"}
+    truth, held = np.array(list(names.values())), []
+    with one_blas_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(firms):
+            rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(i,)))
+            found = profile_likelihood(fit(TEXT, firm(rng), cluster="unit"), list(names)).tidy()
+            held.append((found["conf_low"] <= truth).to_numpy() & (truth <= found["conf_high"]).to_numpy())
+    return np.array(held).mean(axis=0)
+
+
+def test_a_few_profiles_hold_variances_between_clusters():
+    """15 firms of four variances: 60 intervals, nine or more of them outside would be no chance."""
+    assert profiles(15).mean() > 1 - 8 / 60
+
+
+@pytest.mark.slow
+def test_many_profiles_hold_variances_between_clusters_as_often_as_said():
+    """600 firms: a share of .95 is known to .009."""
+    coverage = profiles(600)
+    assert (coverage > 0.93).all()
+    assert (coverage < 0.975).all()

@@ -135,8 +135,11 @@ class Invariance(Shown):
         return self.note_list
 
     def __str__(self) -> str:
-        shown = self.table[list(_SHOWN)].rename(columns=_SHOWN)
-        for name in ("chisq", "diff"):
+        scaled = bool(self.table["chisq_scaled"].notna().all())
+        kept = _SHOWN | {"chisq": "scaled"} if scaled else _SHOWN
+        table = self.table.assign(chisq=self.table["chisq_scaled"]) if scaled else self.table
+        shown = table[list(kept)].rename(columns=kept)
+        for name in (kept["chisq"], "diff"):
             shown[name] = shown[name].map(lambda value: f"{value:.2f}", na_action="ignore")
         shown["p"] = shown["p"].map(_p_value, na_action="ignore")
         for name in ("CFI", "dCFI", "RMSEA", "dRMSEA", "SRMR"):
@@ -146,12 +149,12 @@ class Invariance(Shown):
         lines = [f"Measurement invariance of {', '.join(self.groups)}", ""]
         lines += shown.astype(object).where(shown.notna(), "").to_string(index=False).splitlines()
         if len(self.means):
-            kept = self.means[["latent", "group", "estimate", "std_error", "p_value", "d"]].rename(
+            means = self.means[["latent", "group", "estimate", "std_error", "p_value", "d"]].rename(
                 columns={"p_value": "p"}
             )
-            kept["p"] = kept["p"].map(_p_value, na_action="ignore")
+            means["p"] = means["p"].map(_p_value, na_action="ignore")
             lines += ["", f"Latent means against {self.groups[0]} ({self.means_step})", ""]
-            lines += kept.to_string(index=False, float_format=lambda value: f"{value:.3f}").splitlines()
+            lines += means.to_string(index=False, float_format=lambda value: f"{value:.3f}").splitlines()
         for note in self.note_list:
             lines += ["", *wrap(f"{note.subject}: {note.text}", 100)]
         return "\n".join(lines)
@@ -204,10 +207,10 @@ def invariance(
     Returns
     -------
     Invariance
-        ``print`` shows it as a table. Verdicts: ``holds`` where CFI falls by no more than .010 and RMSEA rises by less
-        than .015; ``fails`` where CFI falls by more and RMSEA rises by .015 too, or CFI falls by more than .020;
-        ``unclear`` in between. The first step is judged by its own fit: ``holds`` from CFI .95 and RMSEA up to .06,
-        ``fails`` below CFI .90 or above RMSEA .10, ``unclear`` in between.
+        ``print`` shows it as a table, with the scaled chi-squares where there are any. Verdicts: ``holds`` where CFI
+        falls by no more than .010 and RMSEA rises by less than .015; ``fails`` where CFI falls by more and RMSEA rises
+        by .015 too, or CFI falls by more than .020; ``unclear`` in between. The first step is judged by its own fit:
+        ``holds`` from CFI .95 and RMSEA up to .06, ``fails`` below CFI .90 or above RMSEA .10, ``unclear`` in between.
 
     Raises
     ------

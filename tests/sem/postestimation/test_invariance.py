@@ -371,6 +371,13 @@ def test_an_item_without_residual_variance_leaves_no_strict_step() -> None:
         invariance("f =~ b + a + c + d", rows, group="shop", ordered=list("abcd"), parameterization="theta")
 
 
+def test_scaled_statistics_are_shown_where_there_are_any() -> None:
+    shown = str(laddered("four_theta")).splitlines()
+    assert "scaled" in shown[2].split()
+    assert f"{laddered('four_theta').augment()['chisq_scaled'].iloc[0]:.2f}" in shown[3].split()
+    assert "scaled" not in str(climbed("hs")).splitlines()[2]
+
+
 def test_missing_answers_of_ordered_items_are_used_in_pairs_as_in_a_fit() -> None:
     rows = uneven().astype(dict.fromkeys("abcde", float))
     rows.loc[::7, "b"] = np.nan
