@@ -473,7 +473,9 @@ def test_an_interval_that_the_data_do_not_end_is_named(seed, told):
     staff = pd.DataFrame({"shop": np.repeat(range(12), 4)})
     staff["mood"] = 0.3 * mood[staff["shop"]] + rng.normal(size=len(staff))
     units = pd.DataFrame({"shop": range(12), "profit": mood})
-    fit = fit_two_sided("profit ~ mood", sides={"staff": staff}, units=units, unit="shop", draws=100)
+    asked = {"sides": {"staff": staff}, "units": units, "unit": "shop", "draws": 100}
+    assert all(note.code != "open_interval" for note in fit_two_sided("profit ~ mood", **asked).notes())
+    fit = fit_two_sided("profit ~ mood", boundary=False, **asked)
     notes = {note.code: note for note in fit.notes()}
     link = of(fit, "link").iloc[0]
     width = (link["conf_high"] - link["conf_low"]) / link["std_error"]

@@ -16,7 +16,7 @@ from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sem.twolevel.maps import Guard, Level, Slope, Spot, symmetric_basis
 
 __all__ = [
-    "FLOOR", "GUARD", "Free", "FreeWithin", "Penalty", "Structured", "begin", "log_determinant", "mean_shares",
+    "FLOOR", "GUARD", "Free", "FreeWithin", "Penalty", "Structured", "begin", "mean_shares",
     "moment_start", "positive_definite", "row_slopes", "structured",
 ]  # fmt: skip
 
@@ -138,7 +138,7 @@ class Structured:
                 return None
             own[block] = deviation**-2.0
             value -= 2.0 * GUARD * float(np.log(root.diagonal()).sum())
-        slope, convex = log_determinant(self.problem, inverse)
+        slope, convex = _log_determinant(self.problem, inverse)
         active, linear = self.problem.active, self.problem.map
         variance = np.where(place.diagonal[active] & (place.part[active] == COVARIANCE), own[place.row[active]], 0.0)
         bend = convex - linear.T @ (variance[:, None] ** 2 * linear)
@@ -152,7 +152,7 @@ class Penalty(Protocol):
         """Value and derivatives at coordinates of the structure; None where it is not defined."""
 
 
-def log_determinant(problem: Problem, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _log_determinant(problem: Problem, inverse: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Derivatives of ``log|residual|`` in the coordinates of the problem: first (k,), and minus the second (k, k).
 
     Parameters

@@ -31,7 +31,7 @@ from spc.sem.twolevel.inference import Errors, free_moments, inverse_information
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies
 from spc.sem.twolevel.maps import Spot
 from spc.sem.twolevel.membership import evidence
-from spc.sem.twolevel.prior import Boundary, Known, causes_of, known_links
+from spc.sem.twolevel.prior import Known, boundary_of, known_links
 from spc.sem.twolevel.search import MAX_ITERATIONS, Objective, Search, State, search
 from spc.sem.twolevel.tied import Tied, tied
 from spc.spec import model as read_model
@@ -272,8 +272,7 @@ def _ready(
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
     between = structured(problem, balanced)
-    causes = causes_of(problem.place, np.flatnonzero(balanced.side >= 0))
-    penalties = ((Boundary(causes),) if boundary and causes.size else ()) + known_links(problem.place, known)
+    penalties = (boundary_of(problem.place, balanced.side) if boundary else ()) + known_links(problem.place, known)
     t = begin(between, start_values(problem))
     free: FreeWithin
     if within == "tied":
