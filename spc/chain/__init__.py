@@ -10,6 +10,7 @@ from spc.chain.membership import AssignmentWeights, assignment_weights
 from spc.chain.method_factor import MethodFactor, method_factor
 from spc.chain.methods import LinkMethods, link_methods
 from spc.chain.panel import Panel, panel
+from spc.chain.pilot import plan_from
 from spc.chain.power import Plan, Power, power
 from spc.chain.published import PublishedLinks, published_links, published_standing
 from spc.chain.recovery import recovery
@@ -47,6 +48,7 @@ __all__ = [
     "link_shapes",
     "method_factor",
     "panel",
+    "plan_from",
     "power",
     "published_links",
     "published_standing",

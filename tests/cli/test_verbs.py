@@ -182,6 +182,21 @@ def test_power_says_what_a_plan_finds(run):
     assert {"power", "needs", "glance", "notes"} <= set(json.loads(out))
 
 
+def test_power_plans_from_a_pilot(run, tmp_path):
+    pilot = spc.make_firm(seed=2, units=60).write(tmp_path / "pilot")
+    words = ["power", "--pilot", pilot, "--units", 80, "--firms", 20, "--json"]
+    code, out, _ = run(*words, "--link", "customer_value~employee_loyalty=0.2", "--icc", "customer_value=0.1")
+    assert code == 0
+    assert json.loads(out)["glance"][0]["units"] == 80
+    assert 0.2 in [row["truth"] for row in json.loads(out)["power"]]
+    code, out, err = run(*words, "--link", "customer_value~mood=0.2")
+    assert code == 2
+    assert "customer_value ~ mood is no link of the pilot" in out + err
+    code, _, err = run("power", "--units", 80)
+    assert code == 2
+    assert "--pilot" in err
+
+
 @pytest.mark.parametrize(
     "option", [["--link", "customer_value=0.5"], ["--icc", "mood=0.1"], ["--icc", "customer_value"]]
 )
