@@ -52,6 +52,7 @@ from .chain import link_robustness as link_robustness
 from .chain import link_shapes as link_shapes
 from .chain import method_factor as method_factor
 from .chain import panel as panel
+from .chain import plan_from as plan_from
 from .chain import power as power
 from .chain import published_links as published_links
 from .chain import published_standing as published_standing
@@ -73,6 +74,7 @@ from .economics import RetentionLink as RetentionLink
 from .economics import SpendModel as SpendModel
 from .economics import effect_draws as effect_draws
 from .economics import fit_beta_geometric as fit_beta_geometric
+from .economics import fit_beta_weibull as fit_beta_weibull
 from .economics import fit_buying as fit_buying
 from .economics import fit_hazard as fit_hazard
 from .economics import fit_spend as fit_spend
@@ -88,6 +90,7 @@ from .economics import relative_nps as relative_nps
 from .economics import retention_by as retention_by
 from .economics import retention_curves as retention_curves
 from .economics import retention_link as retention_link
+from .economics import stream_value as stream_value
 from .errors import DataError as DataError
 from .errors import DroppedRowsWarning as DroppedRowsWarning
 from .errors import EstimationError as EstimationError

@@ -1,5 +1,6 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
+from spc.economics.duration import BetaWeibull, fit_beta_weibull
 from spc.economics.groups import RetentionGroups, retention_by
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
 from spc.economics.lifetable import LifeTable, life_table, life_tables
@@ -13,11 +14,13 @@ from spc.economics.overview import loyalty_results
 from spc.economics.purchases import BuyingModel, fit_buying, purchase_history
 from spc.economics.retention import Retention, estimate_retention
 from spc.economics.spend import SpendModel, fit_spend
+from spc.economics.streams import stream_value
 from spc.economics.tenure import tenure_between
 from spc.economics.terms import LoyaltyTerms
 
 __all__ = [
     "BetaGeometric",
+    "BetaWeibull",
     "BuyingModel",
     "HazardFit",
     "LifeTable",
@@ -33,6 +36,7 @@ __all__ = [
     "elasticity",
     "estimate_retention",
     "fit_beta_geometric",
+    "fit_beta_weibull",
     "fit_buying",
     "fit_hazard",
     "fit_spend",
@@ -50,6 +54,7 @@ __all__ = [
     "retention_curves",
     "retention_for_uplift",
     "retention_link",
+    "stream_value",
     "tenure_between",
     "uplift",
 ]

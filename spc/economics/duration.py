@@ -62,6 +62,7 @@ def fit_beta_weibull(table: LifeTable) -> BetaWeibull:
     if not table.whole or (table.events > 0).sum() < 3:
         raise UsageError("The beta discrete Weibull model needs whole periods, and leavers in at least three of them.")
     t, n, e = np.arange(table.periods + 1.0), table.exposure, table.events
+    most = float(n.max())
 
     def cost(x: FloatArray) -> float:
         a, b, c = np.exp(np.clip(x, -12.0, 12.0))
@@ -69,7 +70,7 @@ def fit_beta_weibull(table: LifeTable) -> BetaWeibull:
         step = np.diff(log)
         with np.errstate(divide="ignore"):
             leave = np.log(-np.expm1(np.minimum(step, -1e-300)))
-        return -float(e @ leave + (n - e) @ step) / float(n[0])
+        return -float(e @ leave + (n - e) @ step) / most
 
     found = minimize(cost, np.zeros(3), method="Nelder-Mead", options={"maxiter": 8000, "xatol": 1e-9, "fatol": 1e-14})
     if not np.isfinite(found.fun) or float(np.abs(found.x).max()) > 11.9:
@@ -77,4 +78,4 @@ def fit_beta_weibull(table: LifeTable) -> BetaWeibull:
             "The beta discrete Weibull model found no maximum; use the shifted beta-geometric one."
         )
     a, b, c = np.exp(found.x).tolist()
-    return BetaWeibull(a, b, c, -float(found.fun) * float(n[0]))
+    return BetaWeibull(a, b, c, -float(found.fun) * most)

@@ -305,3 +305,18 @@ def test_entries_that_cannot_be():
             life_table([1, 2], [True, False], entry)
     with pytest.raises(UsageError):
         life_table([1, 2], [True, False], [0])
+
+
+def test_an_effect_of_duration_in_a_ledger_that_began_late():
+    from spc.economics import fit_beta_weibull
+
+    ledger, _ = differing(6000, 7)
+    rng = np.random.default_rng(8)
+    entry = rng.integers(1, 4, len(ledger))
+    kept = ledger["tenure"] > entry
+    table = life_table(ledger["tenure"][kept], ledger["churned"][kept], entry[kept])
+    assert table.exposure[0] == 0
+    fit, plain = fit_beta_weibull(table), fit_beta_geometric(table)
+    assert fit.loglik >= plain.loglik - 1e-6
+    step = fit.survival(np.arange(2, 9)) / fit.survival(np.arange(1, 8))
+    np.testing.assert_allclose(step, 1 - table.hazard()[1:], atol=0.05)
