@@ -47,6 +47,14 @@ install_pango() {
   } >&2 || echo "Pango could not be installed: tests of PDF are skipped." >&2
 }
 
+# Accessibility is judged by axe-core in chromium; without npm or chromium that test is skipped.
+install_axe() {
+  [ ! -f .venv/node_modules/axe-core/axe.min.js ] && command -v npm >/dev/null 2>&1 &&
+    command -v chromedriver >/dev/null 2>&1 || return 0
+  npm install --no-save --no-audit --no-fund --silent --fetch-retries=1 --prefix .venv axe-core@4.14.1 >&2 ||
+    echo "axe-core could not be installed: the test of accessibility is skipped." >&2
+}
+
 # One stamp per set of requirements: a second run installs nothing.
 wanted=$(cat pyproject.toml constraints.txt | cksum)
 extras=survey
@@ -72,6 +80,7 @@ case "$verb" in
   test)
     PATH="$PWD/.venv/bin:$PATH"
     install_pango
+    install_axe
     ruff check .
     ruff format --check .
     mypy

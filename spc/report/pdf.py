@@ -16,6 +16,7 @@ __all__ = ["pdf"]
 
 _DRAWING = re.compile(r"<svg\b.*?</svg>", re.DOTALL)
 _VARIABLE = re.compile(r"var\(--[\w-]+,\s*([^()]+)\)")
+_HALO = re.compile(r"paint-order:stroke;stroke:[^;]*;stroke-width:[^;]*;stroke-linejoin:round;")
 _INK = "#1f2933"
 
 
@@ -55,10 +56,11 @@ def _quiet(log: logging.Logger) -> Iterator[None]:
 
 
 def _painted(page: str) -> str:
-    """Drawings in fixed colours: what prints knows no variables inside a drawing."""
+    """Drawings in fixed colours and letters without halo: what prints knows no variables inside a drawing, and would
+    paint the halo over the letters."""
 
     def fixed(drawing: re.Match[str]) -> str:
-        plain = _VARIABLE.sub(r"\1", drawing[0])
+        plain = _HALO.sub("", _VARIABLE.sub(r"\1", drawing[0]))
         return plain.replace("currentColor", _INK).replace("transparent", "none")
 
     return _DRAWING.sub(fixed, page)

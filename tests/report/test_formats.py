@@ -179,3 +179,14 @@ def test_a_report_without_charts_is_a_deck_too() -> None:
     small = spc.compose_report(spc.loyalty_value(ledger, horizon=5, discount=0.10))
     deck = pptx.Presentation(BytesIO(written(small, Path("a.pptx"))))
     assert small.headline in "\n".join(shape.text_frame.text for shape in shapes(deck) if shape.has_text_frame)
+
+
+def test_letters_on_the_lines_of_a_printed_drawing_are_seen(report: Report) -> None:
+    """A halo is painted over its letters by what prints."""
+    from spc.report.pdf import _painted
+
+    page = report.html()
+    assert "paint-order" in page
+    printed = _painted(page)
+    assert "paint-order" not in printed
+    assert "var(--spc" not in "".join(re.findall(r"<svg.*?</svg>", printed, re.DOTALL))
