@@ -21,7 +21,7 @@ class Chart:
     Attributes
     ----------
     rate, low, high : (n,) arrays
-        No limits, NaN, where the base rate is not between 0 and 1.
+        No limits, NaN, where the base rate is not between 0 and 1 or there is one base period.
     centre : float
         Rate of the base periods together.
     widening : float
@@ -60,7 +60,7 @@ def p_chart(part: FloatArray, whole: FloatArray, base: int, sigmas: float = 3.0)
         The rate is part over whole: returned pieces of pieces, or money of freight of money of revenue. In which unit
         they are makes no difference.
     base : int
-        Periods that the limits are made from, 3 at least.
+        Periods that the limits are made from.
     sigmas : float
 
     Notes
@@ -82,7 +82,7 @@ def p_chart(part: FloatArray, whole: FloatArray, base: int, sigmas: float = 3.0)
     rate = part / whole
     centre = float(part[:base].sum() / whole[:base].sum())
     spread = np.sqrt(max(centre * (1 - centre), 0.0) / whole)
-    if not spread.all():
+    if not spread.all() or base < 2:
         none = np.full(len(rate), np.nan)
         return Chart(rate, none, none, centre, float("nan"), base)
     z = (rate[:base] - centre) / spread[:base]

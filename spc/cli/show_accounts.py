@@ -318,7 +318,7 @@ def _kpis(released: ReleasedModel) -> None:
 def _targets(released: ReleasedModel) -> None:
     rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
     rates = rows[rows["kind"] == "rate"]
-    rates = rates.assign(range=[_range(a, b, _share) for a, b in
+    rates = rates.assign(label=rates["label"].fillna("").astype(str), range=[_range(a, b, _share) for a, b in
                                 zip(rates["conf_low"], rates["conf_high"], strict=True)])  # fmt: skip
     columns = {"group": "", "rhs": "customers", "estimate": "rate", "range": "limits", "label": ""}
     title = f"{wording(summary['line'])} over net revenue, target since {summary['since']}"

@@ -14,13 +14,16 @@ from spc.contracts.rules import RowNumbers, examples, make_finding
 from spc.contracts.values import key_text
 from spc.errors import Finding
 
-__all__ = ["BACK", "LEDGER", "check_ledger"]
+__all__ = ["BACK", "BLANK_HINT", "LEDGER", "check_ledger"]
 
 LEDGER = ("transactions", "costs")
 """Tables of dated amounts."""
 
 BACK = ("return", "credit_note")
 """Kinds of rows that take revenue back."""
+
+BLANK_HINT = "They count as nothing; write 0 where that is right."
+"""What to do about rows without an amount."""
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -72,7 +75,18 @@ def check_ledger(
         findings += _currencies(frame, table, currency, lines)
         findings += _future(frame, table, until or date.today(), lines)
         findings += _broken(frame, table, money.get(table, ()), digits, lines)
+        findings += _blank(frame, table, money.get(table, ()), lines)
     return findings
+
+
+def _blank(frame: pd.DataFrame, table: str, money: Collection[str], lines: RowNumbers) -> Iterator[Finding]:
+    for name in dict.fromkeys(money):
+        empty = frame[name].isna().to_numpy(dtype=bool) if name in frame else np.zeros(len(frame), dtype=bool)
+        if empty.any():
+            yield make_finding(
+                "blank_amount", table, name, "cells without an amount, NaN among them", "an amount in every row",
+                BLANK_HINT, mask=empty, line_offset=lines, severity="warning",
+            )  # fmt: skip
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> npt.NDArray[np.float64]:

@@ -76,6 +76,7 @@ RULES: Mapping[str, str] = MappingProxyType(
         "unknown_key": "A code that the other table does not have.",
         "unused_key": "A code that no row of the other table refers to.",
         # the ledger
+        "blank_amount": "A row without an amount, which counts as nothing.",
         "broken_cent": "An amount with parts of the smallest unit of money.",
         "credit_without_invoice": "A return or credit note that names no sale.",
         "infinite_amount": "An amount without end.",

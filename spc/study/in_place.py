@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from spc.contracts import TableSchema
-from spc.contracts.ledger import BACK, LEDGER
+from spc.contracts.ledger import BACK, BLANK_HINT, LEDGER
 from spc.errors import Finding
 from spc.sources.database import quoted
+from spc.sources.raw import MAX_CELL
 from spc.sources.relation import Relation
 from spc.sources.source import FORMATS
 from spc.study.document import StudyDocument, TableSpec
@@ -55,8 +58,34 @@ def check_in_place(
     return [*findings, *_counted(relation, schema, document, n)]
 
 
-Look = tuple[str, str, str, str, str, list[object]]
-"""Column, rule, count in SQL, what is expected, hint, and what the question marks stand for."""
+@dataclass(frozen=True)
+class Look:
+    """Rows of one fault, counted where they are.
+
+    Attributes
+    ----------
+    column, rule : str
+    count : str
+        How many, in SQL.
+    expected, hint : str
+    values : tuple
+        What the question marks stand for.
+    severity : {"error", "warning"}
+    """
+
+    column: str
+    rule: str
+    count: str
+    expected: str
+    hint: str
+    values: tuple[object, ...] = ()
+    severity: Literal["error", "warning"] = "error"
+
+
+def _back() -> str:
+    """Whether a row takes revenue back, in SQL."""
+    words = ", ".join(f"'{word}'" for word in BACK)
+    return f"coalesce(trim(CAST({quoted('kind')} AS STRING)) IN ({words}), false)"
 
 
 def _signs(there: Collection[str]) -> Iterator[Look]:
@@ -64,38 +93,57 @@ def _signs(there: Collection[str]) -> Iterator[Look]:
     money, back = "gross" if "gross" in there else "amount", "false"
     above = f"coalesce(TRY_CAST({quoted(money)} AS DOUBLE) > 0, false)" if money in there else "false"
     if "kind" in there:
-        words = ", ".join(f"'{word}'" for word in BACK)
-        back = f"coalesce(trim(CAST({quoted('kind')} AS STRING)) IN ({words}), false)"
-        yield ("amount", "wrong_sign", f"count_if({back} AND {above})", "negative amounts of returns and credit notes",
-               "Write what is paid back as a negative amount.", [])  # fmt: skip
+        back = _back()
+        expected = "negative amounts of returns and credit notes"
+        hint = "Write what is paid back as a negative amount."
+        yield Look("amount", "wrong_sign", f"count_if({back} AND {above})", expected, hint)
     if "quantity" in there:
         below = f"TRY_CAST({quoted('quantity')} AS DOUBLE) < 0 AND NOT {back}"
         below += "" if "kind" in there else f" AND {above}"
-        yield ("quantity", "negative_quantity", f"count_if({below})", "quantities above zero, or rows of kind return",
-               "Correct the quantity, or say that the goods came back.", [])  # fmt: skip
+        expected, hint = "quantities above zero, or rows of kind return", "Correct it, or say that the goods came back."
+        yield Look("quantity", "negative_quantity", f"count_if({below})", expected, hint)
+
+
+def _cells(relation: Relation, schema: TableSchema, document: StudyDocument) -> Iterator[Look]:
+    """Cells that are blank or longer than any text."""
+    there = relation.kinds
+    for name in schema.required:
+        if name in there:
+            yield Look(name, "blank_cell", f"count_if({quoted(name)} IS NULL)", "a value in every row", "Fill it in.")
+    drivers = () if document.accounts is None else document.accounts.drivers
+    own = [d for d in drivers if d.table == relation.label and d.column in there]
+    for name in dict.fromkeys(d.column for d in own if d.money and d.column is not None):
+        if name not in schema.required:
+            yield Look(name, "blank_amount", f"count_if({quoted(name)} IS NULL)", "an amount in every row", BLANK_HINT,
+                       severity="warning")  # fmt: skip
+    for name, kind in there.items():
+        if kind == "VARCHAR" and (name in schema.names or name in {d.column for d in own}):
+            yield Look(name, "huge_cell", f"count_if(length({quoted(name)}) > {MAX_CELL})",
+                       f"at most {MAX_CELL:,} characters", "Remove the text.")  # fmt: skip
 
 
 def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n: int) -> Iterator[Finding]:
     there, until = relation.kinds, (document.accounts.until if document.accounts else None) or date.today()
-    looks: list[Look] = [
-        (name, "blank_cell", f"count_if({quoted(name)} IS NULL)", "a value in every row", "Fill it in.", [])
-        for name in schema.required
-        if name in there
-    ]
+    looks = list(_cells(relation, schema, document))
     if "date" in there:
         late = f"count_if(TRY_CAST({quoted('date')} AS DATE) > ?)"
-        looks.append(("date", "future_date", late, f"dates up to {until}", "Correct them, or give until.", [until]))
+        looks.append(
+            Look("date", "future_date", late, f"dates up to {until}", "Correct them, or give until.", (until,))
+        )
     if "currency" in there and document.study.currency:
         other = f"count_if(lower(trim(CAST({quoted('currency')} AS STRING))) <> lower(?))"
         coin = document.study.currency
-        looks.append(("currency", "mixed_currency", other, f"amounts in {coin}", "Convert them first.", [coin]))
+        looks.append(Look("currency", "mixed_currency", other, f"amounts in {coin}", "Convert them first.", (coin,)))
     looks += _signs(there) if relation.label == "transactions" else []
-    cells = ", ".join(cell for _, _, cell, *_ in looks)
+    cells = ", ".join(look.count for look in looks)
     if cells:
-        counts = relation.rows(f"SELECT {cells} FROM {{source}}", before=[v for look in looks for v in look[5]])[0]  # noqa: S608
-        for (name, rule, _, expected, hint, _), count in zip(looks, counts, strict=True):
+        counts = relation.rows(f"SELECT {cells} FROM {{source}}", before=[v for look in looks for v in look.values])[0]  # noqa: S608
+        for look, count in zip(looks, counts, strict=True):
             if count:
-                yield Finding(relation.label, name, rule, f"{count:,} rows", expected, hint, n_rows=int(count))
+                yield Finding(relation.label, look.column, look.rule, f"{count:,} rows", look.expected, look.hint,
+                              n_rows=int(count), severity=look.severity)  # fmt: skip
+    if relation.label == "transactions" and {"kind", "transaction"} <= set(there) and n <= _KEYS:
+        yield from _credits(relation)
     keys = [name for name in schema.primary_key if name in there]
     if keys and keys[0] == schema.primary_key[0] and n <= _KEYS:
         listed = ", ".join(map(quoted, keys))
@@ -105,3 +153,19 @@ def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n
             expected = f"one row for each {' and '.join(keys)}"
             hint = "Remove the repeated rows."
             yield Finding(relation.label, keys[0], "duplicate_key", f"{twice:,} rows", expected, hint, n_rows=twice)
+
+
+def _credits(relation: Relation) -> Iterator[Finding]:
+    """Returns and credit notes that name no sale of the table."""
+    named = f"trim(CAST({quoted('invoice')} AS STRING))" if "invoice" in relation.kinds else "CAST(NULL AS STRING)"
+    sold = f"trim(CAST({quoted('transaction')} AS STRING))"
+    text = (
+        f"WITH s AS (SELECT {named} AS k0, {sold} AS k1, {_back()} AS k2 FROM {{source}}) "  # noqa: S608 - quoted
+        "SELECT count(*) FROM (SELECT k0 FROM s WHERE k2) AS c "
+        "LEFT JOIN (SELECT DISTINCT k1 FROM s WHERE k1 IS NOT NULL) AS w ON c.k0 = w.k1 WHERE w.k1 IS NULL"
+    )
+    count = int(relation.rows(text)[0][0])
+    if count:
+        hint = "They count on their own date; name the sale where it is known."
+        yield Finding(relation.label, "invoice", "credit_without_invoice", f"{count:,} returns or credit notes",
+                      "the transaction they take back", hint, n_rows=count, severity="warning")  # fmt: skip

@@ -32,7 +32,9 @@ def test_json_has_every_result(run, document):
     assert kinds == ["accounts", "waterfall", "whale", "groups", "bridge", "price_quantity", "peers"]
 
 
-PARTS = ("waterfall", "whale", "elasticity", "groups", "risk", "bridge", "price", "peers", "sellers", "profile")
+PARTS = (
+    "waterfall", "whale", "elasticity", "groups", "clusters", "risk", "bridge", "price", "peers", "sellers", "profile",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -50,6 +52,10 @@ def test_every_part_fits_on_a_screen(run, part, capsys, monkeypatch):
     accounts = spc.customer_accounts({"transactions": sales, "customers": people}, currency="EUR")
     for result in ledger_results(accounts, parts=[part]):
         show_accounts.model(spc.Gate().model(result))
+    said_well(capsys)
+
+
+def said_well(capsys):
     out = capsys.readouterr().out
     assert "…" not in out
     assert "Anna" not in out
@@ -57,8 +63,68 @@ def test_every_part_fits_on_a_screen(run, part, capsys, monkeypatch):
     assert len(out.splitlines()) > 10
 
 
+PLANS = """
+[accounts.effort]
+hours = { service = 0.0167 }
+capacity = 40
+curve = 0.3
+by = "unit"
+[accounts.services]
+worth_of_point = 40
+by = "unit"
+offers = [{ service = "visits", level = "monthly", cost = 12, effect = 0.5, std_error = 0.1 }]
+[[accounts.targets]]
+line = "freight"
+since = "2025"
+by = "unit"
+group = "U001"
+[[accounts.kpis]]
+name = "contribution"
+owner = "sales director"
+line = "contribution"
+[[accounts.kpis]]
+name = "complaints"
+parent = "contribution"
+construct = "customer_satisfaction"
+[accounts.involvement]
+column = "took_part"
+"""
+OF_PLANS = ("effort", "visits", "menu", "targets", "kpis", "involvement")
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """A firm with plans for its customers."""
+    folder = tmp_path_factory.mktemp("planned")
+    path = spc.make_firm(seed=4, units=20, employees=12, customers=5, accounts=20, transactions=True).write(folder)
+    staff = pd.read_csv(folder / "employees.csv")
+    staff.assign(took_part=np.where(np.arange(len(staff)) % 3, "no", "yes")).to_csv(
+        folder / "employees.csv", index=False
+    )
+    first = pd.read_csv(folder / "accounts.csv")["unit"].iloc[0]
+    text = path.read_text(encoding="utf-8").replace("\n[chain]", PLANS.replace("U001", str(first)) + "\n[chain]", 1)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("part", OF_PLANS)
+def test_every_plan_of_the_document_fits_on_a_screen(run, planned, part, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    code, out, err = run("accounts", planned, "--part", part)
+    assert (code, err) == (0, "")
+    print(out)
+    said_well(capsys)
+
+
+@pytest.mark.parametrize("part", [part for part in OF_PLANS if part != "effort"])
+def test_parts_that_the_document_says_nothing_of(run, document, part):
+    code, _, err = run("accounts", document, "--part", part)
+    assert code == 2
+    assert "[accounts." in " ".join(err.split())
+
+
 def test_no_part_is_left_out_of_these_tests():
-    assert set(PARTS) == set(KNOWN)
+    assert {*PARTS, *OF_PLANS} == set(KNOWN)
 
 
 def test_an_unknown_part_is_named(run, document):

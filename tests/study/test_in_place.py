@@ -71,6 +71,36 @@ def test_signs_are_judged_in_place_as_in_memory(folder, monkeypatch, kinds):
     assert near == ({"negative_quantity": 2, "wrong_sign": 1} if kinds else {"negative_quantity": 2})
 
 
+def test_credit_notes_blank_amounts_and_endless_texts_are_found_in_place_as_in_memory(folder, monkeypatch):
+    driver = '[[accounts.drivers]]\nname = "freight"\nkind = "column"\ncolumn = "freight"\n'
+    (folder / "study.toml").write_text(DOCUMENT + driver)
+    with duckdb.connect() as base:
+        base.execute(f"""CREATE TABLE t AS SELECT * REPLACE ('T' || transaction AS transaction, 'C' || who AS who),
+            'sale' AS kind, NULL::VARCHAR AS invoice, 1.25 AS freight FROM '{folder / "t.parquet"}'""")
+        base.execute("UPDATE t SET kind = 'credit_note', amount = -1 WHERE transaction IN ('T7', 'T8', 'T9')")
+        base.execute("UPDATE t SET invoice = 'T3' WHERE transaction = 'T8'")
+        base.execute("UPDATE t SET invoice = 'lost' WHERE transaction = 'T9'")
+        base.execute("UPDATE t SET freight = NULL WHERE transaction IN ('T3', 'T4', 'T5')")
+        base.execute(f"COPY t TO '{folder / 't.parquet'}'")
+
+    def counted():
+        return {f.rule: f.n_rows for f in read_study(folder).findings if f.rule in wanted}
+
+    wanted = {"credit_without_invoice": 2, "blank_amount": 3}
+    assert counted() == wanted
+    monkeypatch.setattr(in_place, "LARGE", 10)
+    assert counted() == wanted
+    with duckdb.connect() as base:
+        base.execute(f"CREATE TABLE t AS SELECT *, row_number() OVER () AS i FROM '{folder / 't.parquet'}'")
+        base.execute("UPDATE t SET who = repeat('x', 10_000_000) WHERE i = 5")
+        base.execute(f"COPY t TO '{folder / 't.parquet'}'")
+    with pytest.raises(DataError) as caught:
+        read_study(folder)
+    assert [(f.column, f.rule, f.n_rows) for f in caught.value.findings if f.severity == "error"] == [
+        ("customer", "huge_cell", 1)
+    ]
+
+
 def test_faults_are_counted_in_place(folder, monkeypatch):
     monkeypatch.setattr(in_place, "LARGE", 10)
     with duckdb.connect() as base:
