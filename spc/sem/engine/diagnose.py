@@ -239,8 +239,10 @@ def _residual_block(place: Structure, at: Implied) -> FloatArray:
 
 def _positive(matrix: FloatArray) -> bool:
     """Whether a covariance matrix has no negative eigenvalue beyond rounding, ignoring variables without variance."""
-    kept = matrix.diagonal() != 0
-    matrix = matrix.copy() if kept.all() else matrix[np.ix_(kept, kept)]
+    if matrix.size and not dpotrf(matrix, lower=1)[1]:
+        return True
+    kept = np.flatnonzero(matrix.diagonal())
+    matrix = matrix[np.ix_(kept, kept)]
     matrix.reshape(-1)[:: len(matrix) + 1] *= 1.0 + 1e-8
     return not matrix.size or not dpotrf(matrix, lower=1)[1]
 
