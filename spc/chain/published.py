@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from spc.linalg import FloatArray
 from spc.results import Note, tidy_frame
 from spc.sem.pooling import PooledCorrelations, StudyCorrelations, pool_correlations
 from spc.spec import CHAIN_CONSTRUCTS
+
+if TYPE_CHECKING:
+    from spc.chain.result import ChainFit
 
 __all__ = ["PublishedLinks", "PublishedStudy", "published_links", "published_standing"]
 
@@ -199,13 +202,13 @@ def _restricted(study: PublishedStudy, constructs: Sequence[str]) -> StudyCorrel
     return StudyCorrelations(study.name, study.n, tuple(kept), whole.correlation[np.ix_(place, place)], known)
 
 
-def published_standing(links: pd.DataFrame, published: PublishedLinks | None = None) -> pd.DataFrame:
+def published_standing(links: ChainFit | pd.DataFrame, published: PublishedLinks | None = None) -> pd.DataFrame:
     """Where a firm's own links stand among the published ones.
 
     Parameters
     ----------
-    links : DataFrame
-        Rows of kind ``"link"`` of a chain's ``tidy()``: standardised values are compared.
+    links : ChainFit or DataFrame
+        A chain, or its ``tidy()``: standardised values of the rows of kind ``"link"`` are compared.
     published : PublishedLinks, optional
 
     Returns
@@ -225,11 +228,13 @@ def published_standing(links: pd.DataFrame, published: PublishedLinks | None = N
     >>> published_standing(own)[["studies", "least", "most", "standing"]].round(2).values.tolist()
     [[3, 0.56, 0.64, 'below all']]
     """
+    links = links if isinstance(links, pd.DataFrame) else links.tidy()
+    links = links[links["kind"] == "link"] if "kind" in links else links
     absent = [column for column in ("lhs", "rhs", "std_all") if column not in links]
     if absent:
         raise DataError.of(
             "links", ", ".join(absent), "missing_column", "no such column", "the links of a chain's tidy()",
-            'Pass chain.tidy().query("kind == \'link\'").',
+            "Pass the chain, or its tidy().",
         )  # fmt: skip
     known = (published or published_links()).tidy()
     rows = []

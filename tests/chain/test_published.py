@@ -70,3 +70,11 @@ def test_links_without_a_published_number_say_so() -> None:
     assert np.isnan(row["median"])
     with pytest.raises(DataError, match="std_all"):
         published_standing(links.drop(columns="std_all"))
+
+
+def test_of_a_whole_table_the_links_are_read():
+    rows = [
+        {"lhs": "employee_loyalty", "rhs": "employee_satisfaction", "std_all": 0.6, "kind": "link"},
+        {"lhs": "employee_loyalty", "rhs": "employee_satisfaction", "std_all": 0.6, "kind": "total"},
+    ]
+    assert len(published_standing(pd.DataFrame(rows))) == 1
