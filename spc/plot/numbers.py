@@ -7,11 +7,12 @@ import math
 from spc.words import marked, say
 
 __all__ = [
-    "between", "bracket", "count", "ends", "estimate", "money", "number", "percent", "plain", "points", "shares",
+    "between", "bracket", "count", "ends", "estimate", "money", "money_template", "number", "percent", "plain", "points", "shares",
     "wording",
 ]  # fmt: skip
 
-_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥"}
+_SIGNED = ("EUR", "USD", "GBP", "JPY", "DKK", "NOK")
+"""Currencies whose signs the catalogues know."""
 MISSING = "–"
 
 
@@ -85,10 +86,26 @@ def money(value: float, currency: str = "") -> str:
     size = float(f"{abs(value):.3g}")
     size, unit = (size / 1e9, "billion") if size >= 1e9 else (size / 1e6, "million") if size >= 1e6 else (size, "")
     digits = 2 if 0 < size < 100 else 0
-    code = currency.strip()
-    sign = _SYMBOLS.get(code.upper(), f"{code}\u00a0" if code else "")
     text = marked(f"{size:,.{digits}f}")
-    return f"{'−' if value < 0 else ''}{sign}{say(f'number.{unit}', value=text) if unit else text}"
+    text, sign = say(f"number.{unit}", value=text) if unit else text, "−" if value < 0 else ""
+    return money_template(currency).format(sign=sign, value=text)
+
+
+def money_template(currency: str) -> str:
+    """Where sign, value and currency stand in the language in force.
+
+    Examples
+    --------
+    >>> money_template("EUR"), money_template("")
+    ('{sign}€{value}', '{sign}{value}')
+    """
+    code = currency.strip()
+    if not code:
+        return "{sign}{value}"
+    held = {"sign": "{sign}", "value": "{value}"}
+    symbol = say(f"currency.{code.upper()}") if code.upper() in _SIGNED else code
+    template = "number.money_code" if symbol.isalpha() and symbol.isupper() else "number.money"
+    return say(template, symbol=symbol.replace("{", "").replace("}", ""), **held)
 
 
 def estimate(value: float, low: float, high: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -103,12 +104,41 @@ def _loyalty(material: Material, loyalty: ReleasedModel) -> list[Block]:
         ]  # fmt: skip
     columns = (
         Column(say("money.figure"), _name),
-        Column(say("money.terms_of"), lambda row: str(row.rhs)),
+        Column(say("money.terms_of"), lambda row: _on_terms(row, terms)),
         Column(say("table.estimate"), lambda row: written(row, material.currency)[0], True, "estimate"),
         Column(say("table.interval"), lambda row: _span(row, material.currency), True),
     )
     known = positions(loyalty, *_NAMES, "closed_form")
     return [*blocks, table(loyalty.tidy, say("money.caption"), columns, known), _terms(material, terms)]
+
+
+def _on_terms(row: Any, terms: Any) -> str:
+    """On what terms a figure of loyalty holds."""
+    kind, period, more = row.kind, say(f"time.{terms.period}"), say("money.of.more", points=points(float(terms.points)))
+    if kind in {"retention", "churn"}:
+        return say("money.of.period", period=period)
+    if kind == "margin":
+        return say("money.of.purchase") if terms.model == "bg-nbd" else say("money.of.customer", period=period)
+    if kind == "points_had":
+        return more
+    if kind == "claim":
+        return say("money.of.claim", points=points(0.05))
+    horizon = periods(math.inf if kind in {"closed_form", "claim_terms"} else float(terms.horizon), str(terms.period))
+    if getattr(terms, "first_margin", False):
+        horizon = say("money.of.now", horizon=horizon, period=period)
+    said = {
+        "uplift_relative": [say("money.of.relative", share=percent(float(terms.points)))],
+        "clv_new": [say("money.of.won")],
+        "claim_terms": [_worth(str(row.rhs), terms)],
+    }.get(kind, [more] if row.lhs in {"uplift_percent", "uplift_money"} else [])
+    last = {"uplift_base": [say("money.of.all")]}.get(kind, [say("money.of.each")] * (row.lhs == "uplift_money"))
+    return say("list.comma").join([*said, horizon, *last])
+
+
+def _worth(told: str, terms: Any) -> str:
+    found = re.search(r"worth (\d+)%", told)
+    share = percent(float(found[1]) / 100.0) if found else "–"
+    return say("money.of.worth", points=points(float(terms.points)), share=share)
 
 
 def _curve(loyalty: ReleasedModel, period: str) -> list[Block]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from spc.disclosure import ReleasedModel
 from spc.plot.charts import in_time
-from spc.plot.numbers import bracket, count, estimate, number, percent
+from spc.plot.numbers import bracket, count, estimate, money_template, number, percent
 from spc.report.blocks import Block, Column, FactsBlock, Prose, ScenarioBlock, Section, TableBlock, table
 from spc.report.material import Material, glance_row, kind_rows, listed
 from spc.report.money import money_span, money_text
@@ -191,5 +191,6 @@ def _words(material: Material, model: ReleasedModel) -> dict[str, str]:
     said["each_period"] = say("whatif.each_period", **(filled | {"period": begin(period)}))
     numbers = {name: say(f"number.{name}") for name in ("decimal", "thousands")}
     numbers |= {name: say(f"number.{name}", value="{value}") for name in ("percent", "million", "billion")}
+    numbers["money"] = money_template(material.currency)
     ends = {"low": "{low}", "high": "{high}"}
     return said | {"span": say("money.to", **ends), "bracket": say("number.bracket", **ends), **numbers}

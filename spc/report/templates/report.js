@@ -38,15 +38,12 @@
     return fill(words.bracket, { low: signed(low, digits), high: signed(high, digits) });
   }
   const percent = (value, digits) => fill(words.percent, { value: signed(100 * value, digits) });
-  const SYMBOL = { EUR: "\u20ac", USD: "$", GBP: "\u00a3", JPY: "\u00a5" };
   function money(value) {
     let size = Number(Math.abs(value).toPrecision(3));
     let unit = "";
     if (size >= 1e9) { size /= 1e9; unit = words.billion; } else if (size >= 1e6) { size /= 1e6; unit = words.million; }
-    const code = data.currency.trim();
-    const sign = SYMBOL[code.toUpperCase()] || (code ? code + "\u00a0" : "");
     const text = fixed(size, size > 0 && size < 100 ? 2 : 0);
-    return (value < 0 ? MINUS : "") + sign + (unit ? fill(unit, { value: text }) : text);
+    return fill(words.money, { sign: value < 0 ? MINUS : "", value: unit ? fill(unit, { value: text }) : text });
   }
 
   // The chain, draw by draw: causes come before effects in data.today.
