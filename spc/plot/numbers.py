@@ -7,8 +7,8 @@ import math
 from spc.words import marked, say
 
 __all__ = [
-    "between", "bracket", "count", "ends", "estimate", "money", "money_template", "number", "percent", "plain", "points", "shares",
-    "wording",
+    "between", "bracket", "count", "ends", "estimate", "money", "money_template", "number", "percent", "plain",
+    "points", "shares", "wording",
 ]  # fmt: skip
 
 _SIGNED = ("EUR", "USD", "GBP", "JPY", "DKK", "NOK")

@@ -118,7 +118,11 @@ def _on_terms(row: Any, terms: Any) -> str:
     if kind in {"retention", "churn"}:
         return say("money.of.period", period=period)
     if kind == "margin":
-        return say("money.of.purchase") if terms.model == "bg-nbd" else say("money.of.customer", period=period)
+        return (
+            say("money.of.purchase")
+            if getattr(terms, "retention_model", "") == "bg-nbd"
+            else say("money.of.customer", period=period)
+        )
     if kind == "points_had":
         return more
     if kind == "claim":
