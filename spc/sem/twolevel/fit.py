@@ -26,7 +26,7 @@ from spc.sem.engine.start import start_values
 from spc.sem.inference.fitmeasures import likelihood_ratio
 from spc.sem.inference.scaled import ratio
 from spc.sem.twolevel.answers import AnswerMoments
-from spc.sem.twolevel.between import FreeWithin, Structured, begin, mean_shares, moment_start, structured
+from spc.sem.twolevel.between import FreeWithin, Penalty, Structured, begin, mean_shares, moment_start, structured
 from spc.sem.twolevel.inference import Errors, free_moments, inverse_information, log_constant, trace_of
 from spc.sem.twolevel.likelihood import UnitMoments, require_replies
 from spc.sem.twolevel.maps import Spot
@@ -272,7 +272,8 @@ def _ready(
     scale = problem.scale[: order.size]
     balanced = units.balanced(centre, scale)
     between = structured(problem, balanced)
-    penalties = (boundary_of(problem.place, balanced.side) if boundary else ()) + known_links(problem.place, known)
+    kept = boundary_of(problem.place, balanced.side, _reliability(units, first)) if boundary else ()
+    penalties: tuple[Penalty, ...] = (*kept, *known_links(problem.place, known))
     t = begin(between, start_values(problem))
     free: FreeWithin
     if within == "tied":
@@ -284,6 +285,12 @@ def _ready(
     start = free.join(np.zeros(order.size), t, balanced.within)
     objective = Objective(evidence(balanced), free)
     return _Ready(balanced, problem, centre, scale, free, objective, start)
+
+
+def _reliability(units: UnitMoments, between: FloatArray) -> FloatArray:
+    """Of the unit means of each variable, (p,), where units covary by ``between``."""
+    signal = between.diagonal()
+    return np.asarray(signal / (signal + np.nan_to_num(units.within.diagonal()) * mean_shares(units)))
 
 
 def objective_of(fit: TwoLevelFit) -> Objective:

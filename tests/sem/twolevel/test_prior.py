@@ -48,7 +48,7 @@ def boundary(text):
     units = draw_firm(Cell(40, 6, 20), np.random.default_rng(1))
     ready = _ready(model(text, fixed_x=False), units, boundary=False, known=())
     place = ready.problem.place
-    found = boundary_of(place, ready.units.side)
+    found = boundary_of(place, ready.units.side, np.full(place.n_observed, 0.5))
     return found, lambda at: [place.variables[i] for i in at]
 
 
@@ -57,7 +57,7 @@ def test_only_causes_that_rest_on_samples_are_kept_off_zero():
     assert "profitability" not in named(one.causes)
     assert one.causes.size == 6
     outcomes = model("profitability ~ sales", fixed_x=False)
-    assert boundary_of(structure(outcomes), np.array([-1, -1])) == ()
+    assert boundary_of(structure(outcomes), np.array([-1, -1]), np.ones(2)) == ()
 
 
 def test_links_from_causes_of_another_side_are_told():
@@ -72,7 +72,7 @@ def test_a_construct_is_of_the_side_of_its_items():
     text = "f =~ a1 + a2\ng =~ b1 + b2\nh =~ a3 + b3\ng ~ f\nh ~ g\nc ~ h + g"
     place = structure(model(text, fixed_x=False))
     side = np.array([{"a": 0, "b": 1, "c": -1}[name[0]] for name in place.observed])
-    (one,) = boundary_of(place, side)
+    (one,) = boundary_of(place, side, np.full(side.size, 0.5))
     names = [place.variables[i] for i in one.causes]
     assert names == ["f", "g", "h"]
     assert [place.variables[i] for i in place.row[one.crossing]] == ["g"]  # h has items of both sides
