@@ -20,7 +20,7 @@ from spc.sem.engine.ram import BoolArray
 from spc.sem.ordinal.moments import IMPOSSIBLE, OrdinalMoments, nobody_answers_both, normal_correlation, normal_rows
 from spc.sem.ordinal.polychoric import BOUND, FAR, binormal, binormal_density, density, safeguarded_step, serial_rows
 
-__all__ = ["conditional_moments"]
+__all__ = ["conditional_influence", "conditional_moments"]
 
 TOLERANCE = 1e-11
 MAX_ITERATIONS = 60
@@ -60,6 +60,14 @@ class _Alone:
     influence: FloatArray
 
 
+def conditional_influence(counts: Counts, covariates: tuple[str, ...]) -> FloatArray:
+    """Influence of each row on the statistics given covariates (n, m); none of a row that lacks one of these."""
+    found, rows, kept = _found(counts, covariates)
+    whole = np.zeros((counts.n, found.statistics.size))
+    whole[kept] = rows
+    return whole
+
+
 def conditional_moments(counts: Counts, covariates: tuple[str, ...]) -> OrdinalMoments:
     """Thresholds, slopes and residual correlations of all other variables given the covariates.
 
@@ -79,6 +87,11 @@ def conditional_moments(counts: Counts, covariates: tuple[str, ...]) -> OrdinalM
     NonConvergenceError
         A probit regression has no finite estimates: a covariate tells categories apart without fail.
     """
+    return _found(counts, covariates)[0]
+
+
+def _found(counts: Counts, covariates: tuple[str, ...]) -> tuple[OrdinalMoments, FloatArray, BoolArray]:
+    """The statistics, the influence of each row on them, and which rows those are."""
     inside = [counts.names.index(name) for name in covariates]
     x = counts.values[:, inside]
     kept = ~np.isnan(x).any(axis=1)
@@ -102,7 +115,7 @@ def conditional_moments(counts: Counts, covariates: tuple[str, ...]) -> OrdinalM
     names = [name for name in counts.names if name not in covariates]
     outcomes = counts.restrict(names)
     each = [_alone(outcomes, np.asarray(kept), i, standard) for i in range(len(names))]
-    return _assembled(outcomes, each, standard, mean, cov, covariates)
+    return *_assembled(outcomes, each, standard, mean, cov, covariates), np.asarray(kept)
 
 
 def _alone(counts: Counts, kept: BoolArray, i: int, x: FloatArray) -> _Alone:
@@ -315,7 +328,7 @@ def _own(alone: _Alone, parts: tuple[FloatArray, FloatArray], x: FloatArray) -> 
 
 def _assembled(
     counts: Counts, each: list[_Alone], x: FloatArray, mean: FloatArray, cov: FloatArray, covariates: tuple[str, ...]
-) -> OrdinalMoments:
+) -> tuple[OrdinalMoments, FloatArray]:
     p, n, k = len(each), len(x), x.shape[1]
     first, second = np.triu_indices(p, 1)
     rho, rows, edge = np.eye(p), np.empty((n, first.size)), []
@@ -349,9 +362,10 @@ def _assembled(
     intercept = np.zeros(p)
     intercept[continuous] = [float(each[i].cut[0]) - shift[i] for i in continuous]
     threshold = np.concatenate([each[i].cut + shift[i] for i in ordered])
-    return OrdinalMoments(
+    found = OrdinalMoments(
         counts.names, ordered, continuous, sizes, n, frozen_array(threshold), np.repeat(ordered, sizes - 1),
         frozen_array(intercept), frozen_array(rho * np.outer(deviation, deviation)),
         frozen_array(n * (whole.T @ whole)), tuple(edge), (), covariates, frozen_array(slope), frozen_array(mean),
         frozen_array(cov),
     )  # fmt: skip
+    return found, whole

@@ -21,7 +21,14 @@ from spc.moments import Counts
 from spc.sem.engine.ram import IntArray
 from spc.sem.ordinal.polychoric import BOUND, FAR, cell_tables, density, polychoric, polyserial, serial_rows, thresholds
 
-__all__ = ["OrdinalMoments", "nobody_answers_both", "normal_correlation", "normal_rows", "ordinal_moments"]
+__all__ = [
+    "OrdinalMoments",
+    "nobody_answers_both",
+    "normal_correlation",
+    "normal_rows",
+    "ordinal_influence",
+    "ordinal_moments",
+]
 
 IMPOSSIBLE = 1.5e-8
 _ROWS = 1 << 13
@@ -139,18 +146,11 @@ def ordinal_moments(counts: Counts) -> OrdinalMoments:
     >>> dict(zip(found.statistic_names, found.statistics.round(3).tolist()))
     {'a|t1': 0.0, 'b|t1': -0.253, 'a~~b': 0.0}
     """
-    alone = _alone(counts)
-    pairs = [_both_ordered(counts, alone), _mixed(counts, alone), _both_continuous(counts, alone)]
-    p = len(counts.names)
-    rho = np.eye(p)
-    for part in pairs:
-        rho[part.first, part.second] = rho[part.second, part.first] = part.rho
-    deviation = np.ones(p)
-    deviation[counts.continuous] = np.sqrt(alone.variance)
-    mean = np.zeros(p)
+    alone, pairs = _steps(counts)
+    rho, deviation, kept = _together(counts, alone, pairs)
+    mean = np.zeros(len(counts.names))
     mean[counts.continuous] = alone.mean
     sizes = np.array([len(counts.levels[i]) for i in counts.ordered], dtype=np.intp)
-    kept = np.arange(max(counts.width - 1, 0)) < sizes[:, None] - 1
     named = [(counts.names[i], counts.names[j]) for part in pairs for i, j in zip(*part.at_edge, strict=True)]
     empty = [(counts.names[i], counts.names[j]) for i, j in zip(*_sparse(counts, sizes), strict=True)]
     return OrdinalMoments(
@@ -158,6 +158,33 @@ def ordinal_moments(counts: Counts) -> OrdinalMoments:
         np.repeat(counts.ordered, sizes - 1), frozen_array(mean), frozen_array(rho * np.outer(deviation, deviation)),
         frozen_array(_gamma(counts, alone, pairs, kept, rho, deviation)), tuple(named), tuple(empty),
     )  # fmt: skip
+
+
+def ordinal_influence(counts: Counts) -> FloatArray:
+    """Influence of each row on the statistics (n, m); the sum of its squares is their covariance matrix."""
+    alone, pairs = _steps(counts)
+    rho, deviation, kept = _together(counts, alone, pairs)
+    rows = _rows(counts, alone, pairs, kept, slice(None))
+    return rows @ _to_covariances(counts, int(kept.sum()), rho, deviation).T
+
+
+def _steps(counts: Counts) -> tuple[_Alone, list[_Pairs]]:
+    """What each variable says alone, then what pairs of them say."""
+    alone = _alone(counts)
+    return alone, [_both_ordered(counts, alone), _mixed(counts, alone), _both_continuous(counts, alone)]
+
+
+def _together(
+    counts: Counts, alone: _Alone, pairs: list[_Pairs]
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
+    """Correlations, deviations, and which thresholds there are."""
+    p = len(counts.names)
+    rho, deviation = np.eye(p), np.ones(p)
+    for part in pairs:
+        rho[part.first, part.second] = rho[part.second, part.first] = part.rho
+    deviation[counts.continuous] = np.sqrt(alone.variance)
+    sizes = np.array([len(counts.levels[i]) for i in counts.ordered], dtype=np.intp)
+    return rho, deviation, np.arange(max(counts.width - 1, 0)) < sizes[:, None] - 1
 
 
 def _alone(counts: Counts) -> _Alone:

@@ -18,7 +18,7 @@ from spc.sem.ordinal.problem import OrdinalProblem, implied_statistics, slopes
 
 __all__ = [
     "OrdinalBlocks", "Spread", "independence", "ordinal_blocks", "ordinal_problems", "ordinal_search", "ordinal_solve",
-    "spread",
+    "pulls", "spread",
 ]  # fmt: skip
 
 Spot = tuple[FloatArray, Implied]
@@ -205,6 +205,24 @@ def _singular(system: System, end: Search) -> Exception:
         system.theta(end.x), end.value, end.decrement**0.5, end.iterations, "converged", "singular information"
     )
     return singular(named, solution)
+
+
+def pulls(system: System, x: FloatArray) -> list[FloatArray]:
+    """Derivatives (k, m) of the estimated coordinates on the balanced statistics of each block.
+
+    Parameters
+    ----------
+    system : OrdinalProblem, or Joint of some
+    x : (k,) array
+        Where the search ended.
+    """
+    found = []
+    for share, problem in zip(shares_of(system), ordinal_problems(system), strict=True):
+        values = problem.values(x)
+        root, way = problem.weigh(np.eye(problem.unit.size)), slopes(problem, values, problem.conditional(values))
+        found.append((share * way.T @ (root.T @ root), way))
+    information = np.sum([pull @ way for pull, way in found], axis=0)
+    return [np.asarray(np.linalg.solve(information, pull)) if x.size else pull for pull, _ in found]
 
 
 def independence(problem: OrdinalProblem, gamma: FloatArray) -> tuple[float, float, float]:

@@ -29,7 +29,8 @@ from spc.sem.engine.joint import State, shares_of
 from spc.sem.engine.optimise import derivatives
 from spc.sem.engine.ram import COVARIANCE, DIRECTED, SCALE, THRESHOLD, IntArray, Structure, directions, matrices
 from spc.sem.ordinal.category_sum import category_omega
-from spc.sem.ordinal.problem import OrdinalProblem, slopes
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.ordinal.search import pulls
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
@@ -346,6 +347,11 @@ class _Space:
         return _Quantity(value, np.zeros(self.moving.size), np.zeros((self.p, self.p)))
 
     @cached_property
+    def pulls(self) -> list[FloatArray]:
+        """What thresholds and correlations of each group do to the coordinates."""
+        return pulls(self.fit.system, self.fit.system.coordinates(self.fit.solution.theta))
+
+    @cached_property
     def information(self) -> FloatArray:
         """Of the coordinates (k, k), for one row of data."""
         return derivatives(self.fit.system, State(0.0, tuple(one.point for one in self.fit.parts)))[1]
@@ -373,26 +379,14 @@ class _Space:
 
     def _error_of_statistics(self, quantity: _Quantity) -> float:
         """Standard error from what thresholds and correlations of every group do, as estimates move with them."""
-        x = self.fit.system.coordinates(self.fit.solution.theta)
-        shares, each = shares_of(self.fit.system), []
-        for part in self.fit.parts:
+        lean, total = self.problem.to_theta.T @ (self.linear.T @ quantity.by_rows), 0.0
+        for part, pull in zip(self.fit.parts, self.pulls, strict=True):
             problem = part.problem
             assert isinstance(problem, OrdinalProblem)
-            values = problem.values(x)
-            root = problem.weigh(np.eye(problem.unit.size))
-            each.append((problem, root.T @ root, slopes(problem, values, problem.conditional(values))))
-        k = x.size
-        within = np.sum(
-            [share * way.T @ weight @ way for share, (_, weight, way) in zip(shares, each, strict=True)], axis=0
-        )
-        lean = self.problem.to_theta.T @ (self.linear.T @ quantity.by_rows)
-        moves = np.linalg.solve(within, lean) if k else lean
-        total = 0.0
-        for share, part, (problem, weight, way) in zip(shares, self.fit.parts, each, strict=True):
-            pull = share * weight @ (way @ moves)
+            moves = lean @ pull
             if part is self.part:
-                pull = pull + _on_statistics(problem, quantity.by_cov)
-            total += float(pull @ problem.gamma @ pull) / problem.divisor
+                moves = moves + _on_statistics(problem, quantity.by_cov)
+            total += float(moves @ problem.gamma @ moves) / problem.divisor
         return math.sqrt(total)
 
 

@@ -27,7 +27,7 @@ from spc.sem.lean import information_of
 from spc.sem.resampling.answer_draws import AnswerDraws, MadeAnswers
 from spc.sem.resampling.boot_rows import Cluster, Rows, rows_of
 from spc.sem.resampling.draws import Found, fit_draws, refit_draws
-from spc.sem.resampling.influence import accelerations, cluster_accelerations
+from spc.sem.resampling.influence import accelerations, cluster_accelerations, ordinal_accelerations
 from spc.sem.resampling.intervals import bca_interval, percentile_interval, two_sided
 from spc.sem.resampling.level_draws import check_clusters, level_draws
 from spc.sem.resampling.moment_draws import HigherDraws, MomentDraws
@@ -129,7 +129,7 @@ class Bootstrap(Shown):
         table = self.fit.tidy()
         free = [problem.place.free for problem in problems_of(self.fit.system)]
         number = np.concatenate([*free, np.arange(len(self.defined.names)) + len(self.replicates.names)])
-        acceleration = np.where(number >= 0, self.acceleration[number], np.nan)
+        acceleration = np.where(number >= 0, self.acceleration[number], 0.0)
         return _summarised(table, self._rows, acceleration, interval, level)
 
     def standardized(self) -> pd.DataFrame:
@@ -201,7 +201,8 @@ def bootstrap(
         from the fitted model, covariates included, with the holes that the rows have. Of two levels there are cases
         and parametric draws.
     interval : {"percentile", "bca"}
-        What ``tidy()`` shows. BCa intervals take their acceleration from the influence of each row or cluster.
+        What ``tidy()`` shows. BCa intervals take their acceleration from the influence of each row or cluster; those of
+        residual variances that follow from the rest, as of ordered items, are corrected for bias alone.
     level : float
     workers : int
         Processes to share the draws among, -1 for one a processor. The numbers are the same for any.
@@ -215,8 +216,7 @@ def bootstrap(
     UsageError
         Options out of range.
     UnsupportedError
-        Draws of another kind than cases of ordered items, and BCa intervals of them; draws after Bollen and Stine of
-        two levels.
+        Draws of another kind than cases of ordered items; draws after Bollen and Stine of two levels.
     DataError
         The data are not those of the fit.
     EstimationError
@@ -247,7 +247,7 @@ def bootstrap(
     elif fit.options.ordered:
         ordinal = ordinal_draws(fit, data, cluster, seed)
         found = refit_draws(ordinal, len(fit.model.parameters.names), draws, workers=workers)
-        units, acceleration = ordinal.units.count, _unknown(fit)
+        units, acceleration = ordinal.units.count, ordinal_accelerations(fit, ordinal.counts, ordinal.units.codes)
     else:
         found, units, acceleration = _of_rows(fit, kind, data, cluster, draws, seed, workers)
     done, kept = len(found.theta), found.kept
@@ -301,11 +301,8 @@ def _check_interval(interval: str, level: float, kind: str) -> None:
 
 
 def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
-    if fit.options.ordered and (kind, interval) != ("case", "percentile"):
-        raise UnsupportedError(
-            f"Ordered items have no method with kind={kind!r}, interval={interval!r}. Use kind='case', "
-            "interval='percentile'."
-        )
+    if fit.options.ordered and kind != "case":
+        raise UnsupportedError(f"Ordered items have no method with kind={kind!r}. Use kind='case'.")
     if fit.options.estimator == "WLS" and kind != "case":
         raise UnsupportedError(f"kind={kind!r} has no method under WLS, whose weights come from rows. Use kind='case'.")
 

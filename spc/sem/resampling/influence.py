@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spc.linalg import FloatArray
+from spc.moments import Counts
 from spc.sem.engine.defined import defined_slopes, label_rows
 from spc.sem.engine.problem import label_slopes
 from spc.sem.engine.ram import IntArray, directions
 from spc.sem.missing.fiml import evaluate, jacobian_of
 from spc.sem.missing.fiml_robust import rows_apart
 from spc.sem.missing.incomplete import lay_out, likelihood, scores_in_moments
+from spc.sem.ordinal.conditional import conditional_influence
+from spc.sem.ordinal.moments import ordinal_influence
+from spc.sem.ordinal.problem import OrdinalProblem
+from spc.sem.ordinal.search import pulls
 from spc.sem.weighted import moments_of, slopes
 
 if TYPE_CHECKING:
     from spc.sem.fit import SemFit
     from spc.sem.result import Part
 
-__all__ = ["accelerations", "cluster_accelerations"]
+__all__ = ["accelerations", "cluster_accelerations", "ordinal_accelerations", "ordinal_influences"]
 
 _ROWS = 4096
 Scores = Iterator[tuple[IntArray, FloatArray]]
@@ -76,6 +81,38 @@ def cluster_accelerations(fit: SemFit) -> FloatArray:
     return _over_six((influence**2).sum(axis=0), (influence**3).sum(axis=0))
 
 
+def ordinal_accelerations(fit: SemFit, counts: Sequence[Counts], codes: Sequence[IntArray] | None) -> FloatArray:
+    """:func:`accelerations` of a fit of ordered items, the weights held as they are.
+
+    Parameters
+    ----------
+    fit : SemFit
+    counts : sequence of Counts
+        Answers of the rows of each group.
+    codes : sequence of (n,) int arrays, or None
+        Cluster of each row, numbered from 0 over all groups.
+    """
+    whole = np.concatenate(ordinal_influences(fit, counts))
+    if codes is not None:
+        number = np.concatenate(list(codes))
+        total = np.zeros((int(number.max()) + 1, whole.shape[1]))
+        np.add.at(total, number, whole)
+        whole = total
+    return _over_six((whole**2).sum(axis=0), (whole**3).sum(axis=0))
+
+
+def ordinal_influences(fit: SemFit, counts: Sequence[Counts]) -> list[FloatArray]:
+    """Influence of the rows of each group (n, q + d) on free and defined parameters."""
+    onto, found = _carried(fit), []
+    each = zip(fit.parts, counts, pulls(fit.system, fit.system.coordinates(fit.solution.theta)), strict=True)
+    for part, own, pull in each:
+        assert isinstance(part.problem, OrdinalProblem)
+        given = part.model.exogenous
+        rows = conditional_influence(own, given) if given else ordinal_influence(own)
+        found.append((rows / part.problem.unit) @ (onto @ pull).T)
+    return found
+
+
 def _over_six(square: FloatArray, cube: FloatArray) -> FloatArray:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(cube / (6.0 * square**1.5), nan=0.0, posinf=0.0, neginf=0.0)
@@ -83,11 +120,16 @@ def _over_six(square: FloatArray, cube: FloatArray) -> FloatArray:
 
 def _onto(fit: SemFit, metric: FloatArray) -> FloatArray:
     """From scores in coordinates (k,) to influences on free and defined parameters (q + d,)."""
-    to_theta = fit.parts[0].problem.to_theta @ np.linalg.inv(metric)
+    return np.asarray((_carried(fit) @ np.linalg.inv(metric)).T)
+
+
+def _carried(fit: SemFit) -> FloatArray:
+    """Derivatives (q + d, k) of free and defined parameters on the coordinates."""
+    to_theta = fit.parts[0].problem.to_theta
     labels = {name: fit.values[i] for name, i in label_rows(fit.model).items()}
     found = defined_slopes(fit.model.defined, labels, label_slopes(fit.model))
     jacobian = np.array([found[item.name] for item in fit.model.defined]).reshape(-1, len(to_theta))
-    return np.vstack([to_theta, jacobian @ to_theta]).T
+    return np.vstack([to_theta, jacobian @ to_theta])
 
 
 def _scores(part: Part, rows: FloatArray, x: FloatArray) -> Scores:
