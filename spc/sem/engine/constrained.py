@@ -18,7 +18,6 @@ from typing import Protocol
 
 import numpy as np
 from scipy.linalg import cho_solve, solve_triangular
-from scipy.optimize import nnls
 
 from spc.errors import SpecError
 from spc.linalg import FloatArray
@@ -219,6 +218,8 @@ def _along(matrix: FloatArray, target: FloatArray) -> tuple[FloatArray | None, F
 
 def _least_distance(matrix: FloatArray, bound: FloatArray) -> tuple[FloatArray, FloatArray] | None:
     """The shortest y with ``matrix @ y >= bound`` and its multipliers; None where there is none."""
+    from scipy.optimize import nnls
+
     length = np.linalg.norm(matrix, axis=1)
     flat = length < 1e-12
     if bool((bound[flat] > FEASIBLE).any()):
