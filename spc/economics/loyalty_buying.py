@@ -17,7 +17,7 @@ from spc.economics.lifetable import LifeTable
 from spc.economics.purchases import fit_buying, purchase_history, purchases_of
 from spc.economics.retention import Retention
 from spc.economics.spend import SpendModel, fit_spend
-from spc.errors import UsageError
+from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _margin(ledger: pd.DataFrame, draws: int, rng: np.random.Generator) -> tuple
     seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)
     try:
         fit: SpendModel = fit_spend(ledger)
-    except UsageError:
+    except (UsageError, EstimationError):
         plain = MarginMean(float(seen.mean()), float(seen.std(ddof=1) / math.sqrt(seen.size)), seen.size, 0)
         return plain, plain.draws(draws, rng)
     drawn = fit.mean(fit.draws(draws, rng))

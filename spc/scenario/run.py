@@ -50,7 +50,7 @@ def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tu
     results += study_drivers(study, draws=draws, seed=seed)
     if "transactions" in study.tables:
         results += _books(study, seed)
-    loyalty = loyalty_value(study, seed=seed) if "customers" in study.tables else None
+    loyalty = loyalty_value(study, seed=seed) if _has_customers(study) else None
     results += [] if loyalty is None else [loyalty]
     if chain is not None and chain.interpretable:
         results.append(study_levers(study, chain=chain, loyalty=_of_money(study, loyalty), draws=draws, seed=seed))
@@ -62,6 +62,12 @@ def _books(study: Study, seed: int) -> list[Result]:
     accounts = customer_accounts(study)
     found: list[Result] = [whale_curve(accounts, seed=seed)]
     return [*found, bridge(accounts)] if len(accounts.all_periods) > 1 else found
+
+
+def _has_customers(study: Study) -> bool:
+    """A ledger, or sales lines of customers without a contract."""
+    bought = study.money is not None and study.money.retention_model == "bg-nbd"
+    return "customers" in study.tables or (bought and "transactions" in study.tables)
 
 
 def _of_money(study: Study, loyalty: LoyaltyValue | None) -> LoyaltyValue | None:

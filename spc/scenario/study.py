@@ -61,7 +61,7 @@ def study_parts(
     notes: list[Note] = []
     if loyalty is None and study.money is not None:
         loyalty = loyalty_value(study, seed=seed)
-    retention, why = (None, ()) if loyalty is None else nearest_link(study, list(map(str, chain.scores)))
+    retention, why = _link(study, chain, loyalty)
     notes.extend(why)
     found = _shapes(study, seed, notes) if shapes is None else shapes
     return Parts(chain, loyalty, retention, found or None, tuple(notes))
@@ -128,6 +128,15 @@ def simulate_study(
         periods=periods, draws=draws, seed=seed, level=level,
     )  # fmt: skip
     return replace(found, messages=(*parts.messages, *found.messages)) if parts.messages else found
+
+
+def _link(study: Study, chain: ChainFit, loyalty: LoyaltyValue | None) -> tuple[RetentionLink | None, tuple[Note, ...]]:
+    """From customers' answers to their staying, where anybody is seen to leave."""
+    if loyalty is None:
+        return None, ()
+    if loyalty.model.name == "bg-nbd":
+        return None, (Note.of("not_contractual", "info", "retention"),)
+    return nearest_link(study, list(map(str, chain.scores)))
 
 
 def _shapes(study: Study, seed: int, notes: list[Note]) -> LinkShapes | None:

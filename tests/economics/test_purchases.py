@@ -247,3 +247,10 @@ def test_a_firm_with_nothing_but_sales_lines(tmp_path):
     pd.testing.assert_frame_equal(loyalty_value(study).tidy(), loyalty_value(sales, **terms).tidy())
     (tmp_path / "study.toml").write_text(text.replace("bg-nbd", "sbg"))
     assert {f.rule for f in check_study(tmp_path / "study.toml").findings} == {"money_without_customers"}
+
+
+def test_one_price_for_all_is_its_own_mean():
+    made = buyers(600, 4).assign(spend=25.0)
+    value = loyalty_value(made, horizon=12, discount=0.01, retention_model="bg-nbd", draws=200)
+    row = value.tidy().set_index("kind").loc["margin"]
+    assert tuple(row[["estimate", "conf_low", "conf_high"]]) == (25.0, 25.0, 25.0)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
@@ -104,3 +105,20 @@ def test_a_lever_outside_the_chain_is_left_out_and_named(study):
     found = study_levers(replace(study, document=replace(study.document, chain=short, report=report)), draws=DRAWS)
     assert [outlook.changes[0].node for outlook in found.outlooks] == ["customer_loyalty"]
     assert [note.subject for note in found.notes() if note.code == "lever_left_out"] == ["employee_satisfaction"]
+
+
+def test_customers_without_a_contract_leave_the_scenario_without_money(tmp_path):
+    path = make_firm(seed=3, units=30).write(tmp_path)
+    accounts, rng = pd.read_csv(tmp_path / "accounts.csv"), np.random.default_rng(1)
+    rows = []
+    for name in accounts["customer"].head(400):
+        day, rate, stop = rng.uniform(0, 300), rng.gamma(0.9, 0.03), rng.beta(0.8, 2.5)
+        while day < 730:
+            rows.append((name, (pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(day))).date(), 10.0))
+            day = np.inf if rng.random() < stop else day + 1 + rng.exponential(1 / rate)
+    pd.DataFrame(rows, columns=["customer", "date", "amount"]).to_csv(tmp_path / "sales.csv", index=False)
+    text = path.read_text().replace("[tables.units]", '[tables.transactions]\nfile = "sales.csv"\n\n[tables.units]', 1)
+    path.write_text(text.replace("[money]\n", '[money]\nretention_model = "bg-nbd"\n', 1))
+    levers = study_levers(read_study(path), draws=200, shapes=False)
+    assert levers.route is None
+    assert "not_contractual" in {note.code for note in levers.notes()}
