@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.accounts.lasting import lasting_share
+from spc.accounts.lasting import expected_contribution
 from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
 from spc.disclosure import names_staff
@@ -110,7 +110,8 @@ def good_customer_profile(
     checks = {"auc": float(roc_auc_score(y_new, p)), "brier": float(brier_score_loss(y_new, p)),
               "brier_of_base_rate": float(y_new.mean() * (1 - y_new.mean())), "calibration_slope": slope}  # fmt: skip
     rows += [{"lhs": name, "rhs": after, "kind": "check", "estimate": value} for name, value in checks.items()]
-    stable, shrunk = _stability(old, new, y_old, y_new)
+    stable = _stability(old, new, y_old, y_new)
+    shrunk, _, stable["lasting"] = expected_contribution(accounts, before, after)
     alike = np.ptp(weights) > 0 and np.ptp(later) > 0
     stable["same_profile"] = float(np.corrcoef(weights, later)[0, 1]) if alike else float("nan")
     between = f"{before} to {after}"
@@ -218,13 +219,9 @@ def _calibration_slope(p: FloatArray, good: npt.NDArray[np.bool_]) -> float:
 
 def _stability(
     old: CustomerAccounts, new: CustomerAccounts, good_old: npt.NDArray[np.bool_], good_new: npt.NDArray[np.bool_]
-) -> tuple[dict[str, float], FloatArray]:
-    """How far good customers stay good, and every customer's contribution shrunk to the mean by what lasts."""
-    was = pd.DataFrame({"good": good_old, "money": old.money(old.contribution)}, index=old.customers)
-    now = pd.DataFrame({"good": good_new, "money": new.money(new.contribution)}, index=new.customers)
-    both = was.add_suffix("_was").join(now.add_suffix("_now"), how="inner").astype(float)
-    lasting = lasting_share(both["money_was"].to_numpy(), both["money_now"].to_numpy())
-    money = now["money"].to_numpy()
-    stays = float(both.loc[both["good_was"] > 0, "good_now"].mean()) if both["good_was"].any() else float("nan")
-    found = {"stays_good": stays, "by_chance": float(now["good"].mean()), "lasting": lasting}
-    return found, np.asarray(money.mean() + lasting * (money - money.mean()))
+) -> dict[str, float]:
+    """How far good customers stay good, and how far they would by chance."""
+    was, now = pd.Series(good_old, index=old.customers), pd.Series(good_new, index=new.customers)
+    later = now.reindex(was.index[was]).dropna()
+    stays = float(later.astype(float).mean()) if len(later) else float("nan")
+    return {"stays_good": stays, "by_chance": float(now.mean())}
