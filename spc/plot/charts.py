@@ -81,7 +81,7 @@ def importance_performance(table: ReleasedTable, labels: Labels = None, *, title
         for name, share, level in zip(names, wide["importance"], wide["performance"], strict=True)
     ]
     chart = Chart("scatter", tuple(names), (Series("", floats(data["y"]), x=tuple(map(float, data["x"]))),),
-                  x_label, y_label)  # fmt: skip
+                  x_label, y_label, (0.0, 100.0))  # fmt: skip
     alt = say("plot.drivers_alt", said=say("list.semicolon").join(said))
     return finish(title or say("plot.drivers"), alt, out[0], chart=chart)
 

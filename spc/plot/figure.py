@@ -74,6 +74,8 @@ class Chart:
     categories : tuple of str
     series : tuple of Series
     x_label, y_label : str
+    x_span : pair of float, optional
+        Ends of the horizontal axis.
     """
 
     sort: str
@@ -81,6 +83,7 @@ class Chart:
     series: tuple[Series, ...]
     x_label: str = ""
     y_label: str = ""
+    x_span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

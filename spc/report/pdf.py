@@ -56,8 +56,10 @@ def _quiet(log: logging.Logger) -> Iterator[None]:
 
 
 def _painted(page: str) -> str:
-    """Drawings in fixed colours and letters without halo: what prints knows no variables inside a drawing, and would
-    paint the halo over the letters."""
+    """Drawings in fixed colours, letters without halo.
+
+    What prints knows no variables inside a drawing, and paints the halo over the letters.
+    """
 
     def fixed(drawing: re.Match[str]) -> str:
         plain = _HALO.sub("", _VARIABLE.sub(r"\1", drawing[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ __all__ = ["slides"]
 ROWS, LINES = 10, 7
 """Rows of a table and lines of a list that a slide holds."""
 _LETTERS = 420
+_MARGIN = 3
+"""Of a cell, in letters."""
 """Letters of text that a slide holds in a readable size."""
 _INK, _MUTED, _CAUTION = "1F2933", "6B7280", "A16207"
 _ACCENT = "0F6F8C"
@@ -195,7 +198,7 @@ class _Deck:
         from pptx.util import Inches, Pt
 
         wide = len(numeric)
-        widths = _widths([*([heads] if heads else []), *rows])
+        widths = _widths(heads, rows)
         for start in range(0, max(len(rows), 1), ROWS):
             some = [*([heads] if heads else []), *rows[start : start + ROWS]]
             slide = self.slide(caption if start == 0 else say("slides.continued", title=caption), size=22, notes=notes)
@@ -223,7 +226,8 @@ class _Deck:
         frame = slide.shapes.add_chart(sort, Inches(0.6), Inches(1.5), Inches(12.1), Inches(4.9), data)
         _dress(frame.chart, chart, self.accent)
         frame._element.nvGraphicFramePr.cNvPr.set("descr", block.figure.alt)
-        self.text(slide, [block.caption], top=6.5, size=12, colour=_MUTED, height=0.8)
+        caption = say("slides.links") if chart.sort == "links" else block.caption
+        self.text(slide, [caption], top=6.5, size=12, colour=_MUTED, height=0.8)
 
     def equations(self, block: EquationsBlock) -> None:
         self.flush()
@@ -250,10 +254,12 @@ _WAYS: dict[type[Block], Callable[[_Deck, Any], None]] = {
 """Levers that move have no place on a slide: the table beside them does."""
 
 
-def _widths(rows: Sequence[Sequence[str]]) -> list[float]:
-    """Shares of the width for columns by their longest texts, none too narrow or too wide."""
-    longest = [min(max(6, *map(len, column)), 34) for column in zip(*rows, strict=True)]
-    return [one / sum(longest) for one in longest]
+def _widths(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[float]:
+    """Shares of the width for columns: their longest cell on one line, headings a word a line."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(heads)
+    words = [max(map(len, head.split()), default=0) for head in heads] or [0] * len(columns)
+    needed = [min(max(4, word, *map(len, column)), 34) + _MARGIN for word, column in zip(words, columns, strict=True)]
+    return [one / sum(needed) for one in needed]
 
 
 def _note(slide: Slide, text: str) -> None:
@@ -335,7 +341,10 @@ def _dress(drawn: Any, chart: Chart, accent: str) -> None:
             axis.has_title = True
             axis.axis_title.text_frame.text = text
     plot = drawn.plots[0]
+    if chart.x_span is not None:
+        drawn.category_axis.minimum_scale, drawn.category_axis.maximum_scale = chart.x_span
     if chart.sort == "scatter":
+        drawn.value_axis.minimum_scale = 0
         _named_points(plot, chart, accent)
     if chart.sort in {"line", "scatter"}:
         return
@@ -349,9 +358,18 @@ def _dress(drawn: Any, chart: Chart, accent: str) -> None:
             series.format.fill.background()
     if chart.sort != "bridge":
         drawn.category_axis.reverse_order = True
+        drawn.value_axis.minimum_scale, drawn.value_axis.maximum_scale = _whole_span(chart)
         for series, given in zip(plot.series, chart.series, strict=True):
             if given.low:
                 _whiskers(series, given)
+
+
+def _whole_span(chart: Chart) -> tuple[float, float]:
+    """Ends of an axis that shows zero and every interval from end to end, at round numbers."""
+    given = [value for series in chart.series for some in (series.values, series.low, series.high) for value in some]
+    known = [0.0, *(value for value in given if value is not None and math.isfinite(value))]
+    step = 10.0 ** math.floor(math.log10(max(known) - min(known) or 1.0)) / 2.0
+    return math.floor(min(known) / step) * step, math.ceil(max(known) / step) * step
 
 
 def _named_points(plot: Any, chart: Chart, accent: str) -> None:

@@ -190,3 +190,18 @@ def test_letters_on_the_lines_of_a_printed_drawing_are_seen(report: Report) -> N
     printed = _painted(page)
     assert "paint-order" not in printed
     assert "var(--spc" not in "".join(re.findall(r"<svg.*?</svg>", printed, re.DOTALL))
+
+
+def test_bars_show_their_intervals_from_end_to_end_and_maps_the_whole_scale(report: Report, deck) -> None:
+    drawn = [shape.chart for slide in deck.slides for shape in slide.shapes if shape.has_chart]
+    figures = [block.figure.chart for section in report.sections for block in section.blocks if block.kind == "figure"]
+    pairs = list(zip(drawn, [chart for chart in figures if chart is not None and chart.series], strict=True))
+    bars = [(axis.value_axis, given.series[0]) for axis, given in pairs if given.sort in {"interval", "links"}]
+    assert len(bars) >= 3
+    for axis, series in bars:
+        low, high = (min(0, *filter(None, series.low)), max(0, *filter(None, series.high)))
+        assert axis.minimum_scale <= low <= high <= axis.maximum_scale
+        assert axis.maximum_scale - axis.minimum_scale < 2.1 * (high - low)
+    maps = [axis.category_axis for axis, given in pairs if given.sort == "scatter"]
+    assert maps
+    assert {(axis.minimum_scale, axis.maximum_scale) for axis in maps} == {(0.0, 100.0)}
