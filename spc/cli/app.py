@@ -39,14 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     try:
         _verbs()(words)
-    except SystemExit as end:  # typer's own way out, also for words it does not know
-        return end.code if isinstance(end.code, int) else 0
+    except SystemExit as end:  # typer's own way out, also for words it does not know and for an interrupt
+        return _interrupted() if end.code == INTERRUPTED else end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return _interrupted()
     except SpcError as error:
         _tell(error, as_json="--json" in words)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\nInterrupted; nothing was half written.", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUR_FAULT
@@ -60,6 +59,11 @@ def _run(words: list[str]) -> int:
         )
         return OUR_FAULT
     return 0
+
+
+def _interrupted() -> int:
+    print("\nInterrupted; nothing was half written.", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _verbs() -> typer.Typer:

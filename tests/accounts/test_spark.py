@@ -386,6 +386,7 @@ class TestOnACluster:
             out, err = run.communicate(timeout=120)
         assert run.returncode == 130, out + err
         assert "Traceback" not in err
+        assert "nothing was half written" in err
         assert {path.name for path in ledger.iterdir()} <= {"sales", "costs.parquet", "study.toml", "costs.csv"}
 
     def test_without_any_worker_it_is_our_error(self, cluster, ledger, monkeypatch):
