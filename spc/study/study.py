@@ -17,6 +17,7 @@ from spc.study.accounts import AccountsSpec
 from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudyDocument
 from spc.study.quality import Quality, latest_wave, quality
 from spc.survey import Construct, score, score_table
+from spc.words import phrase
 
 __all__ = ["SIDES", "Study", "person_scores", "unit_scores"]
 
@@ -270,5 +271,5 @@ def _with_counts(wide: pd.DataFrame, study: Study) -> pd.DataFrame:
 def _note(finding: Finding) -> Note:
     subject = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
     found = finding.found.split(":")[0] if finding.rule == "small_unit" else finding.found  # names stay inside
-    text = f"{subject}: {found}; expected {finding.expected}. {finding.hint}"
-    return Note(finding.rule, "warning", subject, text)
+    told = {"found": found, "expected": finding.expected, "hint": finding.hint, "rule": finding.rule}
+    return Note(finding.rule, "warning", subject, phrase("note.finding", subject=subject, **told))

@@ -93,6 +93,7 @@ def test_notes_give_their_sentences_the_values_that_these_name():
         given = {word.arg for word in call.keywords}
         asked = [blanks(text) | (given & {"n"}) for text in told]
         where = f"{path.name}:{call.lineno} {name}"
+        given -= {"rule"} if name == "note.finding" else set()
         assert asked, where
         assert any(names == given for names in asked) if computed else all(names == given for names in asked), where
         checked += 1
@@ -103,7 +104,7 @@ def test_notes_give_their_sentences_the_values_that_these_name():
 def test_another_language_says_the_same_things_of_the_same_values(name):
     for key, text in catalogue.templates(name).items():
         assert key in ENGLISH, key
-        assert blanks(text) == blanks(ENGLISH[key]), key
+        assert blanks(text) == blanks(ENGLISH[key]) or key == "note.finding", key  # details of the check are English
 
 
 def test_the_languages_of_the_firms_are_there_and_whole():

@@ -109,14 +109,11 @@ def _left_out(patterns: Patterns, kept: Patterns, model: Model, given: int) -> l
         return []
     parts = []
     if patterns.empty:
-        parts.append(f"{patterns.empty} without any answer to the variables of the model")
+        parts.append(phrase("note.dropped_part.empty", rows=patterns.empty))
     if unknown:
-        named = ", ".join(model.exogenous)
-        parts.append(
-            f"{unknown} that lack a covariate held at its sample moments ({named}), which fixed_x=False would keep"
-        )
-    text = f"{given - kept.rows} of {given} rows were left out: {'; '.join(parts)}. {kept.rows} remain."
-    return [Note("dropped_rows", "warning", "data", text)]
+        parts.append(phrase("note.dropped_part.covariate", rows=unknown, names=model.exogenous))
+    told = {"dropped": given - kept.rows, "rows": given, "left": kept.rows}
+    return [Note.of("dropped_rows", "warning", "data", "missing", parts=parts, **told)]
 
 
 def _missing_shares(patterns: Patterns) -> list[Note]:
@@ -135,16 +132,14 @@ def _thin_pairs(patterns: Patterns) -> list[Note]:
     if not pairs[0].size:
         return []
     order = np.argsort(coverage[pairs], kind="stable")[:6]
-    listed = ", ".join(
-        f"{patterns.names[i]} with {patterns.names[j]} ({coverage[i, j]:.1%})"
+    told = [
+        phrase("note.covered_pair", one=patterns.names[i], other=patterns.names[j], share=float(coverage[i, j]))
         for i, j in zip(pairs[0][order], pairs[1][order], strict=True)
-    )
-    more = f" and {pairs[0].size - order.size} more" if pairs[0].size > order.size else ""
-    text = (
-        f"Fewer than {LOW_COVERAGE:.0%} of the rows answer both of these: {listed}{more}. How they covary rests on few "
-        "rows, or on the assumptions of the model alone."
-    )
-    return [Note("low_coverage", "warning", "data", text)]
+    ]
+    more = int(pairs[0].size - order.size)
+    if more:
+        return [Note.of("low_coverage", "warning", "data", "some", bar=LOW_COVERAGE, pairs=told, more=more)]
+    return [Note.of("low_coverage", "warning", "data", "all", bar=LOW_COVERAGE, pairs=told)]
 
 
 def unrestricted(patterns: Patterns) -> tuple[Saturated, tuple[Note, ...]]:

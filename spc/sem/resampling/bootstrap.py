@@ -458,16 +458,9 @@ def _has_holes(fit: SemFit) -> bool:
 def _notes(result: Bootstrap) -> Sequence[Note]:
     notes = []
     if result.done < result.draws:
-        notes.append(Note(
-            "interrupted", "warning", "bootstrap",
-            f"The bootstrap was stopped after {result.done} of {result.draws} draws; everything rests on these.",
-        ))  # fmt: skip
+        notes.append(Note.of("interrupted", "warning", "bootstrap", done=result.done, draws=result.draws))
     if result.method == "parametric" and _has_holes(result.fit):
-        notes.append(Note(
-            "holes_as_they_are", "info", "bootstrap",
-            "The rows made from the model miss the answers that the rows of the data miss: errors and statistics hold "
-            "where answers are missing by chance alone.",
-        ))  # fmt: skip
+        notes.append(Note.of("holes_as_they_are", "info", "bootstrap"))
     lost = result.done - len(result.numbers)
     if lost:
         reasons = [f"{reason}: {count}" for reason, count in result.replicates.failures.items()]

@@ -245,11 +245,7 @@ def _varying(names: npt.NDArray[np.str_], values: FloatArray, outcomes: FloatArr
     """Variables of clusters whose rows differ within some cluster."""
     apart = np.nan_to_num(np.abs(values - outcomes[codes])).max(axis=0, initial=0.0)
     loose = apart > 1e-8 * np.maximum(np.nan_to_num(np.abs(outcomes)).max(axis=0, initial=0.0), 1e-300)
-    return [
-        Note("varies_within", "warning", str(name), f"{name} is a variable of clusters in the model, but varies within "
-             "some of them; its cluster means are used.")
-        for name in names[loose]
-    ]  # fmt: skip
+    return [Note.of("varies_within", "warning", str(name), name=str(name)) for name in names[loose]]
 
 
 def _check_variation(units: UnitMoments, width: int) -> None:
