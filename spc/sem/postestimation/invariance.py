@@ -34,7 +34,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from spc.errors import EstimationError, NotIdentifiedError, SpcWarning, UsageError
+from spc.errors import EstimationError, NonConvergenceError, NotIdentifiedError, SpcWarning, UsageError
 from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.groups import Given
 from spc.sem.fit import SemFit, ordered_items
@@ -291,8 +291,17 @@ def _fitted(model: Model | str, data: Given, options: Mapping[str, Any]) -> SemF
 
 def _equal_in(model: Model, data: Given, step: Step, options: Mapping[str, Any]) -> SemFit:
     """The fit of a step, whose options say what it holds equal."""
-    found = _fitted(model, data, options)
+    try:
+        found = _fitted(model, data, options)
+    except NonConvergenceError as error:
+        raise NonConvergenceError(_of_step(step, error), error.solution, error.parameters) from error
+    except NotIdentifiedError as error:
+        raise NotIdentifiedError(_of_step(step, error), error.parameters) from error
     return replace(found, options=replace(found.options, group_equal=step.words))
+
+
+def _of_step(step: Step, error: Exception) -> str:
+    return f"The step {step.name}: {error} Or leave the step out, with steps=."
 
 
 def _require_groups(first: SemFit) -> None:

@@ -16,6 +16,7 @@ from spc.errors import (
     DataError,
     EstimationError,
     ImproperSolutionWarning,
+    NonConvergenceError,
     NotIdentifiedError,
     SpcWarning,
     UsageError,
@@ -369,6 +370,17 @@ def test_an_item_without_residual_variance_leaves_no_strict_step() -> None:
     assert "theta" in note.text
     with pytest.raises((EstimationError, NotIdentifiedError)):
         invariance("f =~ b + a + c + d", rows, group="shop", ordered=list("abcd"), parameterization="theta")
+
+
+def test_a_step_without_an_end_is_named() -> None:
+    """Of items cut at their medians, latent means and the units of responses cannot be told apart."""
+    rng = np.random.default_rng(11)
+    latent = rng.normal(size=(900, 1)) + rng.normal(size=(900, 6))
+    rows = pd.DataFrame(latent > np.median(latent, axis=0), columns=list("abcdef")).astype(int)
+    rows["shop"] = np.arange(900) % 3
+    text = "one =~ a + b + c\ntwo =~ d + e + f"
+    with pytest.raises((NonConvergenceError, NotIdentifiedError), match=r"The step scalar: .* leave the step out"):
+        invariance(text, rows, group="shop", ordered=list("abcdef"))
 
 
 def test_scaled_statistics_are_shown_where_there_are_any() -> None:
