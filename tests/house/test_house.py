@@ -107,11 +107,11 @@ FREE_NOTES = {
     "accounts/effort.py", "accounts/groups.py", "accounts/involvement.py", "accounts/kpis.py", "accounts/menu.py",
     "accounts/mixture.py", "accounts/peers.py", "accounts/profile.py", "accounts/risk.py", "accounts/sellers.py",
     "accounts/sight.py", "accounts/targets.py", "accounts/visits.py", "chain/lag_search.py", "chain/panel.py",
-    "chain/power.py", "chain/rival_bench.py", "chain/rivals.py", "sem/feasible.py", 
+    "chain/power.py", "chain/rival_bench.py", "chain/rivals.py", "sem/feasible.py",
     "sem/ordinal/fit.py", "sem/pooling.py", "sem/postestimation/compare.py", "sem/postestimation/htmt.py",
     "sem/postestimation/invariance.py", "sem/postestimation/level_fit.py", "sem/postestimation/misfit.py",
     "sem/postestimation/profile.py", "sem/postestimation/release.py", "sem/postestimation/small_sample.py",
-    "sem/postestimation/structural.py", "sem/postestimation/validity.py", 
+    "sem/postestimation/structural.py", "sem/postestimation/validity.py",
 }  # fmt: skip
 """Files whose notes are still sentences of their own, for screens; none is to be added."""
 
