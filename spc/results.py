@@ -159,7 +159,7 @@ def fingerprint(*tables: pd.DataFrame | FloatArray) -> str:
             digest.update("\x1f".join(map(str, table.columns)).encode())
             digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         else:
-            digest.update(np.ascontiguousarray(table))
+            digest.update(np.ascontiguousarray(table).data)
     return digest.hexdigest()[:16]
 
 

@@ -44,7 +44,7 @@ from spc.sem.postestimation.invariance import Invariance, invariance
 from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import Construct, keyed_items
-from spc.words import Phrase, phrase
+from spc.words import Phrase, phrase, verdict_form
 
 __all__ = ["CRITERIA", "Criterion", "Gathered", "criteria"]
 
@@ -158,7 +158,7 @@ def _estimate(row: Any, at: Gathered) -> Criterion:
         and (note.subject in (row.lhs, row.rhs) or note.subject not in at.book)
     ]
     clear = row.label in ("holds", "opposite") and not serious
-    found = _of("estimate", "yes" if clear else "no", float(row.std_all), str(row.label).replace(" ", "_"), "short")
+    found = _of("estimate", "yes" if clear else "no", float(row.std_all), verdict_form(row.label, row.std_all), "short")
     said = [text for text in serious if isinstance(text, Phrase)]
     return replace(found, sentence=said[0]) if said else found
 

@@ -87,6 +87,7 @@ def fit_meetings(
             found.provenance.data_fingerprint, seed,
         ),
         smallest=smallest,
+        negative=study.chain.negative,
     )  # fmt: skip
 
 

@@ -297,7 +297,7 @@ def link_equivalence(
     effects : Effects
         Of the same fit.
     links : DataFrame
-        Rows of the links: ``lhs, rhs, estimate, std_error, conf_low, conf_high`` and ``readable``.
+        Rows of the links: ``lhs, rhs, estimate, std_error, conf_low, conf_high``, ``readable`` and ``negative``.
     smallest : Smallest
     level : float
         ``1 - alpha`` of each one-sided test.
@@ -333,11 +333,17 @@ def _refuse_beyond(links: Sequence[ImpliedLink], smallest: Smallest, end: str) -
         )  # fmt: skip
 
 
+def _verdict(row: Any, smallest: float, inner: tuple[float, float]) -> Verdict:
+    return verdict(
+        row.conf_low, row.conf_high, interpretable=row.readable, negative=row.negative, smallest=smallest, inner=inner
+    )
+
+
 def _in_deviations(link: ImpliedLink, row: Any, smallest: float, level: float) -> LinkEquivalence:
     ratio = link.cause_sd / link.effect_sd
     value, error = row.estimate * ratio, row.std_error * ratio
     p_value, low, high = two_one_sided(value, error, smallest, df=link.df, alpha=1.0 - level)
-    word = verdict(row.conf_low, row.conf_high, interpretable=row.readable, smallest=smallest, inner=(low, high))
+    word = _verdict(row, smallest, (low, high))
     return LinkEquivalence(link.lhs, link.rhs, "sd", value, error, p_value, low, high, smallest, word)
 
 
@@ -359,9 +365,7 @@ def _in_money(
     draws = draws[np.isfinite(draws)]
     low, high = np.quantile(draws, [1.0 - level, level])
     beyond = max(int((draws <= -smallest).sum()), int((draws >= smallest).sum()))
-    word = verdict(
-        row.conf_low, row.conf_high, interpretable=row.readable, smallest=smallest, inner=(float(low), float(high))
-    )
+    word = _verdict(row, smallest, (float(low), float(high)))
     return LinkEquivalence(
         link.lhs, link.rhs, "money", value, float(draws.std(ddof=1)), (1 + beyond) / (1 + len(draws)), float(low),
         float(high), smallest, word,

@@ -29,7 +29,7 @@ from spc.errors import SpcError, UsageError
 from spc.results import Note, Provenance, Result, tidy_frame
 from spc.sem.postestimation.invariance import Invariance
 from spc.study import Study
-from spc.words import Phrase, phrase
+from spc.words import Phrase, phrase, verdict_form
 
 __all__ = ["GRADES", "Evidence", "LinkEvidence", "evidence", "grade"]
 
@@ -203,7 +203,7 @@ class Evidence:
 def summary(link: LinkEvidence, labels: Mapping[str, str]) -> Phrase:
     """The evidence for a link in one sentence."""
     cause, effect = title_of(link.rhs, labels), title_of(link.lhs, labels)
-    said = phrase(f"note.summary.{link.verdict.replace(' ', '_')}", cause=cause, effect=effect)
+    said = phrase(f"note.summary.{verdict_form(link.verdict, link.std_all)}", cause=cause, effect=effect)
     told: dict[str, object] = {"grade": link.grade, "said": said}
     own = {reason.name: reason.short for reason in link.reasons if reason.short is not None}
     yes = {reason.name for reason in link.reasons if reason.met == "yes"}

@@ -132,6 +132,7 @@ def fit_chain(
         ),
         resampled=replicates is not None,
         smallest=_smallest(study),
+        negative=asked.negative,
     )
 
 
@@ -153,6 +154,7 @@ def _two_sided(
         messages=(*rows.messages, *side_notes(study)),
         provenance=Provenance.record(options, found.provenance.data_fingerprint, seed),
         smallest=_smallest(study),
+        negative=study.chain.negative,
     )
 
 

@@ -54,10 +54,11 @@ def verdict(
     conf_high: float,
     *,
     interpretable: bool = True,
+    negative: bool = False,
     smallest: float | None = None,
     inner: tuple[float, float] | None = None,
 ) -> Verdict:
-    """What an interval says about a link that theory has positive.
+    """What an interval says about a link that theory has positive, or negative where it is named so.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ def verdict(
         Ends of the interval of the link.
     interpretable : bool
         False when the fit as a whole cannot tell the links apart.
+    negative : bool
+        The link is expected to be negative.
     smallest : float, optional
         Smallest effect of interest, on either side of zero.
     inner : tuple of float, optional
@@ -74,13 +77,15 @@ def verdict(
     Returns
     -------
     {"holds", "unclear", "opposite", "practically nil", "too small to matter", "not interpretable"}
-        The interval lies above zero, covers zero, lies below zero; lies wholly inside the smallest effect and covers
-        zero, or does not; or must not be read.
+        The interval lies on the expected side of zero, covers zero, lies on the other side; lies wholly inside the
+        smallest effect and covers zero, or does not; or must not be read.
 
     Examples
     --------
     >>> verdict(0.1, 0.4), verdict(-0.1, 0.4), verdict(-0.4, -0.1)
     ('holds', 'unclear', 'opposite')
+    >>> verdict(-0.4, -0.1, negative=True)
+    'holds'
     >>> verdict(-0.04, 0.06, smallest=0.1), verdict(0.01, 0.06, smallest=0.1)
     ('practically nil', 'too small to matter')
     """
@@ -90,6 +95,6 @@ def verdict(
     clear = conf_low > 0 or conf_high < 0
     if smallest is not None and -smallest < low and high < smallest:
         return "too small to matter" if clear else "practically nil"
-    if conf_low > 0:
-        return "holds"
-    return "opposite" if conf_high < 0 else "unclear"
+    if not clear:
+        return "unclear"
+    return "holds" if (conf_high < 0) == negative else "opposite"

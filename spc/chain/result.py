@@ -51,6 +51,8 @@ class ChainFit:
     smallest : Smallest, optional
         Smallest effect of interest; a link shown to be smaller has the verdict ``practically nil``, or ``too small to
         matter`` where it is clear of zero.
+    negative : frozenset of (str, str)
+        Links, effect and cause, that are expected to be negative.
     """
 
     sem: SemFit | TwoSidedFit
@@ -65,6 +67,7 @@ class ChainFit:
     provenance: Provenance
     resampled: bool = False
     smallest: Smallest | None = None
+    negative: frozenset[tuple[str, str]] = frozenset()
     kind: str = "chain"
 
     @property
@@ -96,19 +99,26 @@ class ChainFit:
 
     @cached_property
     def links(self) -> pd.DataFrame:
-        """Rows of the links, and ``readable``: whether each may be read. Without verdicts."""
+        """Rows of the links; ``readable``: whether each may be read; ``negative``: so expected. Without verdicts."""
         rows = self._effects[self._effects["kind"] == "direct"].assign(kind="link")
-        return rows.assign(readable=self.interpretable & ~rows["rhs"].isin(self.sem.unreadable))
+        pairs = zip(rows["lhs"], rows["rhs"], strict=True)
+        return rows.assign(
+            readable=self.interpretable & ~rows["rhs"].isin(self.sem.unreadable),
+            negative=[pair in self.negative for pair in pairs],
+        )
 
     @cached_property
     def _tidy(self) -> pd.DataFrame:
         effects, others, links = self._effects, self._others, self.links
         rows: list[Any] = list(links.itertuples(index=False))
-        words = {(row.lhs, row.rhs): verdict(row.conf_low, row.conf_high, interpretable=row.readable) for row in rows}
+        words = {
+            (row.lhs, row.rhs): verdict(row.conf_low, row.conf_high, interpretable=row.readable, negative=row.negative)
+            for row in rows
+        }
         if self.smallest is not None:
             tested, _ = link_equivalence(self.sem, self.effects, links, self.smallest, self.effects.level)
             words |= {(link.lhs, link.rhs): link.verdict for link in tested}
-        links = links.drop(columns="readable").assign(
+        links = links.drop(columns=["readable", "negative"]).assign(
             label=[words[pair] for pair in zip(links["lhs"], links["rhs"], strict=True)]
         )
         return pd.concat(

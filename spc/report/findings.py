@@ -14,7 +14,7 @@ from spc.report.health import BAR, fit_word, reliabilities
 from spc.report.material import Material, kind_rows, listed, positions
 from spc.report.money import doubted, own_sentence
 from spc.report.words import begin, counted, inner, label_of, notes_in_words
-from spc.words import joined, say
+from spc.words import joined, say, verdict_form
 
 __all__ = ["findings_section"]
 
@@ -43,7 +43,7 @@ def _link(material: Material, chain: ReleasedModel, row: Any) -> FindingBlock:
     low, high = ends(float(row.conf_low), float(row.conf_high))
     cause, effect = inner(row.rhs, material.labels), inner(row.lhs, material.labels)
     text = say(
-        f"finding.link.{str(row.label).replace(' ', '_')}", cause=cause, cause_begin=begin(cause), effect=effect,
+        f"finding.link.{verdict_form(row.label, row.estimate)}", cause=cause, cause_begin=begin(cause), effect=effect,
         size=estimate(row.estimate, row.conf_low, row.conf_high), low=low, high=high,
     )  # fmt: skip
     names = (label_of(row.rhs, material.labels), label_of(row.lhs, material.labels))

@@ -405,7 +405,8 @@ def _chain(
     options = {key: value[key] for key in _CHAIN_OPTIONS if key in value}
     return ChainSpec(
         model=text, preset=preset, lags=lags, priors=_priors(value.get("priors", ()), links, book),
-        covariates=tuple(value.get("covariates", ())), **options,
+        covariates=tuple(value.get("covariates", ())), negative=_negative(value.get("negative", ()), links, book),
+        **options,
     )  # fmt: skip
 
 
@@ -549,6 +550,20 @@ def _priors(
         else:
             priors[effect, cause] = LinkPrior(effect, cause, value["mean"], value["sd"], value["source"])
     return tuple(priors.values())
+
+
+def _negative(
+    values: Sequence[Mapping[str, str]], links: Mapping[str, Sequence[str]], book: _Notebook
+) -> frozenset[tuple[str, str]]:
+    for index, value in enumerate(values):
+        effect, cause = value["to"], value["from"]
+        if cause not in links.get(effect, ()):
+            found, hint = (
+                f"{cause} → {effect}, expected to be negative",
+                f"Links into {effect}: {_into(links, effect)}.",
+            )
+            book.add(("chain", "negative", index), "negative_without_link", found, "a link of the chain", hint)
+    return frozenset((value["to"], value["from"]) for value in values)
 
 
 def _into(links: Mapping[str, Sequence[str]], effect: str) -> str:

@@ -114,6 +114,8 @@ class ChainSpec:
         What published studies say of links.
     covariates : tuple of str
         Columns of the answers or of units whose part is taken out of both sides.
+    negative : frozenset of (str, str)
+        Links, effect and cause, that are expected to be negative.
     """
 
     model: str
@@ -128,6 +130,7 @@ class ChainSpec:
     meet: Meet = "unit"
     priors: tuple[LinkPrior, ...] = ()
     covariates: tuple[str, ...] = ()
+    negative: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from spc.words.catalogue import inside, joined, language, languages, marked, say, speaking
-from spc.words.phrase import Phrase, phrase
+from spc.words.phrase import Phrase, phrase, verdict_form
 
-__all__ = ["Phrase", "inside", "joined", "language", "languages", "marked", "phrase", "say", "speaking"]
+__all__ = ["Phrase", "inside", "joined", "language", "languages", "marked", "phrase", "say", "speaking", "verdict_form"]

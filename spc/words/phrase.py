@@ -8,7 +8,7 @@ from typing import Any
 
 from spc.words.catalogue import say
 
-__all__ = ["Phrase", "phrase"]
+__all__ = ["Phrase", "phrase", "verdict_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,23 @@ def phrase(name: str, /, **values: object) -> Phrase:
     'One. hidden'
     """
     return Phrase(name, tuple((key, tuple(v) if isinstance(v, list) else v) for key, v in values.items()))
+
+
+def verdict_form(verdict: str, estimate: float) -> str:
+    """Form of the templates on a link's verdict: links expected to be negative have forms of their own.
+
+    Examples
+    --------
+    >>> verdict_form("practically nil", 0.01), verdict_form("holds", 0.4), verdict_form("holds", -0.4)
+    ('practically_nil', 'holds', 'holds_less')
+    >>> verdict_form("opposite", -0.4), verdict_form("opposite", 0.4)
+    ('opposite', 'opposite_more')
+    """
+    if verdict == "holds" and estimate < 0:
+        return "holds_less"
+    if verdict == "opposite" and estimate > 0:
+        return "opposite_more"
+    return verdict.replace(" ", "_")
 
 
 def _changed(value: Any, change: Callable[[str], str]) -> Any:

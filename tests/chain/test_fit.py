@@ -223,6 +223,31 @@ def test_priors_that_are_none(study, tmp_path, wrong, what):
     assert what in {finding.rule for finding in caught.value.findings}
 
 
+def negative(cause, effect):
+    return f'negative = [{{ from = "{cause}", to = "{effect}" }}]\n'
+
+
+@pytest.mark.parametrize("method", ["two_sided", "unit_means"])
+def test_a_link_expected_to_be_negative_is_judged_and_told_as_one(study, tmp_path, method):
+    plain = rows(spc.fit_chain(study, draws=100, method=method), "link")["label"]
+    cause, effect = "customer_value", "customer_satisfaction"
+    asked = negative(cause, effect)
+    other = changed(study, tmp_path, lambda text: text.replace("[chain]\n", "[chain]\n" + asked))
+    chain = spc.fit_chain(other, draws=100, method=method)
+    found = rows(chain, "link")["label"]
+    assert plain[effect, cause] == "holds" and found[effect, cause] == "opposite"
+    assert (plain.drop((effect, cause)) == found.drop((effect, cause))).all()
+    said = spc.evidence(other, chain).summaries()[effect, cause]
+    assert "where less was expected" in said
+
+
+def test_a_link_that_is_not_there_is_not_expected_to_be_negative(study, tmp_path):
+    asked = negative("customer_satisfaction", "customer_value")
+    with pytest.raises(DataError) as caught:
+        changed(study, tmp_path, lambda text: text.replace("[chain]\n", "[chain]\n" + asked))
+    assert {finding.rule for finding in caught.value.findings} == {"negative_without_link"}
+
+
 def test_unit_means_stand_in_where_the_likelihood_has_no_answer(study, monkeypatch):
     from spc.chain import fit
     from spc.errors import NonConvergenceError

@@ -27,6 +27,17 @@ def test_a_verdict_is_what_the_interval_says(low, high, expected):
     assert verdict(low, high) == expected
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(-0.3, -0.1, "holds"), (0.1, 0.3, "opposite"), (-0.3, 0.1, "unclear")]
+)
+def test_a_link_expected_to_be_negative_holds_below_zero(low, high, expected):
+    assert verdict(low, high, negative=True) == expected
+
+
+def test_a_small_negative_link_is_small_whatever_was_expected():
+    assert verdict(-0.05, -0.01, negative=True, smallest=0.1) == "too small to matter"
+
+
 def test_no_link_is_read_where_none_may_be():
     assert verdict(0.5, 0.9, interpretable=False) == "not interpretable"
 
