@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
 
@@ -26,6 +26,7 @@ BLANK_HINT = "They count as nothing; write 0 where that is right."
 """What to do about rows without an amount."""
 
 BoolArray = npt.NDArray[np.bool_]
+Summed = tuple[str, Mapping[str, Collection[str]]]
 
 
 def check_ledger(
@@ -34,6 +35,7 @@ def check_ledger(
     currency: str = "",
     until: date | None = None,
     money: Mapping[str, Collection[str]] = MappingProxyType({}),
+    summed: Mapping[str, Sequence[Summed]] = MappingProxyType({}),
     digits: int = 2,
     line_offsets: Mapping[str, RowNumbers] = MappingProxyType({}),
 ) -> list[Finding]:
@@ -48,7 +50,9 @@ def check_ledger(
     until : date, optional
         Last day of the books; today when None.
     money : mapping of str to collection of str
-        Columns of each table that accounts add up.
+        Columns of each table that hold money.
+    summed : mapping of str to sequence of (str, mapping)
+        Columns of each table that accounts add up, and which rows of them: those whose other columns hold these texts.
     digits : int
         Decimals of the smallest unit of money.
     line_offsets : mapping of str to int or array of int
@@ -75,17 +79,23 @@ def check_ledger(
         findings += _currencies(frame, table, currency, lines)
         findings += _future(frame, table, until or date.today(), lines)
         findings += _broken(frame, table, money.get(table, ()), digits, lines)
-        findings += _blank(frame, table, money.get(table, ()), lines)
+        findings += _blank(frame, table, summed.get(table, ()), lines)
     return findings
 
 
-def _blank(frame: pd.DataFrame, table: str, money: Collection[str], lines: RowNumbers) -> Iterator[Finding]:
-    for name in dict.fromkeys(money):
-        empty = frame[name].isna().to_numpy(dtype=bool) if name in frame else np.zeros(len(frame), dtype=bool)
-        if empty.any():
+def _blank(frame: pd.DataFrame, table: str, summed: Sequence[Summed], lines: RowNumbers) -> Iterator[Finding]:
+    empty: dict[str, npt.NDArray[np.bool_]] = {}
+    for name, where in summed:
+        if name in frame and all(column in frame for column in where):
+            blank = frame[name].isna().to_numpy(dtype=bool)
+            for column, allowed in where.items():
+                blank = blank & key_text(frame[column]).isin(list(allowed)).to_numpy(dtype=bool)
+            empty[name] = empty.get(name, False) | blank
+    for name, blank in empty.items():
+        if blank.any():
             yield make_finding(
                 "blank_amount", table, name, "cells without an amount, NaN among them", "an amount in every row",
-                BLANK_HINT, mask=empty, line_offset=lines, severity="warning",
+                BLANK_HINT, mask=blank, line_offset=lines, severity="warning",
             )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from spc.sources.database import quoted
 from spc.sources.raw import MAX_CELL
 from spc.sources.relation import Relation
 from spc.sources.source import FORMATS
+from spc.study.accounts import CostDriver
 from spc.study.document import StudyDocument, TableSpec
 from spc.study.sources import open_ledger
 
@@ -114,12 +115,21 @@ def _cells(relation: Relation, schema: TableSchema, document: StudyDocument) -> 
     own = [d for d in drivers if d.table == relation.label and d.column in there]
     for name in dict.fromkeys(d.column for d in own if d.money and d.column is not None):
         if name not in schema.required:
-            yield Look(name, "blank_amount", f"count_if({quoted(name)} IS NULL)", "an amount in every row", BLANK_HINT,
-                       severity="warning")  # fmt: skip
+            rows = [_rows_of(d) for d in own if d.column == name and d.money and set(d.where) <= set(there)]
+            blank = f"{quoted(name)} IS NULL AND ({' OR '.join(text for text, _ in rows) or 'false'})"
+            yield Look(name, "blank_amount", f"count_if({blank})", "an amount in every row", BLANK_HINT,
+                       tuple(value for _, values in rows for value in values), severity="warning")  # fmt: skip
     for name, kind in there.items():
         if kind == "VARCHAR" and (name in schema.names or name in {d.column for d in own}):
             yield Look(name, "huge_cell", f"count_if(length({quoted(name)}) > {MAX_CELL})",
                        f"at most {MAX_CELL:,} characters", "Remove the text.")  # fmt: skip
+
+
+def _rows_of(driver: CostDriver) -> tuple[str, list[str]]:
+    """Which rows a driver adds up, in SQL, and what its question marks stand for."""
+    cells = {column: f"trim(CAST({quoted(column)} AS STRING))" for column in driver.where}
+    parts = [f"coalesce({cells[k]} IN ({', '.join('?' for _ in v)}), false)" for k, v in driver.where.items()]
+    return " AND ".join(parts) or "true", [value for allowed in driver.where.values() for value in allowed]
 
 
 def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n: int) -> Iterator[Finding]:

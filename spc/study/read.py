@@ -268,16 +268,17 @@ def _ledger(
     tables: Mapping[str, pd.DataFrame], document: StudyDocument, lines: Mapping[str, RowNumbers]
 ) -> Iterator[Finding]:
     spec = document.accounts
-    money: dict[str, list[str]] = {}
+    summed: dict[str, list[tuple[str, Mapping[str, tuple[str, ...]]]]] = {}
     if spec is not None:
         for driver in spec.drivers:
             if driver.money and driver.column is not None:
-                money.setdefault(driver.table, []).append(driver.column)
+                summed.setdefault(driver.table, []).append((driver.column, driver.where))
     yield from check_ledger(
         tables,
         currency=document.study.currency,
         until=None if spec is None else spec.until,
-        money=money,
+        money={table: [column for column, _ in found] for table, found in summed.items()},
+        summed=summed,
         digits=2 if spec is None else spec.digits,
         line_offsets=lines,
     )

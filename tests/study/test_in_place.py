@@ -90,6 +90,13 @@ def test_credit_notes_blank_amounts_and_endless_texts_are_found_in_place_as_in_m
     assert counted() == wanted
     monkeypatch.setattr(in_place, "LARGE", 10)
     assert counted() == wanted
+    only = '[accounts.drivers.where]\nkind = ["sale"]\ntransaction = ["T3", "T7"]\n'
+    (folder / "study.toml").write_text(DOCUMENT + driver + only)
+    wanted = {"credit_without_invoice": 2, "blank_amount": 1}
+    assert counted() == wanted
+    monkeypatch.setattr(in_place, "LARGE", 10**9)
+    assert counted() == wanted
+    monkeypatch.setattr(in_place, "LARGE", 10)
     with duckdb.connect() as base:
         base.execute(f"CREATE TABLE t AS SELECT *, row_number() OVER () AS i FROM '{folder / 't.parquet'}'")
         base.execute("UPDATE t SET who = repeat('x', 10_000_000) WHERE i = 5")

@@ -167,7 +167,7 @@ def test_rows_without_a_fixed_covariate_are_dropped_and_said() -> None:
 def test_few_common_answers_are_warned_of() -> None:
     data = full()
     data.loc[data.index > 30, "s1"] = np.nan
-    with pytest.warns(SmallSampleWarning, match=r"s1 with s1 \(7.8%\)"):
+    with pytest.warns(SmallSampleWarning, match=r"s1 with s1 \(7\.8\u00a0%\)"):
         fit(CHAIN, data, missing="fiml")
 
 
