@@ -276,11 +276,7 @@ def _ladder(
 
 
 def _no_residuals(fault: Exception) -> Note:
-    return Note(
-        "no_strict_step", "warning", "residual variances",
-        "The model has no fit with residual variances of ordered items as parameters (theta), as where a factor "
-        f"explains an item altogether, so there is no strict step. What was found: {fault}",
-    )  # fmt: skip
+    return Note.of("no_strict_step", "warning", "residual variances", problem=str(fault))
 
 
 def _fitted(model: Model | str, data: Given, options: Mapping[str, Any]) -> SemFit:
