@@ -107,13 +107,16 @@ FREE_NOTES = {
     "accounts/effort.py", "accounts/groups.py", "accounts/involvement.py", "accounts/kpis.py", "accounts/menu.py",
     "accounts/mixture.py", "accounts/peers.py", "accounts/profile.py", "accounts/risk.py", "accounts/sellers.py",
     "accounts/sight.py", "accounts/targets.py", "accounts/visits.py", "chain/lag_search.py", "chain/panel.py",
-    "chain/power.py", "chain/rival_bench.py", "chain/rivals.py", "sem/feasible.py",
+    "chain/power.py", "chain/rival_bench.py", "chain/rivals.py",
     "sem/ordinal/fit.py", "sem/pooling.py", "sem/postestimation/compare.py", "sem/postestimation/htmt.py",
     "sem/postestimation/invariance.py", "sem/postestimation/level_fit.py", "sem/postestimation/misfit.py",
     "sem/postestimation/profile.py", "sem/postestimation/release.py", "sem/postestimation/small_sample.py",
     "sem/postestimation/structural.py", "sem/postestimation/validity.py",
 }  # fmt: skip
-"""Files whose notes are still sentences of their own, for screens; none is to be added."""
+"""Files whose notes are still sentences of their own, for screens: none is added, one without any leaves the list."""
+
+HANDED_ON = {"disclosure/gate.py"}
+"""Files that make a note of a sentence which came to them."""
 
 
 def test_notes_are_made_of_templates():
@@ -124,4 +127,4 @@ def test_notes_are_made_of_templates():
             said = [*node.args, *(word.value for word in node.keywords)][3:] if made else []
             if made and any(isinstance(one, ast.Constant | ast.JoinedStr | ast.BinOp | ast.Name) for one in said):
                 free.add(path.relative_to(ROOT).as_posix())
-    assert free - FREE_NOTES - {"disclosure/gate.py"} == set(), "say it with Note.of and a template in spc/words/notes"
+    assert free == FREE_NOTES | HANDED_ON, "say it with Note.of and a template in spc/words/notes"
