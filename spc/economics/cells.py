@@ -16,9 +16,9 @@ from spc.economics.lifetable import LifeTable, life_tables
 from spc.economics.tenure import Window
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray, frozen_array
-from spc.results import fingerprint
+from spc.results import Note, fingerprint
 
-__all__ = ["Cells", "read_cells"]
+__all__ = ["Cells", "leaving_notes", "read_cells", "sandwich"]
 
 Codes = npt.NDArray[np.intp]
 
@@ -147,3 +147,33 @@ def _clusters(first: pd.DataFrame, cluster: str | None) -> Codes | None:
         return None
     codes = np.asarray(pd.factorize(first[cluster].astype(str))[0], dtype=np.intp)
     return codes if codes.max() + 1 >= FEWEST_UNITS else None
+
+
+def sandwich(inverse: FloatArray, scores: FloatArray, cluster: Codes) -> FloatArray:
+    """Covariance of estimates whose rows share clusters (Liang & Zeger 1986, *Biometrika* 73), times m / (m - 1).
+
+    Parameters
+    ----------
+    inverse : (k, k) array
+        Of the information.
+    scores : (n, k) array
+        What each row adds to the gradient.
+    cluster : (n,) array of int
+        0 to m - 1.
+
+    Examples
+    --------
+    >>> float(sandwich(np.eye(1), np.array([[1.0], [2.0], [-3.0]]), np.array([0, 0, 1])).item())
+    36.0
+    """
+    sums = np.zeros((int(cluster.max()) + 1, len(inverse)))
+    np.add.at(sums, cluster, scores)
+    return np.asarray(len(sums) / (len(sums) - 1) * inverse @ (sums.T @ sums) @ inverse)
+
+
+def leaving_notes(events: int, coefficients: int) -> tuple[Note, ...]:
+    """What a reader must know beside a regression of leaving: it is no cause, and leavers may be few for it."""
+    notes = [Note.of("association", "info", "leaving", "leaving")]
+    if events < 10 * coefficients:
+        notes.append(Note.of("few_churn_events", "warning", "leaving", "leaving", events=events))
+    return tuple(notes)

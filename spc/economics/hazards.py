@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spc.economics.cells import Cells, read_cells
+from spc.economics.cells import Cells, leaving_notes, read_cells, sandwich
 from spc.economics.ledger import ledger_of, read_ledger
 from spc.economics.lifetable import LifeTable
 from spc.economics.models import spans_of
@@ -232,7 +232,7 @@ def fit_hazard(
         events,
         value,
         tenths,
-        _notes(events, len(names)),
+        leaving_notes(events, len(names)),
         Provenance.record({"baseline": baseline, "level": level}, cells.fingerprint),
     )
 
@@ -277,18 +277,15 @@ def _fit(
     seen = life.exposure > 0
     n, e, x = life.exposure[seen], life.events[seen], design[seen]
     coefficient, p = _logit(n, e, x)
-    vcov, df = np.linalg.inv((x * (n * p * (1 - p))[:, None]).T @ x), math.inf
+    vcov, df = np.asarray(np.linalg.inv((x * (n * p * (1 - p))[:, None]).T @ x), dtype=float), math.inf
     method = "logit of every customer and period"
     if group is not None:
         place = np.broadcast_to(group[:, None], life.exposure.shape)[seen]
-        scores = np.zeros((int(group.max()) + 1, x.shape[1]))
-        np.add.at(scores, place, x * (e - n * p)[:, None])
-        units = len(scores)
-        vcov, df = units / (units - 1) * vcov @ (scores.T @ scores) @ vcov, float(units - 1)
+        vcov, df = sandwich(vcov, x * (e - n * p)[:, None], place), float(group.max())
         method += ", errors by cluster"
     table = tidy_frame(_coefficient_rows(names, coefficient, np.sqrt(vcov.diagonal()), df, level))
     value = float((xlogy(e, p) + xlogy(n - e, 1 - p)).sum())
-    return Estimates(table, np.asarray(vcov, dtype=float), level, method), value, _tenths(n, e, p)
+    return Estimates(table, vcov, level, method), value, _tenths(n, e, p)
 
 
 def _logit(n: FloatArray, e: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -331,13 +328,6 @@ def _coefficient_rows(
         }
         for (lhs, label, kind), b, s, w in zip(names, coefficient, error, width, strict=True)
     ]
-
-
-def _notes(events: float, coefficients: int) -> tuple[Note, ...]:
-    notes = [Note.of("association", "info", "leaving", "leaving")]
-    if events < 10 * coefficients:
-        notes.append(Note.of("few_churn_events", "warning", "leaving", "leaving", events=events))
-    return tuple(notes)
 
 
 _SEPARATED = (

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spc.economics.beta_geometric import Maximum, maximise
-from spc.economics.cells import Cells, read_cells
+from spc.economics.cells import Cells, leaving_notes, read_cells, sandwich
 from spc.economics.ledger import ledger_of
 from spc.economics.lifetable import LifeTable
 from spc.economics.region import student
@@ -242,12 +242,8 @@ class BetaGeometric:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the parameters."""
-        found = [Note.of("association", "info", "leaving", "leaving")] if self.names else []
-        if self.edge:
-            found.append(Note.of("customers_alike", "info", "alpha"))
-        if self.names and self.events < 10 * self.coefficients.size:
-            found.append(Note.of("few_churn_events", "warning", "leaving", "leaving", events=self.events))
-        return tuple(found)
+        alike = (Note.of("customers_alike", "info", "alpha"),) if self.edge else ()
+        return (*(leaving_notes(self.events, self.coefficients.size) if self.names else ()), *alike)
 
 
 def fit_beta_geometric(
@@ -375,9 +371,5 @@ def _vcov(found: Maximum, cells: Cells) -> FloatArray:
     values = np.linalg.eigvalsh(found.information)
     if found.edge or values[0] <= 1e-12 * values[-1]:
         return np.full(found.information.shape, np.nan)
-    inverse = np.linalg.inv(found.information)
-    if cells.cluster is None:
-        return np.asarray(inverse)
-    sums = np.zeros((cells.clusters, len(inverse)))
-    np.add.at(sums, cells.cluster, found.scores)
-    return np.asarray(cells.clusters / (cells.clusters - 1) * inverse @ (sums.T @ sums) @ inverse)
+    inverse = np.asarray(np.linalg.inv(found.information))
+    return inverse if cells.cluster is None else sandwich(inverse, found.scores, cells.cluster)
