@@ -21,6 +21,7 @@ from spc.contracts import nearest_name
 from spc.errors import DataError, Finding
 from spc.sources.database import quoted
 from spc.sources.relation import Relation, open_relation
+from spc.study.in_place import rows_of
 
 if TYPE_CHECKING:
     from spc.study.accounts import AccountsSpec, CostDriver
@@ -165,7 +166,7 @@ def _day(relation: Relation) -> str:
 
 def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list[str]]:
     """Sum of a line in SQL, and the values of its question marks."""
-    condition, values = _condition(driver)
+    condition, values = rows_of(driver)
     only = f" FILTER (WHERE {condition})" if condition else ""
     scale = digits if driver.money else PIECES
     if driver.column is None:
@@ -178,15 +179,6 @@ def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list
     elif kind not in _WHOLE and not (kind.startswith("DECIMAL") and _decimals(kind) <= scale):
         cell = _decimal(cell, kind, scale)
     return f"sum({cell}){only} * {10**scale}", values
-
-
-def _condition(driver: CostDriver) -> tuple[str, list[str]]:
-    parts, values = [], []
-    for column, allowed in driver.where.items():
-        marks = ", ".join("?" for _ in allowed)
-        parts.append(f"trim(CAST({quoted(column)} AS STRING)) IN ({marks})")
-        values += list(allowed)
-    return " AND ".join(parts), values
 
 
 def _decimal(cell: str, kind: str, scale: int) -> str:

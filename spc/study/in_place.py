@@ -18,7 +18,7 @@ from spc.study.accounts import CostDriver
 from spc.study.document import StudyDocument, TableSpec
 from spc.study.sources import open_ledger
 
-__all__ = ["LARGE", "check_in_place", "left_in_place"]
+__all__ = ["LARGE", "check_in_place", "left_in_place", "rows_of"]
 
 LARGE = 2_000_000
 """Rows beyond which transactions and costs in one Parquet or DuckDB file are not brought into memory."""
@@ -115,8 +115,8 @@ def _cells(relation: Relation, schema: TableSchema, document: StudyDocument) -> 
     own = [d for d in drivers if d.table == relation.label and d.column in there]
     for name in dict.fromkeys(d.column for d in own if d.money and d.column is not None):
         if name not in schema.required:
-            rows = [_rows_of(d) for d in own if d.column == name and d.money and set(d.where) <= set(there)]
-            blank = f"{quoted(name)} IS NULL AND ({' OR '.join(text for text, _ in rows) or 'false'})"
+            rows = [rows_of(d) for d in own if d.column == name and d.money and set(d.where) <= set(there)]
+            blank = f"{quoted(name)} IS NULL AND ({' OR '.join(text or 'true' for text, _ in rows) or 'false'})"
             yield Look(name, "blank_amount", f"count_if({blank})", "an amount in every row", BLANK_HINT,
                        tuple(value for _, values in rows for value in values), severity="warning")  # fmt: skip
     for name, kind in there.items():
@@ -125,11 +125,13 @@ def _cells(relation: Relation, schema: TableSchema, document: StudyDocument) -> 
                        f"at most {MAX_CELL:,} characters", "Remove the text.")  # fmt: skip
 
 
-def _rows_of(driver: CostDriver) -> tuple[str, list[str]]:
-    """Which rows a driver adds up, in SQL, and what its question marks stand for."""
-    cells = {column: f"trim(CAST({quoted(column)} AS STRING))" for column in driver.where}
-    parts = [f"coalesce({cells[k]} IN ({', '.join('?' for _ in v)}), false)" for k, v in driver.where.items()]
-    return " AND ".join(parts) or "true", [value for allowed in driver.where.values() for value in allowed]
+def rows_of(driver: CostDriver) -> tuple[str, list[str]]:
+    """Which rows a driver adds up, in SQL, and what its question marks stand for; empty where it adds up all."""
+    parts = [
+        f"trim(CAST({quoted(column)} AS STRING)) IN ({', '.join('?' for _ in allowed)})"
+        for column, allowed in driver.where.items()
+    ]
+    return " AND ".join(parts), [value for allowed in driver.where.values() for value in allowed]
 
 
 def _counted(relation: Relation, schema: TableSchema, document: StudyDocument, n: int) -> Iterator[Finding]:
