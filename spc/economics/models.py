@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from spc.economics.beta_geometric import (
     logs,
     maximise,
     scores,
-    survival,
 )
 from spc.economics.lifetable import LifeTable
 from spc.economics.region import Region, Spread, likelihood_region, student, student_draws
@@ -31,14 +30,12 @@ __all__ = [
     "ConstantModel",
     "KaplanMeierModel",
     "LedgerModel",
-    "ModelName",
     "RetentionModel",
     "calibration",
     "choose_model",
     "fit_model",
 ]
 
-ModelName = Literal["constant", "sbg", "kaplan-meier", "bg-nbd", "auto"]
 MODELS = ("auto", "constant", "sbg", "kaplan-meier", "bg-nbd")
 
 
@@ -455,10 +452,3 @@ def misfit(model: RetentionModel, table: LifeTable) -> tuple[float, int, float]:
     chisq = float((((o - e) ** 2)[keep] / spread[keep]).sum())
     df = int(keep.sum()) - len(model.point)
     return (chisq, df, float(chdtrc(df, chisq))) if df > 0 else (chisq, df, math.nan)
-
-
-def curve_points(model: RetentionModel, periods: int) -> FloatArray:
-    """Share still there after 1..T periods."""
-    if isinstance(model, BetaGeometricModel):
-        return survival(np.arange(1, periods + 1), *model.alpha_beta(model.point))
-    return np.asarray(np.cumprod(model.stay(model.point, periods)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from spc.linalg import FloatArray
 
-__all__ = ["Region", "Spread", "likelihood_region", "student_draws"]
+__all__ = ["Region", "Spread", "likelihood_region", "student", "student_draws"]
 
 _ANGLES = 96
 _RINGS = np.array([0.25, 0.5, 0.75, 1.0])

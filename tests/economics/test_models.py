@@ -13,7 +13,7 @@ from spc.economics.base import Mixture, Paths, beta_mixture, percent_more, point
 from spc.economics.beta_geometric import residual_lifetime, survival
 from spc.economics.lifetable import LifeTable, life_table, life_tables
 from spc.economics.lifetime import elasticity, margin_multiple
-from spc.economics.models import calibration, choose_model, curve_points, fit_model, misfit
+from spc.economics.models import calibration, choose_model, fit_model, misfit
 from spc.errors import DataError, NonConvergenceError, UsageError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -161,7 +161,8 @@ def test_customers_who_differ_are_seen_and_the_difference_explained():
     (note,) = [note for note in value.notes() if note.code == "retention_model"]
     assert f"{100 * table.loc['uplift_percent', 'estimate']:+.1f}\u00a0%" in note.text
     curve = value.augment()
-    np.testing.assert_allclose(curve["fitted"], curve_points(value.model, len(curve)))
+    alpha, beta = value.model.alpha_beta(value.model.point)
+    np.testing.assert_allclose(curve["fitted"], survival(np.arange(1, len(curve) + 1), alpha, beta))
     assert np.abs(curve["fitted"] - curve["survival"]).max() < 0.03
     assert value.misfit()[2] > 0.001
 
