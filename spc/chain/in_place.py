@@ -13,10 +13,11 @@ from spc.results import Note
 from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sources import Source, UnitSums
 
-__all__ = ["in_memory", "units_in_place"]
+__all__ = ["Reduced", "in_memory", "units_in_place"]
 
 Side = pd.DataFrame | Source
 Reduced = tuple[UnitMoments, tuple[Hashable, ...], list[Note]]
+"""Moments of units, the units, and notes."""
 
 
 def in_memory(sides: Mapping[str, Side]) -> dict[str, pd.DataFrame]:

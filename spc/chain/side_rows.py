@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spc.chain.in_place import Reduced
 from spc.chain.membership_sides import Shares, alike_notes, placed, weight_notes
 from spc.chain.naming import called
 from spc.errors import DataError, Finding
@@ -22,7 +23,7 @@ from spc.sem.twolevel.answers import answer_moments
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
 from spc.sem.twolevel.membership_moments import MemberMoments, member_moments
 
-__all__ = ["Missing", "SideRows", "side_rows", "units_of"]
+__all__ = ["Missing", "SideRows", "side_rows"]
 
 Missing = Literal["fiml", "listwise"]
 
@@ -61,29 +62,11 @@ class SideRows:
             return unit_moments(self.names, self.sides, self.outcomes)
         return member_moments(self.names, self.sides, self.outcomes)
 
-
-def units_of(
-    names: Sequence[str],
-    sides: Mapping[str, pd.DataFrame],
-    units: pd.DataFrame | None,
-    unit: str,
-    shares: Shares = MappingProxyType({}),
-    missing: Missing = "fiml",
-) -> tuple[UnitMoments, tuple[Hashable, ...], list[Note]]:
-    """Moments of units for the named constructs and outcomes, wherever they are: see :func:`side_rows`.
-
-    Returns
-    -------
-    UnitMoments
-    tuple
-        Units, in the order of the moments.
-    list of Note
-        What was left out.
-    """
-    laid = side_rows(names, sides, units, unit, shares, missing)
-    moments = laid.moments()
-    alike = alike_notes(moments) if isinstance(moments, MemberMoments) else []
-    return moments, laid.keys, [*laid.messages, *alike]
+    def reduced(self) -> Reduced:
+        """Moments of the units, the units in their order, and what was left out."""
+        moments = self.moments()
+        alike = alike_notes(moments) if isinstance(moments, MemberMoments) else []
+        return moments, self.keys, [*self.messages, *alike]
 
 
 def side_rows(

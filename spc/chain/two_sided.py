@@ -16,7 +16,7 @@ from spc.chain.in_place import Side, in_memory, units_in_place
 from spc.chain.link_priors import known, prior_notes
 from spc.chain.membership_sides import Assignments, shares_of
 from spc.chain.naming import called
-from spc.chain.side_rows import Missing, side_rows, units_of
+from spc.chain.side_rows import Missing, side_rows
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray
@@ -155,9 +155,8 @@ def fit_two_sided(
             raise UnsupportedError("Covariates need the rows of all sides in memory: give DataFrames.")
         held = covariates_of(covariates, model.observed, frames, units, unit, shared=bool(shares))
         sides, units = held.sides, held.units
-    moments, keys, messages = units_in_place(
-        lambda tables: units_of(model.observed, tables, units, unit, shares, missing), model.observed, sides, unit
-    )
+    laid = partial(side_rows, model.observed, units=units, unit=unit, shares=shares, missing=missing)
+    moments, keys, messages = units_in_place(lambda tables: laid(tables).reduced(), model.observed, sides, unit)
     fit = partial(
         fit_two_level, model, errors=errors, boundary=boundary, known=known(priors),
         within="tied" if equal_loadings else "free",
@@ -166,8 +165,7 @@ def fit_two_sided(
     if held is None:
         core = fit(units=moments)
     else:
-        laid = side_rows(model.observed, held.sides, held.units, unit, shares, missing)
-        core, slopes = fit_with_covariates(held, laid, fit)
+        core, slopes = fit_with_covariates(held, laid(held.sides), fit)
         messages = [*held.messages, *messages]
     freedom = max(_freedom(core) - (0 if slopes is None else slopes.of_units), 1.0)
     core = _few_clusters(core, freedom) if errors == "robust" else core

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.chain.side_rows import units_of
+from spc.chain.side_rows import side_rows
 from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_simulation import CHAIN, Cell, draw_firm
 from spc.errors import DataError, SpecError, UnsupportedError, UsageError
@@ -333,7 +333,7 @@ def with_holes(tables):
 
 
 def test_respondents_who_lack_a_score_count_with_what_they_answered(tables, with_holes):
-    moments, _, notes = units_of(("quality", "service", "profit"), with_holes, tables[1], "shop")
+    moments, _, notes = side_rows(("quality", "service", "profit"), with_holes, tables[1], "shop").reduced()
     assert moments.counts.sum() == 585 - 3
     assert {note.code: note.text.split()[0] for note in notes} == {
         "partial_answers": "4", "no_unit": "2", "incomplete_scores": "1",
@@ -343,7 +343,7 @@ def test_respondents_who_lack_a_score_count_with_what_they_answered(tables, with
 
 def test_respondents_who_are_left_out_are_counted(tables, with_holes):
     names = ("quality", "service", "profit")
-    moments, _, notes = units_of(names, with_holes, tables[1], "shop", missing="listwise")
+    moments, _, notes = side_rows(names, with_holes, tables[1], "shop", missing="listwise").reduced()
     assert moments.counts.sum() == 585 - 7
     assert {note.code for note in notes} == {"incomplete_scores", "no_unit"}
 
