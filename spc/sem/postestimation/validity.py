@@ -123,7 +123,8 @@ def reliability(fit: SemFit, *, level: float | None = None, standardized: bool =
         independent and fitted by ``estimator="ML"``, they rest on the robust covariances of the estimates, with a
         note; of ordered items on those of thresholds and correlations. Latent variables with a single item or without
         any are left out, with a note. Where an item belongs to more than one latent variable, omega counts the share
-        of the one it stands beside, as semTools does, and cr and ave are missing.
+        of the one it stands beside, as semTools does, and cr and ave are missing. ``omega_categorical`` is missing
+        where a latent variable, or what is left of an item, has a negative variance.
 
     Raises
     ------
@@ -185,12 +186,17 @@ def _of_view(
 
 
 def _of_categories(space: _Space, f: int, items: IntArray) -> Iterator[tuple[str, _Quantity | None]]:
-    """The coefficient of the sum of ordered answers, where all items are ordered."""
+    """The coefficient of the sum of ordered answers, where all items are ordered; none of negative variances."""
     if not np.isin(items, space.place.ordered).all():
         return
-    latent = space.variance(f).power(0.5)
+    latent, paths = space.variance(f), [space.row(DIRECTED, int(i), f) for i in items]
+    variances = [space.variance(int(i)) for i in items]
+    shares = [path.value**2 * latent.value / own.value for path, own in zip(paths, variances, strict=True)]
+    if min(shares) < 0.0 or max(shares) >= 1.0:
+        yield "omega_categorical", None
+        return
+    loadings = [path * latent.power(0.5) * own.power(-0.5) for path, own in zip(paths, variances, strict=True)]
     cuts = [space.thresholds(int(i)) for i in items]
-    loadings = [space.row(DIRECTED, int(i), f) * latent * space.variance(int(i)).power(-0.5) for i in items]
     pairs = [(int(i), int(j)) for i in items for j in items]
     whole = [space.correlation(i, j) for i, j in pairs]
     own = np.array([one.value for one in loadings])

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import UnsupportedError, UsageError
+from spc.errors import ImproperSolutionWarning, UnsupportedError, UsageError
 from spc.linalg import unvech, vech
 from spc.moments import Moments
 from spc.sem import fit, implied_moments, refit
@@ -307,6 +307,20 @@ def test_intervals_of_ordered_items_are_between_nought_and_one_and_of_any_kind_o
     assert ((table["estimate"] < table["conf_high"]) & (table["conf_high"] < 1.0)).all()
     fewer = of_answers("plain", 3)
     assert (table["std_error"] > fewer["std_error"]).mean() > 0.5
+
+
+def test_sums_of_ordered_answers_have_no_reliability_where_a_variance_is_negative() -> None:
+    rng = np.random.default_rng(6)
+    factor = rng.normal(size=120)
+    answers = {
+        name: np.digitize(loading * factor + np.sqrt(1 - loading**2) * rng.normal(size=120), [-0.7, 0.6])
+        for name, loading in zip("abc", (0.95, 0.4, 0.4), strict=True)
+    }
+    with pytest.warns(ImproperSolutionWarning):
+        improper = fit("f =~ a + b + c", pd.DataFrame(answers), ordered=list("abc"))
+    table = reliability(improper).tidy().set_index("kind")
+    assert np.isnan(table.loc["omega_categorical", "estimate"])
+    assert np.isfinite(table.loc["alpha", ["estimate", "std_error"]].astype(float)).all()
 
 
 def test_sums_that_mix_ordered_and_continuous_items_have_no_categorical_omega() -> None:
