@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from spc.linalg import FloatArray
-from spc.sem.ordinal.polychoric import binormal
+from spc.sem.ordinal.polychoric import binormal, binormal_density, density
 
 __all__ = ["CategoryOmega", "category_omega"]
 
@@ -82,24 +82,17 @@ def category_omega(thresholds: Sequence[FloatArray], common: FloatArray, total: 
 
 def _covariance(first: FloatArray, second: FloatArray, rho: float) -> tuple[float, FloatArray, FloatArray, float]:
     """Covariance of two answers, and its derivatives on the thresholds of both and on the correlation."""
-    h, k = first[:, None], second[None, :]
-    root = np.sqrt(max(1.0 - rho**2, 1e-12))
-    left, right = (
-        _density(h) * (ndtr((k - rho * h) / root) - ndtr(k)),
-        _density(k) * (ndtr((h - rho * k) / root) - ndtr(h)),
-    )
-    joint = _density(h) * _density((k - rho * h) / root) / root
-    value = float((binormal(h, k, np.asarray(rho)) - ndtr(h) * ndtr(k)).sum())
-    return value, left.sum(axis=1), right.sum(axis=0), float(joint.sum())
+    h, k, r = first[:, None], second[None, :], np.asarray(rho)
+    root = np.sqrt((1.0 - r) * (1.0 + r))
+    value = (binormal(h, k, r) - ndtr(h) * ndtr(k)).sum()
+    left = density(h) * (ndtr((k - r * h) / root) - ndtr(k))
+    right = density(k) * (ndtr((h - r * k) / root) - ndtr(h))
+    return float(value), left.sum(axis=1), right.sum(axis=0), float(binormal_density(h, k, r).sum())
 
 
 def _own(cuts: FloatArray) -> tuple[float, FloatArray]:
     """Variance of one answer, and its derivatives on its thresholds."""
     h, k = cuts[:, None], cuts[None, :]
     below = (h < k) + 0.5 * (h == k)
-    slope = 2.0 * _density(h) * (below - ndtr(k))
+    slope = 2.0 * density(h) * (below - ndtr(k))
     return float((ndtr(np.minimum(h, k)) - ndtr(h) * ndtr(k)).sum()), slope.sum(axis=1)
-
-
-def _density(at: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * at**2) / np.sqrt(2.0 * np.pi))
