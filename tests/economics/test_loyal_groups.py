@@ -94,17 +94,15 @@ def test_left_truncation_is_respected(ledger):
 
 
 def test_intervals_of_retention_cover_the_truth():
+    size, gold = np.random.default_rng(1).normal(20, 5, (4000, 1)), np.array([0, 1])
+    alpha, beta = np.exp(0.2 - 0.6 * gold + 0.04 * (size - 20)), np.exp(1.4 + 0.3 * gold)
+    truth = (beta / (alpha + beta)).mean(axis=0)
     hits = np.zeros(2)
     for seed in range(100):
-        table = fit_beta_geometric(made(600, seed).assign(size=0.0).drop(columns="size"), ["tariff"]).tidy()
+        table = fit_beta_geometric(made(600, seed), ["tariff"]).tidy()
         rows = table[(table["kind"] == "retention") & (table["rhs"] == "period 1")]
-        truth = []
-        for gold in (0, 1):
-            size = np.random.default_rng(1).normal(20, 5, 4000)
-            a, b = np.exp(0.2 - 0.6 * gold + 0.04 * (size - 20)), math.exp(1.4 + 0.3 * gold)
-            truth.append(float((b / (a + b)).mean()))
         hits += (rows["conf_low"].to_numpy() <= truth) & (truth <= rows["conf_high"].to_numpy())
-    assert (hits >= 89).all()
+    assert (hits >= 89).all()  # 95 of 100, less what 100 ledgers leave open
 
 
 def test_customers_all_alike_have_no_errors_and_say_so():

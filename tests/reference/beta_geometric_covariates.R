@@ -23,11 +23,10 @@ each <- function(x) {
   with(rows, ifelse(churned == 1,
     lbeta(a + 1, b + tenure - 1) - lbeta(a, b), log_survival(tenure, a, b)) - log_survival(entry, a, b))
 }
-scale <- rep(1, 2 * k)
-negative <- function(y) -sum(each(y / scale))
+negative <- function(x) -sum(each(x))
 found <- optim(rep(0, 2 * k), negative, method = "BFGS", control = list(maxit = 2000, reltol = 1e-15))
 found <- optim(found$par, negative, method = "BFGS", control = list(maxit = 2000, reltol = 1e-15), hessian = FALSE)
-x <- found$par / scale
+x <- found$par
 information <- -numDeriv::hessian(function(x) sum(each(x)), x)
 inverse <- solve(information)
 scores <- numDeriv::jacobian(each, x)
