@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["staff_involvement"]
 
+_USUAL = "employee_satisfaction"
 _YES = frozenset({"1", "1.0", "yes", "true", "y"})
 _NO = frozenset({"0", "0.0", "no", "false", "n"})
 
@@ -39,7 +40,8 @@ def staff_involvement(
         Column that says who was: 1, yes or true; blank where nobody knows. That of ``[accounts.involvement]`` when
         None, and ``involved`` of a frame.
     outcome : str, optional
-        Construct of the study, or column of the frame; ``employee_satisfaction`` when None.
+        Construct of the study, or column of the frame; that of ``[accounts.involvement]``, else
+        ``employee_satisfaction``, when None.
     unit : str
         Column of the unit.
     level : float
@@ -114,8 +116,8 @@ def _answers(
     """Involved, outcome and unit of every respondent of whom both are known."""
     from spc.survey import score
 
-    outcome = outcome or "employee_satisfaction"
     if isinstance(study, pd.DataFrame):
+        outcome = outcome or _USUAL
         frame, name = study, involved or "involved"
         values = _column(frame, outcome)
     else:
@@ -124,7 +126,7 @@ def _answers(
             raise UsageError('The study does not say who was involved: write column = "..." under '
                              "[accounts.involvement].")  # fmt: skip
         name = involved or (plan.column if plan else "")
-        outcome = plan.construct if plan and involved is None else outcome
+        outcome = outcome or (plan.construct if plan else _USUAL)
         constructs = [c for c in study.codebook if c.name == outcome and c.table == "employee_responses"]
         if not constructs:
             have = ", ".join(c.name for c in study.codebook if c.table == "employee_responses") or "none"

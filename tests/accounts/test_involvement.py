@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import spc
 from spc.accounts import staff_involvement
 from spc.disclosure import DisclosureRule, Gate
 from spc.errors import DataError
@@ -64,6 +65,17 @@ def test_words_blanks_and_what_is_neither():
         staff_involvement(frame, outcome="happy")
     with pytest.raises(DataError, match="1 who were involved"):
         staff_involvement(frame.iloc[:2], involved="took_part", outcome="happy")
+
+
+def test_the_construct_asked_for_goes_before_that_of_the_document(tmp_path):
+    path = spc.make_firm(seed=2, units=8, employees=6, customers=2, transactions=True).write(tmp_path)
+    people = pd.read_csv(tmp_path / "employees.csv")
+    people.assign(took_part=people.index % 2).to_csv(tmp_path / "employees.csv", index=False)
+    plan = '[accounts.involvement]\ncolumn = "took_part"\nconstruct = "employee_loyalty"\n'
+    path.write_text(f"{path.read_text(encoding='utf-8')}\n{plan}", encoding="utf-8")
+    study = spc.read_study(path)
+    found = [set(staff_involvement(study, outcome=asked).tidy()["lhs"]) for asked in (None, "employee_satisfaction")]
+    assert found == [{"employee_loyalty"}, {"employee_satisfaction"}]
 
 
 def test_few_people_stay_inside_the_gate():
