@@ -1,4 +1,8 @@
-"""By how many people two reports differ: who answered what, kept as sums that tell of nobody."""
+"""By how many people two reports differ: who answered what, kept as sums of fingerprints.
+
+No answer stands in the sums, but whoever knows by which codes people go can try answers out: they are as confidential
+as the answers.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +18,17 @@ import pandas as pd
 __all__ = ["Answered", "People", "answered", "fewest_apart", "least_people", "three_digits"]
 
 _DRAWERS = 512
-_PERSON = ("respondent", "wave")
-_PLACE = ("respondent", "unit", "wave")
+_PLACE = ("respondent", "unit")
 
 Marks = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Who gave which answer to one question.
+    """Who gave which answer to one question in one wave.
 
     Every person has a drawer; in it lies the sum of the marks of all answers there, a mark being a fingerprint of
-    person, unit, wave and answer.
+    person, unit and answer.
 
     Attributes
     ----------
@@ -43,7 +46,7 @@ class Answered:
     def apart(self, other: Answered) -> float:
         """People whose answers are in one of the two only, or differ; never more than there are."""
         differ = float((self.drawers != other.drawers).sum())
-        return differ if self.named and other.named else differ / 2.0
+        return max(differ if self.named and other.named else differ / 2.0, float(abs(self.n - other.n)))
 
     def record(self) -> dict[str, Any]:
         """As plain values for JSON."""
@@ -65,11 +68,11 @@ class Answered:
 
 
 People = Mapping[str, Answered]
-"""Who answered each question, by ``table.item``."""
+"""Who answered each question in each wave, by ``table.item`` or ``table.item.wave``."""
 
 
 def answered(tables: Mapping[str, pd.DataFrame], items: Mapping[str, Sequence[str]]) -> dict[str, Answered]:
-    """Who answered each of the items.
+    """Who answered each of the items, wave by wave.
 
     Parameters
     ----------
@@ -86,41 +89,45 @@ def answered(tables: Mapping[str, pd.DataFrame], items: Mapping[str, Sequence[st
     >>> before.n, now.n, before.apart(now)
     (2, 3, 2.0)
     """
-    found = {}
+    found: dict[str, Answered] = {}
     for name, columns in items.items():
         frame = tables.get(name)
         if frame is None:
             continue
-        place = _marks(frame, [column for column in _PLACE if column in frame])
-        person = _marks(frame, [column for column in _PERSON if column in frame])
-        for item in dict.fromkeys(columns):
-            if item in frame:
-                found[f"{name}.{item}"] = _answered(frame[item], place, person, "respondent" in frame)
+        waves = frame.groupby("wave", dropna=False) if "wave" in frame else [(None, frame)]
+        for wave, rows in waves:
+            when = "" if wave is None else f".{_text(wave)}"
+            asked = [item for item in dict.fromkeys(columns) if item in rows and rows[item].notna().any()]
+            found |= {f"{name}.{item}{when}": who for item, who in _answered(rows, asked).items()}
     return found
 
 
-def _answered(column: pd.Series, place: Marks, person: Marks, named: bool) -> Answered:
+def _answered(rows: pd.DataFrame, items: Sequence[str]) -> dict[str, Answered]:
+    place = np.zeros(len(rows), dtype=np.uint64)
+    for name in _PLACE:
+        place = _mixed(place, _codes(rows[name])) if name in rows else place
+    person = _codes(rows["respondent"]) if "respondent" in rows else None
+    return {item: _sums(rows[item], place, person) for item in items}
+
+
+def _sums(column: pd.Series, place: Marks, person: Marks | None) -> Answered:
     given = column.notna().to_numpy()
     marks = _mixed(place, _codes(column))[given]
-    drawer = ((person[given] if named else marks) % np.uint64(_DRAWERS)).astype(np.intp)
+    drawer = ((marks if person is None else person[given]) % np.uint64(_DRAWERS)).astype(np.intp)
     sums = np.zeros(_DRAWERS, dtype=np.uint64)
     np.add.at(sums, drawer, marks & np.uint64(0xFFFFFFFF))
-    return Answered(int(given.sum()), named, (sums & np.uint64(0xFFFFFFFF)).astype(np.uint32))
-
-
-def _marks(frame: pd.DataFrame, columns: Sequence[str]) -> Marks:
-    marks = np.zeros(len(frame), dtype=np.uint64)
-    for name in columns:
-        marks = _mixed(marks, _codes(frame[name]))
-    return marks
+    return Answered(int(given.sum()), person is not None, (sums & np.uint64(0xFFFFFFFF)).astype(np.uint32))
 
 
 def _codes(column: pd.Series) -> Marks:
     """A number for each value that is the same for the same value in every table, machine and version."""
     places, values = pd.factorize(column.astype(object), use_na_sentinel=False)
-    texts = [f"{float(v):.9g}" if isinstance(v, int | float | np.number) else str(v) for v in values]
-    codes = [int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
+    codes = [int.from_bytes(blake2b(_text(value).encode(), digest_size=8).digest(), "little") for value in values]
     return np.asarray(np.array(codes, dtype=np.uint64)[places])
+
+
+def _text(value: Any) -> str:
+    return f"{float(value):.9g}" if isinstance(value, int | float | np.number) else str(value)
 
 
 def _mixed(marks: Marks, more: Marks) -> Marks:
@@ -144,7 +151,8 @@ def least_people(variables: int) -> int:
     """People who must stand behind a matrix of so many variables, with their means, in full digits.
 
     Six answers for each number: far fewer, and the answers could be worked out from the numbers, since answers are
-    whole. Two reports that differ by fewer people give the matrix of these people by subtraction.
+    whole. Two reports that differ by fewer people give the matrix of these people by subtraction. Half as many as
+    there are drawers is the most: of more, two reports cannot be told apart by their number.
 
     Examples
     --------

@@ -118,6 +118,35 @@ def test_a_report_on_nearly_the_same_people_is_refused(change, few, named, tmp_p
         gate.model(Means(given_[1]))
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("late", [[1, 2, 3], [2]])
+def test_each_wave_is_held_against_the_same_wave(named, late, tmp_path):
+    """Two people of three waves are two, and stay two beside a wave that is new."""
+    waves = pd.concat([answers(100, seed).assign(wave=seed) for seed in (1, 2, 3)], ignore_index=True)
+    some = waves[~(waves["respondent"].isin(["p0", "p1"]) & waves["wave"].isin(late))]
+    now, before = (rows if named else rows.drop(columns="respondent") for rows in (waves, some[some["wave"] < 3]))
+    Gate.of(study_of(before, tmp_path)).remember()
+    gate = Gate.of(study_of(now, tmp_path))
+    assert gate.apart == 2
+    with pytest.raises(DataError, match="fewer than 5 people"):
+        gate.check_people()
+
+
+def test_a_question_that_one_wave_was_not_asked_has_nobody_there():
+    waves = pd.concat([answers(100, seed).assign(wave=seed) for seed in (1, 2)], ignore_index=True)
+    later = waves.assign(q0=waves["q0"].where(waves["wave"] == 2))
+    assert list(answered({"t": later}, {"t": ["q0"]})) == ["t.q0.2"]
+    assert list(answered({"t": later.astype({"wave": float})}, {"t": ["q0"]})) == ["t.q0.2"]
+
+
+def test_many_newcomers_are_many_where_people_have_no_code_and_no_unit(tmp_path):
+    rows = answers(1000)[ITEMS]
+    Gate.of(study_of(rows[:100], tmp_path)).remember()
+    gate = Gate.of(study_of(rows, tmp_path))
+    assert gate.apart == 900
+    assert not gate.coarse
+
+
 def test_a_third_report_is_held_against_the_first(tmp_path):
     rows = answers(400)
     for part in (rows[:200], rows[:300]):
@@ -172,8 +201,8 @@ def test_people_are_never_counted_as_more_than_they_are(seed, came, left, change
         assert found >= (differ - 3) / (2 if drop else 1) - 2 or found == np.inf
 
 
-def test_the_memory_tells_of_no_answer(tmp_path):
-    """Sums of fingerprints, as many for ten people as for a thousand."""
+def test_the_memory_holds_no_answer(tmp_path):
+    """Sums of fingerprints, as many for sixty people as for a thousand."""
     for n in (60, 1000):
         folder = tmp_path / str(n)
         Gate.of(study_of(answers(n), folder)).remember()
