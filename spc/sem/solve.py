@@ -70,10 +70,7 @@ def search_everywhere(system: System) -> Search:
             if best is not None and best.converged and _no_negative_variance(system, best.x):
                 return best
     if best is None:
-        raise NotPositiveDefiniteError(
-            "The covariance matrix that the model implies at its start values is not positive definite. Check the "
-            "fixed values and the start values of the model."
-        )
+        raise diagnose.no_start(system)
     return best
 
 

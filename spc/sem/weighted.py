@@ -21,9 +21,10 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from spc.errors import NotPositiveDefiniteError, UnsupportedError
+from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, cholesky, unvech, vech
 from spc.moments import Moments
+from spc.sem.engine.diagnose import no_start
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.least_squares import MAX_ITERATIONS, first_end, point_of, root_of_covariances, search_squares
 from spc.sem.engine.ml import Point
@@ -277,9 +278,7 @@ def weighted_solve(system: System, weights: Sequence[Weight]) -> Search:
     """
     best = first_end(system, lambda start: weighted_search(system, start, weights))
     if best is None:
-        raise NotPositiveDefiniteError(
-            "The model implies no covariances at its start values. Check its fixed values and start values."
-        )
+        raise no_start(system)
     return best
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
-from spc.errors import NotIdentifiedError, SingularInformationError
+from spc.errors import NotIdentifiedError, NotPositiveDefiniteError, SingularInformationError
 from spc.linalg import FloatArray, inverse_of_factor
 from spc.results import Note
 from spc.sem.engine.joint import System, look, problems_of
@@ -18,8 +18,8 @@ from spc.words import phrase
 
 __all__ = [
     "better_than_unrestricted", "beyond_one", "check_count", "check_faint", "collinear_latents", "dropped_rows",
-    "growing", "improper", "inverse_information", "inverse_of", "n_moments", "not_identified", "null_parameters",
-    "of_group", "of_level", "singular", "small_sample", "unidentified_nearby",
+    "growing", "improper", "inverse_information", "inverse_of", "n_moments", "no_start", "not_identified",
+    "null_parameters", "of_group", "of_level", "singular", "small_sample", "unidentified_nearby",
 ]  # fmt: skip
 
 SMALLEST_PIVOT = 1e-10
@@ -151,6 +151,23 @@ def inverse_information(problem: System, end: Search, solution: Solution) -> Flo
     if nearby is not None:
         raise not_identified(null_parameters(problem, nearby))
     raise singular(null_parameters(problem, end.information), solution)
+
+
+def no_start(system: System) -> NotPositiveDefiniteError:
+    """Error for a model that implies no covariance matrix at any start values; names variances fixed below zero."""
+    found: dict[str, float] = {}
+    for place in (problem.place for problem in problems_of(system)):
+        for i in np.flatnonzero(place.diagonal & (place.free < 0) & (place.fixed < 0.0)):
+            name = place.variables[place.row[i]]
+            found[f"{name}~~{name}"] = float(place.fixed[i])
+    why = "Check the fixed values and the start values of the model."
+    if found:
+        told = ", ".join(f"{name} at {value:g}" for name, value in found.items())
+        why = f"It fixes below zero what is a variance: {told}. Free it, or fix it at zero or above."
+    return NotPositiveDefiniteError(
+        f"The covariance matrix that the model implies at its start values is not positive definite. {why}",
+        parameters=tuple(found),
+    )
 
 
 def check_faint(system: System, end: Search, solution: Solution) -> None:

@@ -17,6 +17,7 @@ from spc.errors import DataError, NonConvergenceError, NotPositiveDefiniteError
 from spc.linalg import FloatArray, vech
 from spc.moments import Patterns
 from spc.results import Note
+from spc.sem.engine.diagnose import no_start
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.ml import Point, bend
 from spc.sem.engine.optimise import Search
@@ -276,10 +277,7 @@ def climb(system: System, answered: Sequence[Answered], start: FloatArray, *, er
     blocks = _Blocks(problems, data, shares_of(system))
     found = blocks.look(start)
     if found is None:
-        raise NotPositiveDefiniteError(
-            "The covariance matrix that the model implies at its start values is not positive definite. Check the "
-            "fixed values and the start values of the model."
-        )
+        raise no_start(system)
     value, spots = found
     each = zip(answered, problems, data, strict=True)
     shapes = [metric_of(one.without, problem, there) for one, problem, there in each]

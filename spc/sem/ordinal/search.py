@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spc.errors import NonConvergenceError, NotPositiveDefiniteError
+from spc.errors import NonConvergenceError
 from spc.linalg import FloatArray
-from spc.sem.engine.diagnose import growing, inverse_of, not_identified, null_parameters, singular
+from spc.sem.engine.diagnose import growing, inverse_of, no_start, not_identified, null_parameters, singular
 from spc.sem.engine.joint import State, System, problems_of, shares_of
 from spc.sem.engine.least_squares import first_end, point_of, search_squares
 from spc.sem.engine.ml import Point
@@ -102,9 +102,7 @@ def ordinal_solve(system: System) -> Search:
     if best is not None and best.converged:
         return best
     if best is None:
-        raise NotPositiveDefiniteError(
-            "The model implies no correlations at its start values. Check its fixed values and start values."
-        )
+        raise no_start(system)
     information = _nearby(system, best.x)
     if information is not None and inverse_of(information) is None:
         raise not_identified(null_parameters(system, information))

@@ -12,6 +12,7 @@ from spc.errors import (
     ImproperSolutionWarning,
     NonConvergenceError,
     NotIdentifiedError,
+    NotPositiveDefiniteError,
     SingularInformationError,
 )
 from spc.linalg import FloatArray
@@ -60,6 +61,11 @@ def test_collinear_latents_are_named_with_their_correlation() -> None:
 
 def test_latents_correlated_below_the_line_are_fine() -> None:
     assert quiet(TWO, two_factors(0.97)).notes() == ()
+
+
+def test_a_variance_fixed_below_zero_is_named() -> None:
+    with pytest.raises(NotPositiveDefiniteError, match=r"below zero what is a variance: x2~~x2 at -1.*at zero or above"):
+        quiet("f =~ x1 + x2 + x3 + x4\nx2 ~~ -1*x2\nx3 ~~ 0.2*x3", two_factors(0.5)[:4, :4])
 
 
 def test_a_correlation_beyond_one_is_improper() -> None:
