@@ -170,10 +170,7 @@ def _source(row: Any, at: Gathered) -> Criterion:
             return _of("source", "yes", 1.0, "people", "people_short")
         same = "records" if len(tables) == 1 else "differ"
         return _of("source", "yes", 1.0, same, f"{same}_short")
-    halves = at.method[(at.method["lhs"] == row.lhs) & (at.method["rhs"] == row.rhs)]
-    halves = halves[halves["label"] == "split halves"]
-    stands = bool((halves["conf_low"] * halves["conf_high"] > 0).any())
-    if at.two_sided or stands:
+    if at.two_sided or _stands(row, at).get("split halves", False):
         return _of("source", "partly", 0.5, "taken_out" if at.two_sided else "halves", "same_short")
     return _of("source", "no", 0.0, "same", "same_short")
 
@@ -213,21 +210,30 @@ def _robustness(row: Any, at: Gathered) -> Criterion:
 def _method(row: Any, at: Gathered) -> Criterion:
     if not same_source(at.study, row.lhs, row.rhs):
         return _of("method", "yes", math.nan, "other_people", "other_people_short")
-    table = at.method[(at.method["lhs"] == row.lhs) & (at.method["rhs"] == row.rhs)]
-    stands = table.set_index("label")
-    stands = (stands["conf_low"] * stands["conf_high"] > 0) & (stands["estimate"] * row.estimate > 0)
+    stands, table = _stands(row, at), _tried(row, at)
     last = table["std_all"].iloc[-1] if len(table) else math.nan
-    if "split halves" in stands.index:
-        ok = bool(stands["split halves"])
+    if "split halves" in stands:
+        ok = stands["split halves"]
         how = "stand" if ok else "fall"
         return _of("method", "yes" if ok else "no", last, f"halves_{how}", f"{how}s_short")
-    tried = [label for label in ("method 20 %", "method 10 %") if label in stands.index]
+    tried = [label for label in ("method 20 %", "method 10 %") if label in stands]
     if not tried:
         return _of("method", NOT_CHECKED, math.nan, "untried")
     met = "yes" if stands.get("method 20 %", False) else "partly" if stands.get("method 10 %", False) else "no"
     shares = {"yes": {"much": 0.2}, "partly": {"little": 0.1, "much": 0.2}, "no": {"little": 0.1}}[met]
     clause = phrase(f"note.reason.method.{'falls' if met == 'no' else 'stands'}_short")
     return Criterion("method", met, last, phrase(f"note.reason.method.{met}", **shares), clause)
+
+
+def _tried(row: Any, at: Gathered) -> pd.DataFrame:
+    found: pd.DataFrame = at.method[(at.method["lhs"] == row.lhs) & (at.method["rhs"] == row.rhs)]
+    return found
+
+
+def _stands(row: Any, at: Gathered) -> dict[str, bool]:
+    """Whether a link is clear of zero, on its own side of it, in each way that allows for how people answer."""
+    each: list[Any] = list(_tried(row, at).itertuples())
+    return {way.label: bool(way.conf_low * way.conf_high > 0 and way.estimate * row.estimate > 0) for way in each}
 
 
 def _replication(row: Any, at: Gathered) -> Criterion:

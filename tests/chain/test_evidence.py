@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 
@@ -127,6 +129,17 @@ def test_a_link_of_the_way_people_answer_is_not_graded_above_c(tmp_path):
     assert letters(found)["mood"] == "C"
     reasons = found.reasons().query("lhs == 'mood'").set_index("criterion")["met"]
     assert reasons["method"] == reasons["source"] == reasons["time"] == "no"
+
+
+def test_halves_that_say_the_other_sign_do_not_stand_for_a_link(tmp_path, monkeypatch):
+    study = shops(tmp_path, n=60, staff_size=6)
+    chain = spc.fit_chain(study, draws=100, method="unit_means")
+    found = spc.method_factor(study, chain)
+    turned = replace(found, table=found.tidy().assign(estimate=-0.5, conf_low=-0.6, conf_high=-0.4))
+    monkeypatch.setattr(import_module("spc.chain.evidence"), "method_factor", lambda *_, **__: turned)
+    graded = spc.evidence(study, chain, shapes=False, rivals=False)
+    reasons = graded.reasons().query("lhs == 'mood'").set_index("criterion")["met"]
+    assert reasons["method"] == reasons["source"] == "no"
 
 
 def test_different_people_make_a_b(tmp_path):
