@@ -150,7 +150,7 @@ def test_residuals_of_groups_that_share_loadings_are_standard_normal_under_a_tru
     assert float(np.sqrt((spread**2).mean())) == pytest.approx(1.0, abs=0.06)
 
 
-def test_robust_errors_need_the_rows_and_two_levels_are_refused():
+def test_robust_errors_need_the_rows():
     rows = frame("hs")
     robust = fit(THREE, rows, estimator="MLR")
     with pytest.raises(UsageError, match="misfit\\(fit, data\\)"):
