@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -203,6 +203,17 @@ class TableSchema:
     def required(self) -> tuple[str, ...]:
         """Names of the columns that must be there."""
         return tuple(field.name for field in self.fields if field.constraints.required)
+
+    def complete(self, columns: Collection[str]) -> bool:
+        """Whether one of the sets of ``one_of`` is among the columns, or there is no such rule.
+
+        Examples
+        --------
+        >>> schema = load_schema("customers")
+        >>> schema.complete(["customer", "start", "end"]), schema.complete(["customer", "segment"])
+        (True, False)
+        """
+        return not self.one_of or any(set(names) <= set(columns) for names in self.one_of)
 
     def field(self, name: str) -> Field:
         """Column of that name.

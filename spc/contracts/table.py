@@ -101,7 +101,7 @@ def _column_findings(frame: pd.DataFrame, schema: TableSchema, table: str, items
                 severity="warning",
             )
             named.add(near)
-    if schema.one_of and not any(set(names) <= set(present) for names in schema.one_of):
+    if not schema.complete(present):
         sets = " or ".join(" with ".join(names) for names in schema.one_of)
         near = "".join(did_you_mean(n, spare) for names in schema.one_of for n in names if n not in present)
         yield make_finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spc.accounts import bridge, customer_accounts, whale_curve
 from spc.chain import evidence, fit_chain
 from spc.chain.again import refit_material
+from spc.contracts import load_schema
 from spc.drivers import study_drivers
 from spc.economics import LoyaltyValue, loyalty_value
 from spc.results import Result
@@ -65,9 +66,10 @@ def _books(study: Study, seed: int) -> list[Result]:
 
 
 def _has_customers(study: Study) -> bool:
-    """A ledger, or sales lines of customers without a contract."""
+    """A ledger that says how long customers stay, or sales lines of customers without a contract."""
     bought = study.money is not None and study.money.retention_model == "bg-nbd"
-    return "customers" in study.tables or (bought and "transactions" in study.tables)
+    stay = "customers" in study.tables and load_schema("customers").complete(study.tables["customers"].columns)
+    return stay or (bought and "transactions" in study.tables)
 
 
 def _of_money(study: Study, loyalty: LoyaltyValue | None) -> LoyaltyValue | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -137,7 +137,7 @@ class _Read:
 
 
 def _read(spec: TableSpec, document: StudyDocument) -> _Read:
-    schema = load_schema(spec.name)
+    schema = _schema(spec.name, document)
     constructs = [c for c in document.constructs if c.table == spec.name]
     items = list(dict.fromkeys(item for c in constructs for item in c.items))
     recommend, brands = _market_columns(document, spec.name)
@@ -156,6 +156,13 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     return _Read(
         conform(kept_columns(frame, known), schema, items=[*items, *there]), source.lines, source.format, findings
     )
+
+
+def _schema(name: str, document: StudyDocument) -> TableSchema:
+    """Schema of a table; where sales lines are enough for what is asked, customers need not say how long they stay."""
+    schema, money = load_schema(name), document.money
+    lines_only = "transactions" in document.tables and (money is None or money.retention_model == "bg-nbd")
+    return replace(schema, one_of=()) if name == "customers" and lines_only else schema
 
 
 COVARIATES_OF = (*RESPONSES, "units")

@@ -194,3 +194,16 @@ def test_waves_that_the_chain_asks_for_must_be_there(tmp_path, waves, chain, rul
     path = tmp_path / "study.toml"
     path.write_text(WAVES.format(file="employees.csv", more="", chain=chain))
     assert [f.rule for f in check_study(path).errors] == ([rule] if rule else [])
+
+
+@pytest.mark.parametrize(("money", "rules"), [
+    ("", set()),
+    ('[money]\nretention_model = "bg-nbd"\n', set()),
+    ("[money]\nhorizon = 5\n", {"incomplete_set"}),
+])  # fmt: skip
+def test_customers_say_how_long_they_stay_only_where_that_is_asked(tmp_path, money, rules):
+    (tmp_path / "people.csv").write_text("customer,segment\na,x\nb,y\n")
+    (tmp_path / "sales.csv").write_text("transaction,customer,date,amount\nT1,a,2025-01-05,10\nT2,b,2025-02-05,20\n")
+    tables = '[tables.transactions]\nfile = "sales.csv"\n[tables.customers]\nfile = "people.csv"\n'
+    (tmp_path / "study.toml").write_text(f'[study]\nname = "Books"\ncurrency = "EUR"\n{tables}{money}')
+    assert {finding.rule for finding in check_study(tmp_path).findings if finding.severity == "error"} == rules
