@@ -112,6 +112,9 @@ class TwoSidedFit:
         Constructs whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free
         of the error of their items.
 
+        Every link is judged as one that is expected to be positive; :class:`spc.ChainFit` knows which links a study
+        expects to be negative.
+
         Below 100 units intervals of links are those of the profile likelihood, whose arms differ where the variance of
         a cause is badly known, and ``statistic`` is its signed root; errors stay those of the curvature at its top.
         """
