@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ class BetaGeometric:
         Raises
         ------
         UsageError
-            A covariate, or a value of one, that the model does not have.
+            A covariate, or a value of one, that the model does not have, or periods that cannot be.
 
         Examples
         --------
@@ -116,6 +117,8 @@ class BetaGeometric:
         >>> fit.retention(2)[["stay", "survival"]].round(3).to_numpy().tolist()
         [[0.851, 0.851], [0.878, 0.747]]
         """
+        if isinstance(periods, bool) or not isinstance(periods, int) or periods < 1:
+            raise UsageError(f"The periods are {periods!r}; expected a whole number of at least 1.")
         unknown = [name for name in values if name not in self.covariates]
         if unknown:
             have = ", ".join(self.covariates) or "none"
@@ -132,7 +135,7 @@ class BetaGeometric:
         found = place.copy()
         own = [i for i, (covariate, _) in enumerate(self.names) if covariate == name]
         if name not in self.levels:
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not isinstance(value, (Real, np.bool_)) or not math.isfinite(value):
                 raise UsageError(f"{name} is {value!r}; expected a number.")
             found[own] = float(value)
             return found

@@ -82,6 +82,13 @@ def test_units_of_a_covariate_change_nothing_but_units(ledger, fit):
     np.testing.assert_allclose(one, two, rtol=1e-6)
 
 
+def test_numbers_of_any_type_are_numbers(ledger, fit):
+    pd.testing.assert_frame_equal(fit.retention(3, size=np.int64(20)), fit.retention(3, size=20.0))
+    flagged = fit_beta_geometric(ledger.assign(gold=ledger["tariff"] == "gold"), ["gold"])
+    expected = fit_beta_geometric(ledger, ["tariff"]).retention(3, tariff="gold")
+    pd.testing.assert_frame_equal(flagged.retention(3, gold=True), expected, rtol=1e-6)
+
+
 def test_left_truncation_is_respected(ledger):
     rng = np.random.default_rng(2)
     entry = rng.integers(0, 4, len(ledger))
@@ -124,6 +131,8 @@ def test_what_cannot_be(ledger, fit):
         fit.retention(3, tariff="silver")
     with pytest.raises(UsageError, match="number"):
         fit.retention(3, size="large")
+    with pytest.raises(UsageError, match="whole number"):
+        fit.retention(2.5)
     with pytest.raises(UsageError, match="no covariates"):
         fit_beta_geometric(life_table([1, 2], [True, False]), ["tariff"])
     with pytest.raises(DataError, match="region"):
