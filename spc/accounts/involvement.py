@@ -101,7 +101,7 @@ def staff_involvement(
     half = float(stdtrit(np.inf, (1 + level) / 2)) * g_error
     rows.append({"lhs": outcome, "rhs": "hedges_g", "kind": "effect_size", "estimate": g, "std_error": g_error,
                  "conf_low": g - half, "conf_high": g + half})  # fmt: skip
-    summary = {"respondents": int(n.min()), "involved": int(n[0]), "others": int(n[1]),
+    summary = {"nobs": len(frame), "nobs_min": int(n.min()), "involved": int(n[0]), "others": int(n[1]),
                "units": int(frame["unit"].nunique()), "level": level}  # fmt: skip
     text = ("Who was asked to take part was not drawn by lot; the difference within units is nearer to an effect than "
             "that in all, and neither is one for sure.")  # fmt: skip

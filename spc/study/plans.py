@@ -86,15 +86,15 @@ class Services:
     ----------
     offers : tuple of mapping
         ``service, level, cost, effect``, and ``group`` or ``std_error`` where known.
-    worth_of_point : mapping of str to float
-        Money a customer and period that one point of satisfaction is worth, by group; under ``""`` for all.
+    worth_of_point : float or mapping of str to float
+        Money a customer and period that one point of satisfaction is worth; for all, or by group.
     budget : float or None
     by : str
         Property of customers that makes the groups.
     """
 
     offers: Sequence[Mapping[str, Any]]
-    worth_of_point: Any
+    worth_of_point: float | Mapping[str, float]
     budget: float | None = None
     by: str = "segment"
 

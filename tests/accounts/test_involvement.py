@@ -83,5 +83,6 @@ def test_few_people_stay_inside_the_gate():
     few = frame.assign(involved=[True] * 4 + [False] * 56)
     gate = Gate(DisclosureRule())
     assert gate.model(staff_involvement(frame)).kind == "involvement"
+    assert staff_involvement(few).glance()[["nobs", "nobs_min"]].iloc[0].tolist() == [60, 4]
     with pytest.raises(DataError, match="fewer than 5"):
         gate.model(staff_involvement(few))
