@@ -196,8 +196,8 @@ def total_sentence(total: Any, labels: Mapping[str, str]) -> str:
     size = estimate(float(total.estimate), float(total.conf_low), float(total.conf_high))
     clear = total.conf_low > 0 or total.conf_high < 0
     return say(
-        "links.total", cause=inner(total.rhs, labels), size=size, effect=inner(total.lhs, labels), low=low, high=high,
-        open="" if clear else say("links.includes_zero"),
+        "links.total" if total.estimate >= 0 else "links.total_less", cause=inner(total.rhs, labels), size=size,
+        effect=inner(total.lhs, labels), low=low, high=high, open="" if clear else say("links.includes_zero"),
     )  # fmt: skip
 
 

@@ -77,6 +77,11 @@ def test_end_to_end_says_when_no_change_is_included():
     )
 
 
+def test_end_to_end_less_is_not_said_to_be_more():
+    said = total_sentence(row(-0.2, -0.5, -0.1, rhs="a", lhs="b"), {"a": "Waiting", "b": "NPS"})
+    assert said == "End to end, one point more waiting goes with less NPS: −0.20 (between −0.50 and −0.10)."
+
+
 def test_horizons():
     assert periods(1, "year") == "over 1 year"
     assert periods(math.inf, "month") == "without a horizon"
