@@ -14,7 +14,7 @@ from spc.economics.joint import FEWEST_UNITS
 from spc.economics.ledger import read_ledger
 from spc.economics.lifetable import LifeTable, life_tables
 from spc.economics.tenure import Window
-from spc.errors import DataError, UsageError
+from spc.errors import DataError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
 from spc.results import Note, fingerprint
 
@@ -71,15 +71,18 @@ def read_cells(
         Columns that are missing, or hold values that cannot be.
     UsageError
         Nobody left, or nobody stayed for a period; a covariate that is the same for all, or tells what others tell.
+    NonConvergenceError
+        A value of which nobody left, or nobody stayed: no model of leaving has a finite answer.
 
     Examples
     --------
-    >>> ledger = pd.DataFrame({"tenure": [1, 2, 2, 3], "churned": [1, 0, 1, 0], "segment": ["b", "a", "b", "a"]})
+    >>> ledger = pd.DataFrame({"tenure": [1, 2, 2, 3], "churned": [1, 0, 1, 1], "segment": ["b", "a", "b", "a"]})
     >>> cells = read_cells(ledger, ["segment"])
     >>> cells.names, cells.columns.ravel().tolist(), cells.table.events.tolist()
-    ((('segment', 'b against a'),), [1.0, 0.0], [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    ((('segment', 'b against a'),), [1.0, 0.0], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     """
-    wanted = list(dict.fromkeys((*covariates, *((cluster,) if cluster is not None and cluster in customers else ()))))
+    shared = (cluster,) if cluster is not None and (cluster in customers or cluster != "unit") else ()
+    wanted = list(dict.fromkeys((*covariates, *shared)))
     rows, _ = read_ledger(customers, window, keep=wanted)
     rows = rows[rows["tenure"] > rows.get("entry", 0)].dropna(subset=list(covariates)).reset_index(drop=True)
     codes: Codes = np.zeros(len(rows), dtype=np.intp)
@@ -92,11 +95,31 @@ def read_cells(
     if not 0 < life.events.sum() < life.exposure.sum():
         raise UsageError("Nobody left, or nobody stayed for a period: there is nothing to explain.")
     first = rows.loc[np.unique(codes, return_index=True)[1]].reset_index(drop=True)
-    columns, names, levels = _columns(first, list(dict.fromkeys(covariates)))
+    known = list(dict.fromkeys(covariates))
+    _left_and_stayed(first[[name for name in known if not _is_number(first[name], name)]], life)
+    columns, names, levels = _columns(first, known)
     group = _clusters(first, cluster)
     return Cells(
         life, columns, names, MappingProxyType(levels), group, len(rows), fingerprint(rows[["tenure", "churned"]])
     )
+
+
+def _is_number(column: pd.Series, name: str) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and name not in {"unit", "wave"}
+
+
+def _left_and_stayed(first: pd.DataFrame, life: LifeTable) -> None:
+    """Refuse values of which nobody left, or nobody stayed."""
+    left, watched = (pd.Series(x.sum(axis=1)) for x in (life.events, life.exposure))
+    for name, column in first.items():
+        text = column.astype(str)
+        events, exposure = (x.groupby(text).sum() for x in (left, watched))
+        lacking = (events == 0) | ((events >= exposure) & life.whole)
+        if lacking.any():
+            raise NonConvergenceError(
+                f"A model of leaving has no finite answer: of {name} {lacking.idxmax()!r}, nobody left or nobody "
+                "stayed. Join small groups, or take the covariate out."
+            )
 
 
 def _columns(
@@ -107,7 +130,7 @@ def _columns(
     levels: dict[str, tuple[str, ...]] = {}
     for name in covariates:
         column = first[name]
-        if pd.api.types.is_numeric_dtype(column) and name not in {"unit", "wave"}:
+        if _is_number(column, name):
             columns.append(_numbers(column, name))
             names.append((name, ""))
             continue
