@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spc.report.blocks import Report, ScenarioBlock
 from spc.words import say, speaking
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["render_html"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_BEFORE_CURRENCY = re.compile("−(?=[€$£¥])")
 
 
 @cache
@@ -27,12 +29,18 @@ def _environment() -> Environment:
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_held,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.globals["say"] = say
     made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False, "allow_nan": False}
     return made
+
+
+def _held(value: Any) -> Any:
+    """A minus that no line ends with: without the joiner one may break between it and the sign of a currency."""
+    return type(value)(_BEFORE_CURRENCY.sub("−\u2060", value)) if isinstance(value, str) else value
 
 
 def render_html(report: Report) -> str:

@@ -36,6 +36,13 @@ def test_the_page_needs_nothing_from_outside(html):
     assert not re.search(r"url\((?!#)|@import|@font-face", html)
 
 
+def test_no_line_ends_between_a_minus_and_a_currency(results):
+    report = compose_report(results)
+    page = replace(report, title="A loss of −€644,000 <b>").html()
+    assert "A loss of −\u2060€644,000 &lt;b&gt;" in page
+    assert not re.search("−[€$£¥]", re.sub(r"(?s)<script.*?</script>", "", page))
+
+
 def test_tables_and_figures_can_be_read_aloud(html):
     tags = Tags(html).found
     assert sum(tag == "caption" for tag, _ in tags) == sum(tag == "table" for tag, _ in tags) > 5
