@@ -124,8 +124,9 @@ class Options:
         if self.information == "expected" and self.missing == "fiml":
             raise UnsupportedError("information='expected' has no method with missing answers.")
         if self.missing == "fiml" and self.estimator not in ("ML", "MLR"):
+            works = "'listwise' or 'pairwise'" if self.ordered else "'listwise'"
             raise UnsupportedError(
-                f"estimator={self.estimator!r} has a method with missing='listwise' only; missing='fiml' goes with "
+                f"estimator={self.estimator!r} has a method with missing={works} only; missing='fiml' goes with "
                 "'ML' and 'MLR'."
             )
         if self.missing == "pairwise" and not (self.ordered or self.estimator in ORDINAL):

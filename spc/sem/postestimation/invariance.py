@@ -244,7 +244,7 @@ def invariance(
     'metric'
     """
     options: dict[str, Any] = {"missing": missing, "likelihood": likelihood, "cluster": cluster, "level": level}
-    options["ordered"] = ordered = ordered or ordered_items(model, data)
+    options["ordered"] = ordered = ordered or ordered_items(model, data, estimator)
     given = {"group": group, "estimator": estimator, "parameterization": parameterization}
     options |= {name: value for name, value in given.items() if value is not None}
     if steps is not None and len(steps) < 2:

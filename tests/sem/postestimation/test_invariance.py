@@ -19,6 +19,7 @@ from spc.errors import (
     NonConvergenceError,
     NotIdentifiedError,
     SpcWarning,
+    UnsupportedError,
     UsageError,
 )
 from spc.moments import Moments
@@ -309,6 +310,10 @@ def test_ordered_items_are_known_by_their_type_too() -> None:
     named = invariance("f =~ a + b + c + d", rows.assign(shop=typed["shop"]), group="shop", ordered=list("abcd"))
     assert found["step"].tolist() == ["configural", "thresholds", "metric", "scalar", "strict"]
     pd.testing.assert_frame_equal(found, named.augment())
+    with pytest.raises(DataError, match="a: categories; expected numbers"):
+        invariance("f =~ a + b + c + d", typed, group="shop", estimator="ML")
+    with pytest.raises(UnsupportedError, match="'listwise' or 'pairwise' only"):
+        invariance("f =~ a + b + c + d", typed, group="shop", missing="fiml")
 
 
 def uneven() -> pd.DataFrame:
