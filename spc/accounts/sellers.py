@@ -105,11 +105,10 @@ def seller_portfolios(
         shrunken_ratio=shrunk.mean,
         weight=shrunk.weight,
     )
-    table = table.reset_index(drop=True)[["portfolio", "customers", "net_revenue", "contribution", "ratio",
-    "shrunken_ratio",
-                                          "weight"]]  # fmt: skip
+    columns = ["portfolio", "customers", "net_revenue", "contribution", "ratio", "shrunken_ratio", "weight"]
+    table = table.reset_index(drop=True)[columns]
     text = "Portfolios differ in the customers they were given as well as in who serves them; this ranks no people."
-    summary = {"before": before, "after": after, "portfolios": len(sums), "reliability": middle}
+    summary = {"before": before, "after": after, "portfolios": len(sums), "reliability": middle, "level": level}
     return table_of(
         "sellers", accounts, rows, summary, table, [Note("not_a_ranking", "warning", "sellers", text)], {"by": by}
     )

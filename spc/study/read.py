@@ -165,16 +165,16 @@ def _schema(name: str, document: StudyDocument) -> TableSchema:
     return replace(schema, one_of=()) if name == "customers" and lines_only else schema
 
 
-COVARIATES_OF = (*RESPONSES, "units")
+_COVARIATES_OF = (*RESPONSES, "units")
 
 
 def _covariates(document: StudyDocument, table: str) -> tuple[str, ...]:
     """Columns that the chain has as covariates; of a table with respondents or units."""
-    return () if document.chain is None or table not in COVARIATES_OF else document.chain.covariates
+    return () if document.chain is None or table not in _COVARIATES_OF else document.chain.covariates
 
 
 def _absent_covariates(tables: Mapping[str, pd.DataFrame], document: StudyDocument) -> Iterator[Finding]:
-    known = {column for name in COVARIATES_OF if name in tables for column in tables[name]}
+    known = {column for name in _COVARIATES_OF if name in tables for column in tables[name]}
     for name in () if document.chain is None else document.chain.covariates:
         if name not in known:
             found, expected = f"the covariate {name!r}, which no table has", "a column of the answers or of units"

@@ -240,7 +240,7 @@ def bootstrap(
     [0.54, 0.42, 0.66]
     """
     _check_options(draws, kind, interval, level, cluster)
-    _check_fit(fit, kind, interval)
+    _check_fit(fit, kind)
     if fit.levels is not None:
         check_clusters(fit, data)
         found, units, acceleration = _of_clusters(fit, kind, cluster, draws, seed, workers)
@@ -300,7 +300,7 @@ def _check_interval(interval: str, level: float, kind: str) -> None:
         raise UsageError(f"BCa intervals need draws of cases, not kind={kind!r}. Use interval='percentile'.")
 
 
-def _check_fit(fit: SemFit, kind: str, interval: str) -> None:
+def _check_fit(fit: SemFit, kind: str) -> None:
     if fit.options.ordered and kind != "case":
         raise UnsupportedError(f"Ordered items have no method with kind={kind!r}. Use kind='case'.")
     if fit.options.estimator == "WLS" and kind != "case":
