@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from spc.chain.in_place import Side
@@ -89,10 +90,10 @@ def weight_notes(shares: Shares) -> list[Note]:
 def alike_notes(units: MemberMoments) -> list[Note]:
     """Units that no customer tells apart."""
     notes = []
-    for s, gram in enumerate(units.grams):
+    for s in np.flatnonzero(units.shared_sides):
         touched = int((units.counts[:, s] > 0.0).sum())
         alike = touched - int(units.rank[s])
-        if gram is not None and alike:
+        if alike:
             side = units.sides[s]
             notes.append(Note.of("units_alike", "info", side, touched=touched, alike=alike, side=called(side)))
     return notes

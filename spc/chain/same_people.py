@@ -23,7 +23,7 @@ ENOUGH = 0.5
 
 
 def joined_waves(
-    sides: Mapping[str, pd.DataFrame], tables: Mapping[str, str], *, whole: bool = False
+    sides: Mapping[str, pd.DataFrame], tables: Mapping[str, str]
 ) -> tuple[dict[str, pd.DataFrame], list[Note], frozenset[str]]:
     """Put waves of one table together where most people answered in all of them.
 
@@ -33,8 +33,6 @@ def joined_waves(
         Each with ``unit``, scores and, where people can be told, ``respondent``.
     tables : mapping of str to str
         Table of each side.
-    whole : bool
-        Leave out those who miss a wave, where they cannot count with what they answered.
 
     Returns
     -------
@@ -56,13 +54,11 @@ def joined_waves(
             found |= {side: sides[side].drop(columns=PERSON, errors="ignore") for side in own}
             continue
         joined.add(table)
-        used = _merged(frames, "inner" if whole else "outer")
-        found[own[0].split("_wave_")[0]] = used.drop(columns=PERSON)
+        found[own[0].split("_wave_")[0]] = _merged(frames, "outer").drop(columns=PERSON)
         some = len(set().union(*(frame[PERSON] for frame in frames))) - len(full)
         told: dict[str, object] = {"people": len(full), "table": called(table), "waves": len(own)}
         told |= {"some": some} if some else {}
-        rest = "all" if not some else "some_left_out" if whole else "some_partly"
-        notes.append(Note.of("same_people", "warning" if some and whole else "info", table, rest, **told))
+        notes.append(Note.of("same_people", "info", table, "some_partly" if some else "all", **told))
     return found, notes, frozenset(joined)
 
 

@@ -21,6 +21,7 @@ from spc.moments import numeric_values
 from spc.results import Note, Severity
 from spc.sem.twolevel.answers import answer_moments
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
+from spc.sem.twolevel.membership import too_large
 from spc.sem.twolevel.membership_moments import MemberMoments, member_moments
 
 __all__ = ["Missing", "SideRows", "side_rows"]
@@ -56,11 +57,16 @@ class SideRows:
 
     def moments(self) -> UnitMoments:
         """Of the units."""
-        if any(np.isnan(values).any() for _, _, values in self.sides):
+        if not all(isinstance(where, np.ndarray) for _, where, _ in self.sides):
+            return member_moments(self.names, self.sides, self.outcomes)
+        if self.incomplete:
             return answer_moments(self.names, self.sides, self.outcomes)
-        if all(isinstance(where, np.ndarray) for _, where, _ in self.sides):
-            return unit_moments(self.names, self.sides, self.outcomes)
-        return member_moments(self.names, self.sides, self.outcomes)
+        return unit_moments(self.names, self.sides, self.outcomes)
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether some respondents lack a score."""
+        return any(np.isnan(values).any() for _, _, values in self.sides)
 
     def reduced(self) -> Reduced:
         """Moments of the units, the units in their order, and what was left out."""
@@ -88,18 +94,36 @@ def side_rows(
     shares : mapping of side to AssignmentWeights
         Sides whose respondents are served by several units.
     missing : {"fiml", "listwise"}
-        What becomes of respondents who lack a score, where each has one unit.
+        What becomes of respondents who lack a score. They are left out as well where customers of several units leave
+        out too many different things for the likelihood of what they answered.
 
     Raises
     ------
     DataError
     """
     sides = {side: placed(table, shares[side], unit) if side in shares else table for side, table in sides.items()}
+    laid = _laid(names, sides, units, unit, shares, whole=missing == "listwise")
+    if laid.incomplete:
+        moments = laid.moments()
+        if isinstance(moments, MemberMoments) and too_large(moments):
+            return _laid(names, sides, units, unit, shares, whole=True)
+    return laid
+
+
+def _laid(
+    names: Sequence[str],
+    sides: Mapping[str, pd.DataFrame],
+    units: pd.DataFrame | None,
+    unit: str,
+    shares: Shares,
+    *,
+    whole: bool,
+) -> SideRows:
+    """Rows that count, of respondents with every score where ``whole``."""
     home = _homes(names, sides, units, unit)
     used = {side: [name for name in names if home[name] == side] for side in sides}
     outcomes = [name for name in names if home[name] == ""]
     notes: list[Note] = []
-    whole = missing == "listwise" or bool(shares)
     here = {side: _usable(sides[side], side, own, unit, notes, whole=whole) for side, own in used.items() if own}
     if not here:
         raise DataError.of(

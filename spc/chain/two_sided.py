@@ -100,7 +100,7 @@ def fit_two_sided(
     missing : {"fiml", "listwise"}
         Respondents who lack a score of the chain count with what they answered, which asks no more than that those who
         left it out differ by what they did answer; or they are left out. They are left out of sides that stay where
-        they are, and where customers are served by several units.
+        they are.
     equal_loadings : bool
         The loadings of constructs that are measured by items in the text (``quality =~ q1 + q2 + q3``) hold within
         units as well; otherwise items covary freely there. It takes more units than scores do: each item has a mean,

@@ -104,8 +104,7 @@ def fit_sides(
     apart, units = _tables(study if shared else served_units(study), how, rows.waves, shared=shared)
     times = {_side(study, name, rows.waves): rows.waves.get(name) for name in names}
     homes = {_side(study, construct.name, rows.waves): construct.table for construct in study.codebook}
-    served = any("customer" in table for table in apart.values())
-    sides, people, joined = joined_waves(apart, homes, whole=served)
+    sides, people, joined = joined_waves(apart, homes)
     shares = {side: _shares(study, table, times[side]) for side, table in sides.items() if "customer" in table}
     fit = fit_two_sided(
         f"{how.text}\n{text}" if how.text else text, sides=sides, units=units, unit="unit", draws=draws, seed=seed,

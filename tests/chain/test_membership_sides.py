@@ -76,6 +76,71 @@ def test_one_shop_a_guest_is_the_ordinary_fit():
     np.testing.assert_allclose(shared.augment().iloc[:, 1:], plain.augment().iloc[:, 1:], atol=1e-6)
 
 
+def with_holes(sides, seed=1):
+    """A third of the guests left one of two questions out: the more so the second, the lower their first answer."""
+    rng = np.random.default_rng(seed)
+    guests = sides["guests"].copy()
+    shy = rng.random(len(guests)) < 1.0 / (1.0 + np.exp(1.5 * guests["value"]))
+    guests.loc[shy & (rng.random(len(guests)) < 0.6), "loyalty"] = np.nan
+    guests.loc[guests["loyalty"].notna() & (rng.random(len(guests)) < 0.1), "value"] = np.nan
+    return {**sides, "guests": guests}
+
+
+def test_partial_answers_of_guests_of_one_shop_count_as_in_the_ordinary_fit():
+    sides, units, rows = firm(2, most=1)
+    sides = with_holes(sides)
+    shared = fit_two_sided(TEXT, sides=sides, units=units, unit="shop", assignments=rows, draws=50)
+    own = sides["guests"].merge(rows[["customer", "shop"]], on="customer")
+    plain = fit_two_sided(TEXT, sides={**sides, "guests": own}, units=units, unit="shop", draws=50)
+    one, other = (f.tidy()[lambda t: t["kind"].isin(["link", "variance", "mean"])] for f in (shared, plain))
+    np.testing.assert_allclose(one["estimate"], other["estimate"], rtol=1e-3, atol=1e-4)
+    for column in ("chisq", "logl", "cfi", "rmsea", "baseline_chisq"):
+        assert shared.glance()[column].iloc[0] == pytest.approx(plain.glance()[column].iloc[0], abs=1e-2)
+
+
+def test_partial_answers_count_and_are_said(parts):
+    sides, units, rows = parts
+    some = with_holes(sides)
+    lacking = int(some["guests"].isna().any(axis=1).sum())
+    staff = some["staff"].assign(pace=np.random.default_rng(2).normal(size=len(some["staff"])))
+    staff.loc[::5, "pace"] = np.nan
+    text = "value ~ mood + pace\nloyalty ~ value"
+    options = {"units": units, "unit": "shop", "assignments": rows, "draws": 50}
+    fit = fit_two_sided(text, sides={**some, "staff": staff}, **options)
+    said = {note.subject: note.text for note in fit.notes() if note.code == "partial_answers"}
+    assert f"{lacking} of 1000" in said["guests"]
+    assert "count with what they answered" in said["staff"]
+    assert fit.glance()["nobs"].iloc[0] == len(staff) + 1000
+    whole = fit_two_sided(TEXT, sides=some, **options, missing="listwise")
+    assert whole.glance()["n_guests"].iloc[0] == 1000 - lacking
+
+
+def test_answers_missing_by_what_was_answered_mislead_only_those_who_leave_them_out():
+    """The mean of loyalty, which goes with a guest's own value, against that of the whole answers of four firms."""
+    off = []
+    for seed in range(4):
+        sides, units, rows = firm(40 + seed)
+        sides["guests"]["loyalty"] += 0.8 * sides["guests"]["value"]
+        some = with_holes(sides, seed)
+        means = []
+        for given, missing in [(sides, "fiml"), (some, "fiml"), (some, "listwise")]:
+            fit = fit_two_sided(TEXT, sides=given, units=units, unit="shop", assignments=rows, draws=2, missing=missing)
+            means.append(fit.core.mu[fit.core.units.names.index("loyalty")])
+        off.append([mean - means[0] for mean in means[1:]])
+    counted, left_out = np.mean(off, axis=0)
+    assert abs(counted) < 0.04
+    assert left_out > 0.15
+
+
+def test_where_too_many_different_things_are_left_out_guests_without_a_score_are_as_before(parts, monkeypatch):
+    monkeypatch.setattr("spc.sem.twolevel.membership.LONGEST", 100)
+    sides, units, rows = parts
+    some = with_holes(sides)
+    fit = fit_two_sided(TEXT, sides=some, units=units, unit="shop", assignments=rows, draws=2)
+    assert fit.glance()["n_guests"].iloc[0] == some["guests"].notna().all(axis=1).sum()
+    assert "are left out" in next(note.text for note in fit.notes() if note.code == "incomplete_scores")
+
+
 def test_row_order_and_names_of_customers_change_nothing(parts, fit):
     sides, units, rows = parts
     mixed = {name: table.sample(frac=1, random_state=4) for name, table in sides.items()}

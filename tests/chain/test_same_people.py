@@ -43,13 +43,6 @@ def test_most_of_the_people_in_all_waves_are_one_side():
     assert "40 who miss one, or changed their unit, count with what they answered" in notes[0].text
 
 
-def test_people_who_miss_a_wave_can_be_left_out():
-    tables = dict.fromkeys(("staff_wave_1", "staff_wave_2"), "staff")
-    sides, notes, _ = joined_waves(waves(100, 80), tables, whole=True)
-    assert sides["staff"].notna().sum().to_dict() == {"unit": 80, "a": 80, "b": 80}
-    assert (notes[0].severity, "40 who miss one" in notes[0].text) == ("warning", True)
-
-
 def test_few_of_the_people_in_all_waves_are_sides_of_their_own():
     sides, notes, joined = joined_waves(waves(100, 20), dict.fromkeys(("staff_wave_1", "staff_wave_2"), "staff"))
     assert (list(sides), notes, joined) == (["staff_wave_1", "staff_wave_2"], [], frozenset())

@@ -122,6 +122,6 @@ def trace_of(goal: Goal, x: FloatArray) -> float:
 
 def log_constant(units: UnitMoments, scale: FloatArray) -> float:
     """What the log-likelihood in the units of the data has beyond minus the objective in units of ``scale`` (p,)."""
-    counts = np.where(units.side >= 0, units.counts[:, units.side], 1.0) * units.present
-    roots = np.where(units.averaged & units.present, np.log(np.maximum(counts, 1.0)), 0.0)
-    return float(-(counts.sum(axis=0) @ (0.5 * np.log(2.0 * np.pi) + np.log(scale))) - 0.5 * roots.sum())
+    means = units.averaged & units.present
+    roots = np.where(means, np.log(np.maximum(units.counts[:, units.side], 1.0)), 0.0)
+    return -float(units.answered @ (0.5 * np.log(2.0 * np.pi) + np.log(scale)) + 0.5 * roots.sum())

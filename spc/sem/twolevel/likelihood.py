@@ -117,6 +117,12 @@ class UnitMoments:
         """(p,): variables that enter by their unit means."""
         return np.asarray(self.side >= 0)
 
+    @property
+    def answered(self) -> FloatArray:
+        """(p,): answers to each variable, and units with each outcome."""
+        counts = np.where(self.side >= 0, self.counts[:, self.side], 1.0)
+        return np.asarray((counts * self.present).sum(axis=0))
+
     def ordered(self, order: IntArray) -> UnitMoments:
         """The same units with the variables in another order."""
         return replace(

@@ -36,13 +36,16 @@ def made_units(
 
 
 def made_scatter(units: UnitMoments, sigma_w: FloatArray, rng: np.random.Generator) -> UnitMoments:
-    """Cross-products within units, drawn for a whole side.
+    """Cross-products within units, drawn for a whole side that enters by its unit means.
 
     They are put down in the first unit, as the likelihood sees only their sum.
     """
-    scatter = np.zeros_like(units.scatter)
+    scatter, averaged = np.array(units.scatter), units.averaged
     for s in range(len(units.sides)):
-        at = np.flatnonzero(units.side == s)
+        at = np.flatnonzero((units.side == s) & averaged)
+        if not at.size:
+            continue
+        scatter[:, at[:, None], at] = 0.0
         own = np.ix_(at, at)
         scatter[0][own] = _wishart(sigma_w[own], units.freedom[s], rng)
     return replace(units, scatter=scatter)
