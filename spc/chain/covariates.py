@@ -10,15 +10,18 @@ units are those of units of average composition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations_with_replacement
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from spc.chain.membership import AssignmentWeights
+from spc.chain.membership_sides import Shares, placed
 from spc.chain.naming import called
 from spc.chain.side_rows import SideRows
 from spc.errors import (
@@ -27,7 +30,6 @@ from spc.errors import (
     Finding,
     NonConvergenceError,
     SingularInformationError,
-    UnsupportedError,
     UsageError,
 )  # fmt: skip
 from spc.linalg import FloatArray, frozen_array
@@ -107,7 +109,8 @@ class Covariates:
                 if place == side:
                     found += [Term(name, covariate, side, at + i, each[rows]) for i, name in enumerate(own)]
                 elif not place:
-                    seen = self._of_keys(covariate, laid)[where]
+                    known = self._of_keys(covariate, laid)
+                    seen = known[where] if isinstance(where, np.ndarray) else where @ known
                     found += [Term(name, covariate, "", at + i, seen) for i, name in enumerate(own)]
             at += values.shape[1]
         for place, covariate in self.values:
@@ -185,8 +188,7 @@ def covariates_of(
     sides: Mapping[str, pd.DataFrame],
     units: pd.DataFrame | None,
     unit: str,
-    *,
-    shared: bool = False,
+    shares: Shares = MappingProxyType({}),
 ) -> Covariates:
     """Find covariates in the tables of sides and of units.
 
@@ -200,15 +202,13 @@ def covariates_of(
     sides : mapping of str to DataFrame
     units : DataFrame or None
     unit : str
-    shared : bool
-        Respondents belong to several units.
+    shares : mapping of side to AssignmentWeights
+        Sides whose respondents belong to several units: covariates of units count for them by their shares.
 
     Raises
     ------
     UsageError
         A covariate is itself in the chain, or given twice.
-    UnsupportedError
-        A covariate of units, where respondents belong to several.
     DataError
         A covariate is in no table, does not vary, or has more than 50 categories.
     """
@@ -228,16 +228,11 @@ def covariates_of(
     findings += [
         Finding(place or "units", unit, "missing_column", "no unit column", f"a column {unit!r}",
                 "Every table names the unit in the same column.")
-        for place, frame in taken.items() if of_units and unit not in frame
+        for place, frame in taken.items() if of_units and unit not in frame and place not in shares
     ]  # fmt: skip
     if findings:
         raise DataError(findings)
-    if of_units and shared:
-        raise UnsupportedError(
-            f"{of_units[0]!r} is a covariate of units, which has no method where customers are served by several of "
-            "them; covariates of respondents do."
-        )
-    kept, notes = _without_holes(where, taken, unit)
+    kept, notes = _without_holes(where, taken, unit, shares)
     values: dict[tuple[str, str], FloatArray] = {
         (place, label): (column - column.mean()).to_numpy(dtype=np.float64)
         for name, places in where.items()
@@ -249,15 +244,18 @@ def covariates_of(
 
 
 def _without_holes(
-    where: Mapping[str, Sequence[str]], taken: Mapping[str, pd.DataFrame], unit: str
+    where: Mapping[str, Sequence[str]], taken: Mapping[str, pd.DataFrame], unit: str, shares: Shares
 ) -> tuple[dict[str, pd.DataFrame], list[Note]]:
-    """Tables without rows that lack a covariate; rows of units that lack one are left out on all sides."""
+    """Tables without rows that lack a covariate; rows of units that lack one are left out on all sides.
+
+    So are customers whom such a unit serves.
+    """
     own = {place: [name for name, places in where.items() if place in places] for place in taken}
     usable = {place: frame[own[place]].notna().all(axis=1) for place, frame in taken.items()}
     of_units = [name for name, places in where.items() if "" in places]
     if of_units:
         known = set(taken[""].loc[usable[""], unit])
-        usable = {p: here & taken[p][unit].isin(known) if p else here for p, here in usable.items()}
+        usable = {p: here & _in(known, taken[p], unit, shares.get(p)) if p else here for p, here in usable.items()}
     notes = []
     for place, here in usable.items():
         lost, names = int((~here).sum()), list(dict.fromkeys([*own[place], *of_units]))
@@ -269,6 +267,13 @@ def _without_holes(
         elif lost:
             notes.append(Note.of("no_covariate", "warning", "units", "units", left=lost, units=len(here), names=names))
     return {place: frame[usable[place]].reset_index(drop=True) for place, frame in taken.items()}, notes
+
+
+def _in(known: set[Hashable], frame: pd.DataFrame, unit: str, weights: AssignmentWeights | None) -> pd.Series[bool]:
+    """Respondents all of whose units are known."""
+    if weights is None:
+        return frame[unit].isin(known)
+    return placed(frame, weights, unit)[unit].isin(known) & weights.inside(frame["customer"], known)
 
 
 def _columns(values: pd.Series, name: str, place: str) -> dict[str, pd.Series]:

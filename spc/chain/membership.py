@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, get_args
@@ -83,6 +83,12 @@ class AssignmentWeights:
         """Targets with a share in any of the given customers."""
         found = self._places(customers)
         return frozenset(self.targets[k] for k in set(self.weights[found[found >= 0]].indices.tolist()))
+
+    def inside(self, customers: Iterable[Hashable], known: Set[Hashable]) -> npt.NDArray[np.bool_]:
+        """(N,): whether every target with a share in each customer is among the known ones."""
+        beyond = self.weights @ np.array([target not in known for target in self.targets], dtype=np.float64)
+        found = self._places(customers)
+        return np.asarray((found < 0) | (beyond[found] == 0.0))
 
     def _places(self, customers: Iterable[Hashable]) -> npt.NDArray[np.intp]:
         at = {customer: i for i, customer in enumerate(self.customers)}

@@ -107,7 +107,8 @@ def fit_two_sided(
         and a variance among units, of its own.
     covariates : sequence of str
         Columns of sides or of ``units`` whose part is taken out of all answers and outcomes, such as tenure, or region
-        and size: those of respondents out of the answers of their side, those of units out of everything. The chain is
+        and size: those of respondents out of the answers of their side, those of units out of everything, by their
+        shares where customers are served by several. The chain is
         then of units of average composition. Categories have an indicator each but the first; respondents and units
         that lack a covariate are left out. ``covariate`` rows of ``tidy()`` hold their slopes.
 
@@ -153,7 +154,7 @@ def fit_two_sided(
     if covariates:
         if len(frames) < len(sides):
             raise UnsupportedError("Covariates need the rows of all sides in memory: give DataFrames.")
-        held = covariates_of(covariates, model.observed, frames, units, unit, shared=bool(shares))
+        held = covariates_of(covariates, model.observed, frames, units, unit, shares)
         sides, units = held.sides, held.units
     laid = partial(side_rows, model.observed, units=units, unit=unit, shares=shares, missing=missing)
     moments, keys, messages = units_in_place(lambda tables: laid(tables).reduced(), model.observed, sides, unit)

@@ -174,9 +174,61 @@ def test_customers_of_several_units_have_covariates_of_their_own():
     options = {"sides": {"staff": staff, "guests": customers}, "unit": "shop", "assignments": served, "draws": 2}
     slope = kind(fit_two_sided("value ~ mood", covariates=["age"], **options), "covariate").iloc[0]
     assert abs(slope["estimate"] - 0.7) < 3 * slope["std_error"] < 0.3
-    units = pd.DataFrame({"shop": range(shops), "size": rng.normal(size=shops)})
-    with pytest.raises((UnsupportedError, DataError), match=r"size|unit column"):
-        fit_two_sided("value ~ mood", covariates=["size"], units=units, **options)
+
+
+def served_by_several(seed, most=2, shops=80, guests=1600):
+    """Large shops have worse customers, and content staff: without their size the link vanishes."""
+    rng = np.random.default_rng(seed)
+    size = rng.normal(size=shops)
+    mood = 0.8 * size + rng.normal(size=shops)
+    value = 0.5 * mood - 0.8 * size + 0.5 * rng.normal(size=shops)
+    staff = pd.DataFrame({"shop": np.repeat(range(shops), 8)})
+    staff["mood"] = mood[staff["shop"]] + rng.normal(size=len(staff))
+    first = rng.integers(0, shops, guests)
+    second = (first + rng.integers(1, 5, guests)) % shops
+    share = rng.uniform(0.3, 0.7, guests) if most > 1 else np.ones(guests)
+    customers = pd.DataFrame({"customer": range(guests)})
+    customers["value"] = share * value[first] + (1 - share) * value[second] + rng.normal(size=guests)
+    served = pd.DataFrame({"customer": np.tile(range(guests), 2), "shop": np.concatenate([first, second]),
+                           "weight": np.concatenate([share, 1 - share])})  # fmt: skip
+    units = pd.DataFrame({"shop": range(shops), "size": size})
+    return {"sides": {"staff": staff, "guests": customers}, "units": units, "unit": "shop", "assignments": served,
+            "draws": 2}, first  # fmt: skip
+
+
+def test_covariates_of_units_count_for_their_customers_by_shares():
+    given, _ = served_by_several(1)
+    plain, found = (fit_two_sided("value ~ mood", covariates=names, **given) for names in ([], ["size"]))
+    link = kind(found, "link").iloc[0]
+    assert link["conf_low"] < 0.5 < link["conf_high"]
+    assert kind(plain, "link").iloc[0]["conf_high"] < 0.5
+    slopes = kind(found, "covariate")
+    for name, truth in {"mood": 0.8, "value": 0.5 * 0.8 - 0.8}.items():
+        row = slopes.loc[(name, "size")]
+        assert abs(row["estimate"] - truth) < 3 * row["std_error"] < 0.6
+
+
+def test_covariates_of_units_with_one_unit_a_customer_are_those_of_the_ordinary_fit():
+    given, shop = served_by_several(2, most=1, shops=40, guests=500)
+    shared = fit_two_sided("value ~ mood", covariates=["size"], **given)
+    own = given["sides"]["guests"].assign(shop=shop)
+    given = {**given, "sides": {**given["sides"], "guests": own}, "assignments": None}
+    plain = fit_two_sided("value ~ mood", covariates=["size"], **given)
+    for what in ("link", "mean", "covariate"):
+        for column in ("estimate", "std_error"):
+            np.testing.assert_allclose(kind(shared, what)[column], kind(plain, what)[column], rtol=1e-5, atol=1e-7)
+    assert shared.core.chisq == pytest.approx(plain.core.chisq, abs=1e-4)
+
+
+def test_customers_of_a_unit_without_its_covariate_are_left_out():
+    given, _ = served_by_several(3, shops=40, guests=500)
+    given["units"].loc[7, "size"] = np.nan
+    there = given["assignments"].query("shop == 7")["customer"].nunique()
+    found = fit_two_sided("value ~ mood", covariates=["size"], **given)
+    assert found.glance()["n_guests"].iloc[0] == 500 - there
+    assert len(found.keys) == 39
+    told = {note.subject: note.text for note in found.notes() if note.code == "no_covariate"}
+    assert f"{there} of 500 respondents of guests" in told["guests"]
 
 
 @pytest.mark.parametrize(
