@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -31,6 +31,7 @@ def fit_encounters(
     draws: int = 4000,
     seed: int = 1,
     boundary: bool = True,
+    negative: Collection[tuple[str, str]] = (),
 ) -> TwoSidedFit:
     """Fit a chain in which employees, not units, differ, and customers are served by one or several of them.
 
@@ -52,7 +53,7 @@ def fit_encounters(
         Who serves whom, with a column ``respondent`` (:func:`spc.assignment_weights`, ``target="respondent"``).
     reliability : mapping of str to float
         Of the scores of employees, such as their alpha; what is not named counts as free of error.
-    level, draws, seed, boundary
+    level, draws, seed, boundary, negative
         As for :func:`spc.fit_two_sided`.
 
     Returns
@@ -98,6 +99,7 @@ def fit_encounters(
         sides={"customer": customers[["customer", *wanted]]},
         units=staff[[EMPLOYEE, *names]].rename(columns=scores),
         unit=EMPLOYEE, level=level, draws=draws, seed=seed, boundary=boundary, assignments={"customer": weights},
+        negative=negative,
     )  # fmt: skip
     return replace(fit, messages=(*_notes(known, names), *fit.messages))
 

@@ -69,7 +69,7 @@ def fit_meetings(
     reliability = {c.name: _alpha(study, c, waves) for c in constructs if c.table == STAFF and len(c.items) > 1}
     found = fit_encounters(
         study.chain.model, employees=staff, customers=guests, assignments=weights, reliability=reliability,
-        level=level, draws=draws, seed=seed,
+        level=level, draws=draws, seed=seed, negative=study.chain.negative,
     )  # fmt: skip
     scores = _side_by_side(staff, guests, weights)[names]
     return ChainFit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Literal, get_args
@@ -14,6 +14,7 @@ import pandas as pd
 from spc.chain.covariates import CovariateSlopes, covariates_of, fit_with_covariates
 from spc.chain.in_place import Side, in_memory, units_in_place
 from spc.chain.link_priors import known, prior_notes
+from spc.chain.links import outcomes
 from spc.chain.membership_sides import Assignments, shares_of
 from spc.chain.naming import called
 from spc.chain.side_rows import Missing, side_rows
@@ -51,6 +52,7 @@ def fit_two_sided(
     missing: Missing = "fiml",
     equal_loadings: bool = False,
     covariates: Sequence[str] = (),
+    negative: Collection[tuple[str, str]] = (),
 ) -> TwoSidedFit:
     """Fit a chain of unit-level links to respondents of several sides, and outcomes of their units.
 
@@ -111,6 +113,9 @@ def fit_two_sided(
         shares where customers are served by several. The chain is
         then of units of average composition. Categories have an indicator each but the first; respondents and units
         that lack a covariate are left out. ``covariate`` rows of ``tidy()`` hold their slopes.
+    negative : collection of (str, str)
+        Links, effect and cause, that are expected to be negative, such as ``("satisfaction", "waiting")``; all others
+        are expected to be positive. Verdicts say whether a link is as expected.
 
     Returns
     -------
@@ -123,6 +128,8 @@ def fit_two_sided(
         respondent a unit throughout.
     SpecError, UnsupportedError
         The text cannot be read, or asks for what has no two-sided method.
+    UsageError
+        A link expected to be negative that is not in the text, or an option that is not there.
     EstimationError
         The likelihood has no maximum that could be found.
 
@@ -148,6 +155,7 @@ def fit_two_sided(
     if resample not in get_args(Resample):
         raise UsageError(f"resample={resample!r}; use one of {', '.join(map(repr, get_args(Resample)))}.")
     model = model_of_units(text)
+    expected = _expected(negative, model)
     shares, frames = shares_of(assignments, sides, unit), in_memory(sides)
     missing = missing if len(frames) == len(sides) else "listwise"
     held = None
@@ -180,7 +188,8 @@ def fit_two_sided(
     options = {"text": text, "errors": errors, "level": level, "draws": draws, "bootstrap": bootstrap, "unit": unit,
                "resample": resample,
                "boundary": boundary, "priors": [repr(prior) for prior in priors], "missing": missing,
-               "equal_loadings": equal_loadings, "covariates": tuple(covariates)}  # fmt: skip
+               "equal_loadings": equal_loadings, "covariates": tuple(covariates),
+               "negative": sorted(expected)}  # fmt: skip
     return TwoSidedFit(
         core=core,
         draws=theta,
@@ -193,7 +202,21 @@ def fit_two_sided(
         messages=(*messages, *prior_notes(core, priors), *_unit_notes(core), *_failure_notes(replicates)),
         provenance=Provenance.record(options, mark, seed),
         covariates=slopes,
+        negative=expected,
     )
+
+
+def _expected(negative: Collection[tuple[str, str]], model: Model) -> frozenset[tuple[str, str]]:
+    """Links that are expected to be negative, all of them in the model."""
+    links = outcomes(model)
+    for pair in negative:
+        effect, cause = pair if len(pair) == 2 and not isinstance(pair, str) else (str(pair), "")
+        if cause not in links.get(effect, ()):
+            into = ", ".join(links.get(effect, ())) or "none"
+            raise UsageError(
+                f"negative={pair!r} is no link of the chain; write (effect, cause). Links into {effect}: {into}."
+            )
+    return frozenset((effect, cause) for effect, cause in negative)
 
 
 def model_of_units(text: str) -> Model:

@@ -65,6 +65,8 @@ class TwoSidedFit:
     provenance : Provenance
     covariates : CovariateSlopes or None
         What was taken out of all answers and outcomes.
+    negative : frozenset of (str, str)
+        Links, effect and cause, that are expected to be negative.
     """
 
     core: TwoLevelFit
@@ -78,6 +80,7 @@ class TwoSidedFit:
     messages: tuple[Note, ...]
     provenance: Provenance
     covariates: CovariateSlopes | None = None
+    negative: frozenset[tuple[str, str]] = frozenset()
     kind: str = "two_sided"
 
     def __post_init__(self) -> None:
@@ -112,8 +115,7 @@ class TwoSidedFit:
         Constructs whose loadings hold on both levels have ``variance`` rows within units and shares of their own, free
         of the error of their items.
 
-        Every link is judged as one that is expected to be positive; :class:`spc.ChainFit` knows which links a study
-        expects to be negative.
+        Links are judged as ones that are expected to be positive, those of ``negative`` as negative ones.
 
         Below 100 units intervals of links are those of the profile likelihood, whose arms differ where the variance of
         a cause is badly known, and ``statistic`` is its signed root; errors stay those of the curvature at its top.
@@ -137,8 +139,11 @@ class TwoSidedFit:
             links = self._with_profiles(links)
         unreadable = self.unreadable
         links = links.assign(label=[
-            verdict(low, high, interpretable=cause not in unreadable)
-            for low, high, cause in zip(links["conf_low"], links["conf_high"], links["rhs"], strict=True)
+            verdict(
+                row.conf_low, row.conf_high, interpretable=row.rhs not in unreadable,
+                negative=(row.lhs, row.rhs) in self.negative,
+            )
+            for row in links.itertuples(index=False)
         ])  # fmt: skip
         return pd.concat(
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True

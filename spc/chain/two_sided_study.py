@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from spc.chain.links import outcomes
 from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
 from spc.chain.naming import called
@@ -20,6 +21,7 @@ from spc.chain.two_sided import fit_two_sided
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import UnsupportedError
 from spc.results import Note
+from spc.spec import model as read_model
 from spc.study import Study
 from spc.study.study import SIDES
 from spc.survey import Construct, score
@@ -109,11 +111,17 @@ def fit_sides(
     fit = fit_two_sided(
         f"{how.text}\n{text}" if how.text else text, sides=sides, units=units, unit="unit", draws=draws, seed=seed,
         level=level, assignments=shares or None, priors=() if study.chain is None else study.chain.priors,
-        equal_loadings=bool(how.text), covariates=_covariates(study),
+        equal_loadings=bool(how.text), covariates=_covariates(study), negative=_negative(study, text),
     )  # fmt: skip
     other = [name for name in names if homes[_side(study, name, rows.waves)] not in joined]
     notes = [*people, *_repeaters(study, other, rows.waves), *_periods(shares, times)]
     return replace(fit, messages=(*notes, *fit.messages))
+
+
+def _negative(study: Study, text: str) -> frozenset[tuple[str, str]]:
+    """Links that the study expects to be negative, as far as they are in a chain."""
+    links = {(effect, cause) for effect, causes in outcomes(read_model(text)).items() for cause in causes}
+    return frozenset() if study.chain is None else study.chain.negative & links
 
 
 def _side(study: Study, name: str, waves: Mapping[str, Any]) -> str:

@@ -236,6 +236,8 @@ def test_a_link_expected_to_be_negative_is_judged_and_told_as_one(study, tmp_pat
     chain = spc.fit_chain(other, draws=100, method=method)
     found = rows(chain, "link")["label"]
     assert plain[effect, cause] == "holds" and found[effect, cause] == "opposite"
+    if method == "two_sided":
+        assert (rows(chain.sem, "link")["label"] == found).all()
     assert (plain.drop((effect, cause)) == found.drop((effect, cause))).all()
     said = spc.evidence(other, chain).summaries()[effect, cause]
     assert "where less was expected" in said

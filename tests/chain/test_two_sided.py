@@ -481,3 +481,19 @@ def test_an_interval_that_the_data_do_not_end_is_named(seed, told):
     width = (link["conf_high"] - link["conf_low"]) / link["std_error"]
     assert (width > 15.0) == told == ("open_interval" in notes)
     assert not told or notes["open_interval"].subject == "mood -> profit"
+
+
+def test_a_link_expected_to_be_negative_is_judged_as_one():
+    rng = np.random.default_rng(1)
+    waiting = rng.normal(size=80)
+    staff = pd.DataFrame({"shop": np.repeat(range(80), 6)})
+    staff["waiting"] = waiting[staff["shop"]] + rng.normal(size=len(staff))
+    units = pd.DataFrame({"shop": range(80), "profit": -0.8 * waiting + 0.5 * rng.normal(size=80)})
+    options = {"sides": {"staff": staff}, "units": units, "unit": "shop", "draws": 2}
+    plain = fit_two_sided("profit ~ waiting", **options)
+    told = fit_two_sided("profit ~ waiting", negative=[("profit", "waiting")], **options)
+    assert [fit.tidy()["label"].iloc[0] for fit in (plain, told)] == ["opposite", "holds"]
+    assert plain.tidy()["estimate"].iloc[0] == told.tidy()["estimate"].iloc[0]
+    for wrong in [("waiting", "profit"), ("profit",), "profit"]:
+        with pytest.raises(UsageError, match="no link of the chain"):
+            fit_two_sided("profit ~ waiting", negative=[wrong], **options)
