@@ -138,10 +138,10 @@ class TwoSidedFit:
         else:
             links = self._with_profiles(links)
         unreadable = self.unreadable
-        columns = (links[name].tolist() for name in ("lhs", "rhs", "conf_low", "conf_high"))
+        told = (links[name].tolist() for name in ("lhs", "rhs", "conf_low", "conf_high"))
         links = links.assign(label=[
             verdict(low, high, interpretable=cause not in unreadable, negative=(effect, cause) in self.negative)
-            for effect, cause, low, high in zip(*columns, strict=True)
+            for effect, cause, low, high in zip(*told, strict=True)
         ])  # fmt: skip
         return pd.concat(
             [links, effects[effects["kind"] != "direct"], others[others["kind"] != "link"]], ignore_index=True
