@@ -11,6 +11,7 @@ import pandas as pd
 
 from spc.accounts.ledger import CustomerAccounts
 from spc.accounts.result import AccountsTable, accounts_of, latest, table_of
+from spc.accounts.shrinkage import Shrunken, shrink
 from spc.errors import DataError
 from spc.linalg import FloatArray
 from spc.results import Note
@@ -18,7 +19,7 @@ from spc.results import Note
 __all__ = ["PeerRate", "peer_gaps", "peer_rate"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class PeerRate:
     """How a rate lies among customers.
 
@@ -26,64 +27,55 @@ class PeerRate:
     ----------
     mean : float
         Cost over revenue of all together.
-    between : float
-        Variance of true rates between customers.
     noise : float
         Variance of a rate at a revenue of one: a customer's rate varies by ``noise / revenue`` by chance.
-    n : int
+    true : Shrunken
+        True rate of each customer with its interval, and how far true rates lie apart.
     """
 
     mean: float
-    between: float
     noise: float
-    n: int
-
-    def weight(self, revenue: FloatArray) -> FloatArray:
-        """Share of a customer's gap that is its own and not chance."""
-        if self.between <= 0:
-            return np.zeros_like(revenue)
-        return np.asarray(self.between / (self.between + self.noise / revenue))
+    true: Shrunken
 
 
-def peer_rate(cost: FloatArray, revenue: FloatArray, noise: float | None = None) -> PeerRate:
-    r"""Mean, true variance and chance variance of rates of customers of unequal size.
+def peer_rate(cost: FloatArray, revenue: FloatArray, noise: float | None = None, level: float = 0.95) -> PeerRate:
+    r"""Mean, true rates and chance variance of rates of customers of unequal size.
 
     Parameters
     ----------
     cost, revenue : (n,) arrays
-        Revenue positive.
+        n of 3 at least, revenue positive.
     noise : float, optional
         Chance variance at a revenue of one; from the shape of the funnel (deviations against 1/revenue) when None.
+    level : float
 
     Notes
     -----
-    :math:`\operatorname{var}(r_i) = \tau^2 + \sigma^2/R_i`; :math:`\tau^2` by moments from
-    :math:`\sum R_i (r_i - \bar r)^2`, whose expectation is :math:`(n-1)\sigma^2 + \tau^2 (R - \sum R_i^2 / R)`.
+    :math:`r_i \sim N(\theta_i, \sigma^2/R_i)`; the true rates are those of :func:`spc.accounts.shrinkage.shrink`.
 
     References
     ----------
-    DerSimonian & Laird (1986), Controlled Clinical Trials 7, 177-188; Efron & Morris (1975), JASA 70, 311-319.
+    Efron & Morris (1975), JASA 70, 311-319; Morris & Tang (2011), Statistical Science 26, 271-287.
 
     Examples
     --------
-    >>> peer_rate(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 30.0]), noise=0.0).mean
-    0.1
+    >>> found = peer_rate(np.array([1.0, 2.0, 3.0]), np.array([10.0, 20.0, 30.0]), noise=0.1)
+    >>> found.mean, bool((found.true.low < 0.1).all() and (found.true.high > 0.1).all())
+    (0.1, True)
     """
-    total = float(revenue.sum())
-    mean = float(cost.sum()) / total
-    apart = cost / revenue - mean
-    if noise is None:
-        noise = _funnel_noise(apart, revenue)
-    spread = total - float((revenue**2).sum()) / total
-    squares = float((revenue * apart**2).sum())
-    between = max((squares - (len(revenue) - 1) * noise) / spread, 0.0) if spread > 0 else 0.0
-    return PeerRate(mean, between, noise, len(revenue))
+    mean = float(cost.sum()) / float(revenue.sum())
+    noise = funnel_noise(cost, revenue) if noise is None else noise
+    return PeerRate(mean, noise, shrink(cost / revenue, noise / revenue, level))
 
 
-def _funnel_noise(apart: FloatArray, revenue: FloatArray) -> float:
-    """Non-negative least squares of squared deviations on one and 1/revenue, small customers damped."""
+def funnel_noise(cost: FloatArray, revenue: FloatArray) -> float:
+    """Chance variance at a revenue of one, from how much wider the rates of small customers lie than those of large.
+
+    Non-negative least squares of squared deviations on one and 1/revenue, small customers damped.
+    """
     from scipy.optimize import nnls
 
+    apart = cost / revenue - float(cost.sum()) / float(revenue.sum())
     middle = float(np.median(revenue))
     weight = revenue / (revenue + middle)
     design = np.column_stack([np.ones_like(revenue), middle / revenue]) * weight[:, None]
@@ -121,7 +113,8 @@ def peer_gaps(
         Kind ``peers``. Rows of kind ``peer_rate`` (``lhs`` line, ``rhs`` peers, ``estimate`` the peers' rate,
         ``std_error`` the spread of true rates), ``reliability`` (of a customer of middle size) and ``gap`` (``lhs``
         customer, ``rhs`` line: what the shrunken gap is worth a period, dearest first). ``augment()`` has every
-        customer and line: rate, peer_rate, gap, shrunken_gap, worth, interval, ``beyond_chance``.
+        customer and line: rate, peer_rate, gap, shrunken_gap, worth, interval, ``beyond_chance``. Where a group has
+        fewer than three customers nothing is shrunk, and where chance cannot be told there is no interval.
 
     Raises
     ------
@@ -130,9 +123,11 @@ def peer_gaps(
 
     Notes
     -----
-    The shrunken gap is :math:`B_i (r_i - \bar r)` with :math:`B_i = \tau^2 / (\tau^2 + \sigma^2/R_i)`, its variance
-    :math:`B_i \sigma^2 / R_i` (empirical Bayes, the peers' mean and variances taken as known). ``beyond_chance`` says
-    that the interval leaves out zero.
+    The shrunken gap is the posterior mean of a customer's true rate less the peers' rate, the interval that of the true
+    rate, with the mean and the spread of true rates integrated out (:func:`spc.accounts.shrinkage.shrink`): it has a
+    length where peers differ by no more than chance. ``beyond_chance`` says that it leaves out zero. In simulations 93
+    to 98 % of true gaps lie in it, 5 to 400 customers at a time (91 % at 60 whose chance is read from one period), and
+    more where peers do not differ.
 
     Examples
     --------
@@ -158,10 +153,10 @@ def peer_gaps(
     for name in sorted(set(peers[here])):
         own = peers == name
         for k in lines:
-            table, rate, middle = _line_gaps(accounts, k, here & own, whole & own, level)
+            table, mean, spread, middle = _line_gaps(accounts, k, here & own, whole & own, level)
             line = accounts.lines[k]
-            rows.append({"lhs": line, "rhs": name, "group": period, "kind": "peer_rate", "estimate": rate.mean,
-                         "std_error": rate.between**0.5, "statistic": float(rate.n)})  # fmt: skip
+            rows.append({"lhs": line, "rhs": name, "group": period, "kind": "peer_rate", "estimate": mean,
+                         "std_error": spread, "statistic": float(len(table))})  # fmt: skip
             rows.append({"lhs": line, "rhs": name, "group": period, "kind": "reliability", "estimate": middle})
             parts.append(table.assign(line=line, peers=name))
     table = pd.concat(parts, ignore_index=True).sort_values(
@@ -176,46 +171,52 @@ def peer_gaps(
     summary = {"period": period, "by": by or "all", "lines": len(lines), "level": level,
                "beyond_chance": int(table["beyond_chance"].sum()),
                "worth": float(table.loc[table["beyond_chance"] & (table["worth"] > 0), "worth"].sum())}  # fmt: skip
-    return table_of("peers", accounts, rows, summary, table, _remarks(accounts), {"by": by, "of_period": period})
+    remarks = _remarks(accounts, table)
+    return table_of("peers", accounts, rows, summary, table, remarks, {"by": by, "of_period": period})
 
 
 def _line_gaps(
     accounts: CustomerAccounts, k: int, here: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_], level: float
-) -> tuple[pd.DataFrame, PeerRate, float]:
-    from scipy.special import ndtri
-
+) -> tuple[pd.DataFrame, float, float, float]:
+    """Gaps of one line among peers, the peers' rate, the spread of true rates and the weight in the middle."""
     cost, revenue = accounts.money(accounts.cents[:, k]), accounts.money(accounts.net_revenue)
     noise = None
     if len(accounts.all_periods) > 1:
         noise = period_noise(cost[whole], revenue[whole], pd.factorize(accounts.customers[whole])[0])
-    rate = peer_rate(cost[here], revenue[here], noise)
     own, size = cost[here] / revenue[here], revenue[here]
-    weight = rate.weight(size)
-    gap = weight * (own - rate.mean)
-    half = float(ndtri((1 + level) / 2)) * np.sqrt(weight * rate.noise / size)
+    mean, spread, middle = float(cost[here].sum()) / float(size.sum()), np.nan, np.nan
+    near = low = high = np.full(len(own), np.nan)
+    if len(own) >= 3:
+        rate = peer_rate(cost[here], size, noise, level)
+        near, spread, middle = rate.true.mean, rate.true.spread, float(np.median(rate.true.weight))
+        if noise is not None or rate.noise > 0:
+            low, high = rate.true.low, rate.true.high
     table = pd.DataFrame(
         {
             "customer": accounts.customers[here],
             "net_revenue": size,
             "rate": own,
-            "peer_rate": rate.mean,
-            "gap": own - rate.mean,
-            "shrunken_gap": gap,
-            "worth": gap * size,
-            "conf_low": (gap - half) * size,
-            "conf_high": (gap + half) * size,
-            "beyond_chance": (np.abs(gap) > half) & (weight > 0),
+            "peer_rate": mean,
+            "gap": own - mean,
+            "shrunken_gap": near - mean,
+            "worth": (near - mean) * size,
+            "conf_low": (low - mean) * size,
+            "conf_high": (high - mean) * size,
+            "beyond_chance": (low > mean) | (high < mean),
         }
     )
-    return table, rate, float(rate.weight(np.array([np.median(size)]))[0])
+    return table, mean, spread, middle
 
 
-def _remarks(accounts: CustomerAccounts) -> list[Note]:
-    text = (
-        "A gap to peers is where to look, not what can be had: the customer may buy other goods or live farther away."
-    )
-    notes = [Note("not_a_saving", "info", "gap", text)]
+def _remarks(accounts: CustomerAccounts, table: pd.DataFrame) -> list[Note]:
+    notes = [Note.of("not_a_saving", "info", "gap")]
     if len(accounts.all_periods) < 2:
-        text = "There is one period, so chance is judged from the spread of small customers against large ones."
-        notes.append(Note("funnel", "info", "gap", text))
+        notes.append(Note.of("funnel", "info", "gap"))
+    unsure = table[table["worth"].notna() & table["conf_low"].isna()]
+    if len(unsure):
+        lines = [line for line in accounts.lines if (unsure["line"] == line).any()]
+        notes.append(Note.of("chance_unknown", "warning", "gap", lines=lines))
+    few = sorted(table.loc[table["worth"].isna(), "peers"].unique())
+    if few:
+        notes.append(Note.of("few_peers", "info", "gap", groups=few))
     return notes

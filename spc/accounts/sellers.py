@@ -10,7 +10,7 @@ import pandas as pd
 
 from spc.accounts.bridge import bridge
 from spc.accounts.ledger import CustomerAccounts
-from spc.accounts.peers import peer_rate, period_noise
+from spc.accounts.peers import funnel_noise, period_noise
 from spc.accounts.result import AccountsTable, accounts_of, latest_two, table_of
 from spc.accounts.shrinkage import shrink
 from spc.errors import DataError
@@ -80,9 +80,9 @@ def seller_portfolios(
     sums = sums.sort_values(["net_revenue", "contribution"], ascending=False)
     numbers = {name: f"portfolio {i + 1}" for i, name in enumerate(sums.index)}
     size = sums["net_revenue"].to_numpy()
-    rate = peer_rate(sums["contribution"].to_numpy(), size, noise)
     ratio = (sums["contribution"] / sums["net_revenue"]).to_numpy()
-    shrunk = shrink(ratio, rate.noise / size, level)
+    noise = funnel_noise(sums["contribution"].to_numpy(), size) if noise is None else noise
+    shrunk = shrink(ratio, noise / size, level)
     rows: list[dict[str, Any]]
     rows = [{"lhs": numbers[name], "rhs": "contribution_ratio", "kind": "portfolio", "group": after,
              "estimate": shrunk.mean[i], "conf_low": shrunk.low[i], "conf_high": shrunk.high[i],

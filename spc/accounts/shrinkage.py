@@ -11,6 +11,9 @@ from spc.linalg import FloatArray
 __all__ = ["Shrunken", "shrink"]
 
 _STEPS = 400
+_CELLS = 40_000
+_MANY = 5_000
+_NEGLIGIBLE = 25.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +56,8 @@ def shrink(value: FloatArray, variance: FloatArray, level: float = 0.95) -> Shru
     :math:`y_i \sim N(\theta_i, v_i)`, :math:`\theta_i \sim N(\mu, \tau^2)`, both :math:`\mu` and :math:`\tau` uniform.
     :math:`\mu` is integrated out in closed form (what is left is the restricted likelihood of :math:`\tau`) and
     :math:`\tau` on a grid; an interval holds the quantiles of the normals mixed so. Estimates that put a single value
-    of :math:`\tau` in its place give an interval of no length where that value is zero.
+    of :math:`\tau` in its place give an interval of no length where that value is zero. Beyond 5,000 values the mixture
+    is taken as one normal of its mean and variance, which by then it nearly is.
 
     References
     ----------
@@ -70,28 +74,85 @@ def shrink(value: FloatArray, variance: FloatArray, level: float = 0.95) -> Shru
         return Shrunken(value, value, value, np.ones_like(value), float(value.mean()), spread, spread, spread)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     tau, mass = _posterior(value, variance)
-    total = variance[None, :] + tau[:, None] ** 2
-    own = tau[:, None] ** 2 / total
-    precision = (1 / total).sum(axis=1)
-    centre = (value / total).sum(axis=1) / precision
-    means = centre[:, None] + own * (value - centre[:, None])
-    errors = np.sqrt(own * variance + (1 - own) ** 2 / precision[:, None])
-    low, high = (_quantile(means, errors, mass, tail) for tail in tails)
     middle, least, most = np.interp([0.5, *tails], np.cumsum(mass), tau)
-    return Shrunken(mass @ means, low, high, mass @ own, float(mass @ centre), float(middle), float(least), float(most))
+    tau, mass = _thinned(tau, mass, len(value))
+    found = _mixed(value, variance, tau, mass, tails)
+    return Shrunken(*found, float(middle), float(least), float(most))
 
 
 def _posterior(value: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Grid of spreads, and the posterior mass of each."""
+    """Grid of spreads where they are likely, and the posterior mass of each."""
     scale = float(np.sqrt(np.median(variance)) + value.std())
-    share = (np.arange(_STEPS) + 0.5) / _STEPS
-    tau = scale * share / (1 - share)
-    total = variance[None, :] + tau[:, None] ** 2
-    precision = (1 / total).sum(axis=1)
-    centre = (value / total).sum(axis=1) / precision
-    fit = -0.5 * (np.log(total).sum(axis=1) + np.log(precision) + ((value - centre[:, None]) ** 2 / total).sum(axis=1))
-    mass = np.exp(fit - fit.max()) / (1 - share) ** 2
+    alike = _alike(value - value.mean(), variance)
+    first, last = 0.0, 1.0
+    for _ in range(2):
+        step = (last - first) / _STEPS
+        share = first + step * (np.arange(_STEPS) + 0.5)
+        tau = scale * share / (1 - share)
+        mass = _restricted(tau, *alike) - 2 * np.log1p(-share)
+        likely = share[mass > mass.max() - _NEGLIGIBLE]
+        first, last = max(likely[0] - step, 0.0), min(likely[-1] + step, 1.0)
+    mass = np.exp(mass - mass.max())
     return tau, mass / mass.sum()
+
+
+def _alike(value: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Variances, how many values have each, their sums and sums of squares; many values are put together to 0.5 %."""
+    if len(value) <= _MANY:
+        return variance, np.ones_like(value), value, value**2
+    _, code, n = np.unique(np.round(np.log(variance) * 200), return_inverse=True, return_counts=True)
+    mean = np.bincount(code, variance) / n
+    once, twice = (np.asarray(np.bincount(code, part), dtype=float) for part in (value, value**2))
+    return mean, n.astype(float), once, twice
+
+
+def _restricted(
+    tau: FloatArray, variance: FloatArray, n: FloatArray, once: FloatArray, twice: FloatArray
+) -> FloatArray:
+    """Restricted log-likelihood of each spread."""
+    total = variance[None, :] + tau[:, None] ** 2
+    precision = (n / total).sum(axis=1)
+    centre = (once / total).sum(axis=1) / precision
+    squares = (twice / total).sum(axis=1) - precision * centre**2
+    return np.asarray(-0.5 * ((n * np.log(total)).sum(axis=1) + np.log(precision) + squares))
+
+
+def _thinned(tau: FloatArray, mass: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
+    """Fewer spreads of equal mass where there are many values, whose spread is known the better."""
+    many = max(_CELLS // k, 16)
+    if many >= _STEPS:
+        return tau, mass
+    return np.interp((np.arange(many) + 0.5) / many, np.cumsum(mass), tau), np.full(many, 1 / many)
+
+
+def _mixed(
+    value: FloatArray, variance: FloatArray, tau: FloatArray, mass: FloatArray, tails: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]:
+    """Means, ends of the intervals, weights and centre of the mixture over the spread."""
+    from scipy.special import ndtri
+
+    if len(value) <= _MANY:
+        means, errors, own, centre = _given(value, variance, tau[:, None])
+        low, high = (_quantile(means, errors, mass, tail) for tail in tails)
+        return mass @ means, low, high, mass @ own, float(mass @ centre[:, 0])
+    mean, square, weight, middle = np.zeros_like(value), np.zeros_like(value), np.zeros_like(value), 0.0
+    for spread, part in zip(tau, mass, strict=True):
+        means, errors, own, centre = _given(value, variance, spread)
+        mean, square, weight = mean + part * means, square + part * (means**2 + errors**2), weight + part * own
+        middle += float(part * centre[0])
+    error = np.sqrt(np.maximum(square - mean**2, 0.0))
+    low, high = (mean + float(ndtri(tail)) * error for tail in tails)
+    return mean, low, high, weight, middle
+
+
+def _given(
+    value: FloatArray, variance: FloatArray, tau: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Means and errors of true values at a spread, their weights, and the centre."""
+    total = variance + tau**2
+    own, precision = tau**2 / total, (1 / total).sum(axis=-1, keepdims=True)
+    centre = (value / total).sum(axis=-1, keepdims=True) / precision
+    return centre + own * (value - centre), np.sqrt(own * variance + (1 - own) ** 2 / precision), own, centre
 
 
 def _quantile(means: FloatArray, errors: FloatArray, mass: FloatArray, tail: float) -> FloatArray:
@@ -99,7 +160,7 @@ def _quantile(means: FloatArray, errors: FloatArray, mass: FloatArray, tail: flo
     from scipy.special import ndtr
 
     low, high = (means - 12 * errors).min(axis=0), (means + 12 * errors).max(axis=0)
-    for _ in range(60):
+    for _ in range(36):
         middle = (low + high) / 2
         above = mass @ ndtr((middle - means) / errors) > tail
         low, high = np.where(above, low, middle), np.where(above, middle, high)

@@ -55,3 +55,16 @@ def test_means_are_those_of_quadrature():
     whole = quad(likelihood, 0, np.inf)[0]
     wanted = [quad(lambda t, i=i: likelihood(t) * mean(t, i), 0, np.inf)[0] / whole for i in range(5)]
     assert shrink(value, variance).mean == pytest.approx(wanted, abs=2e-4)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.004, 0.03])
+def test_many_values_put_together_are_those_one_by_one(spread):
+    rng = np.random.default_rng(4)
+    variance = (0.02 * np.exp(rng.normal(0, 0.8, 6000))) ** 2
+    value = 0.3 + spread * rng.standard_normal(6000) + np.sqrt(variance) * rng.standard_normal(6000)
+    many, few = shrink(value, variance), shrink(value[:5000], variance[:5000])
+    assert many.spread == pytest.approx(spread, abs=0.0015)
+    assert many.spread_low <= max(spread, 0.001) <= many.spread_high
+    assert few.spread == pytest.approx(many.spread, rel=0.25)
+    length = (many.high - many.low)[:5000] / (few.high - few.low)
+    assert np.median(length) == pytest.approx(few.spread and many.spread / few.spread, rel=0.25)
