@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ import pandas as pd
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments, Patterns
-from spc.sources.origin import Key, Origin, Slice
+from spc.sources.origin import Key, Origin, Reader, Slice
 from spc.sources.source import FORMATS, existing, unknown_format
-from spc.sources.sums import each_slice, fourth_order, rough_centre, sum_up, tables
+from spc.sources.spark import SparkRelation, address, is_spark_frame, spark_frame, spark_table
+from spc.sources.spark_rows import SparkOrigin
+from spc.sources.sums import each_slice, fourth_order, in_order, rough_centre, sum_up, tables
 from spc.sources.unit_sums import UnitSums, sum_units
 
 __all__ = ["Source", "open_source"]
@@ -57,6 +61,8 @@ class Source:
     def tally(self, name: str) -> dict[Hashable, int]:
         """Rows of each value of a column, values in the order of their first appearance; None where there is none.
 
+        Rows on a cluster have no order: values are sorted there, here and wherever groups are told apart.
+
         Raises
         ------
         DataError
@@ -64,7 +70,7 @@ class Source:
         """
         key = (name, self.origin.keys(name))
 
-        def work(here: Origin, part: Slice) -> dict[int, int]:
+        def work(here: Reader, part: Slice) -> dict[int, int]:
             found: dict[int, int] = {}
             for rows in here.read(part, [], key):
                 codes = rows.codes()
@@ -73,12 +79,12 @@ class Source:
                     found[code] = found.get(code, 0) + int(size[code + 1])
             return found
 
-        total: dict[Hashable, int] = {}
-        for found in each_slice(self.origin, work, self.workers):
+        total: dict[int, int] = {}
+        for found in each_slice(self.origin, [], key, work, self.workers):
             for code, n in found.items():
-                value = None if code < 0 else key[1].labels[code]
-                total[value] = total.get(value, 0) + n
-        return total
+                total[code] = total.get(code, 0) + n
+        ordered = in_order(self.origin, total)
+        return {None if code < 0 else key[1].labels[code]: n for code, n in ordered.items()}
 
     def moments(self, names: Sequence[str] | None = None, *, higher: bool = False) -> Moments:
         """Moments of the complete rows of the named numeric columns, as :meth:`Moments.from_frame` has them.
@@ -183,7 +189,7 @@ class Source:
             )  # fmt: skip
 
     def _patterns(self, names: Sequence[str], key: Key | None) -> dict[int, Patterns]:
-        def work(here: Origin, part: Slice) -> list[tuple[int, Patterns]]:
+        def work(here: Reader, part: Slice) -> list[tuple[int, Patterns]]:
             found: dict[int, Patterns] = {}
             for values, codes in tables(here, part, names, key):
                 for code in _in_order(codes[codes >= 0]):
@@ -193,10 +199,10 @@ class Source:
             return list(found.items())
 
         total: dict[int, list[Patterns]] = {}
-        for found in each_slice(self.origin, work, self.workers):
+        for found in each_slice(self.origin, names, key, work, self.workers):
             for code, patterns in found:
                 total.setdefault(code, []).append(patterns)
-        return {code: reduce(Patterns.merge, parts) for code, parts in total.items()}
+        return {code: reduce(Patterns.merge, parts) for code, parts in in_order(self.origin, total).items()}
 
 
 def _in_order(codes: np.ndarray) -> list[int]:
@@ -209,12 +215,15 @@ def _word(value: Hashable) -> str:
 
 
 def open_source(
-    data: str | Path | pd.DataFrame,
+    data: str | Path | pd.DataFrame | None = None,
     *,
     table: str | None = None,
     missing: Sequence[float] = (),
     name: str | None = None,
     workers: int | None = None,
+    engine: Literal["duckdb", "spark"] = "duckdb",
+    master: str | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> Source:
     r"""Open a table whose rows stay where they are, however many there are.
 
@@ -224,15 +233,24 @@ def open_source(
     ----------
     data : str or Path or DataFrame
         A Parquet file, or a folder of Parquet files of the same columns; a DuckDB file; a text file in UTF-8 with a
-        heading, its columns separated by commas, semicolons, tabs or bars; or a DataFrame.
+        heading, its columns separated by commas, semicolons, tabs or bars; or a DataFrame. With Spark, a Parquet file
+        or folder that every worker reaches, or its address; or a DataFrame of Spark, whatever the engine.
     table : str, optional
-        Table or view of a DuckDB file; may be left out when there is only one.
+        Table or view of a DuckDB file; may be left out when there is only one. With Spark, of its catalogue, in place
+        of ``data``.
     missing : sequence of float
         Codes that mean no answer, in any column.
     name : str, optional
         What to call the table in findings; the file name when None.
     workers : int, optional
-        Threads that read at the same time; one a processor when None. They change no number.
+        Threads that read at the same time; one a processor when None. They change no number. A cluster has its own.
+    engine : {"duckdb", "spark"}
+        Spark is a cluster that is there already: its workers sum up the rows they hold, with the functions that
+        threads use here, and only sums come back. They need this Python with NumPy, pandas and pyarrow.
+    master : str, optional
+        Address of the cluster, such as ``spark://host:7077``; as Spark is configured here when None.
+    options : mapping of str to str
+        Settings of Spark, such as ``spark.executor.memory``.
 
     Returns
     -------
@@ -241,9 +259,12 @@ def open_source(
     Raises
     ------
     DataError
-        There is no such file, or it cannot be read as such a table.
+        There is no such file, or it cannot be read as such a table, or the cluster does not answer.
+    MissingExtraError
+        The engine is Spark, and pyspark or pyarrow is not installed.
     UsageError
-        The path is an address, a code is no number, or the number of workers is not positive.
+        The path is an address, a code is no number, the number of workers is not positive, or what is given does not
+        go with the engine.
 
     Examples
     --------
@@ -258,13 +279,37 @@ def open_source(
     codes = tuple(_code(value) for value in missing)
     if workers is not None and workers < 1:
         raise UsageError(f"workers={workers}: expected 1 or more, or None for one a processor.")
-    if isinstance(data, pd.DataFrame):
+    origin: Origin
+    if engine == "spark" or is_spark_frame(data):
+        if workers is not None:
+            raise UsageError("workers= are threads of this process, and a cluster has its own; leave it out.")
+        origin = SparkOrigin(_on_cluster(data, table, name, master, options), codes)
+    elif engine != "duckdb":
+        raise UsageError(f"engine={engine!r}: expected 'duckdb' or 'spark'.")
+    elif master is not None or options:
+        raise UsageError("master= and options= are of a cluster; give engine='spark' with them, or leave them out.")
+    elif isinstance(data, pd.DataFrame):
         from spc.sources.frame_rows import FrameOrigin
 
-        origin: Origin = FrameOrigin(data, codes, name or "data")
+        origin = FrameOrigin(data, codes, name or "data")
+    elif data is None:
+        raise UsageError("No table: give a path or a DataFrame; table= alone names one of Spark's catalogue.")
     else:
         origin = _of_file(data, table, codes, name or Path(data).name)
     return Source(origin, origin.label, origin.columns, workers)
+
+
+def _on_cluster(
+    data: Any, table: str | None, name: str | None, master: str | None, options: Mapping[str, str]
+) -> SparkRelation:
+    if is_spark_frame(data):
+        if table is not None or master is not None or options:
+            raise UsageError("A DataFrame of Spark is a table of its own session; leave table, master and options out.")
+        return spark_frame(data, name or "data")
+    if (data is None) == (table is None) or isinstance(data, pd.DataFrame):
+        raise UsageError("Spark opens Parquet files by their address, or a table of its catalogue as table=; give one.")
+    label = name or table or Path(data).name
+    return spark_table(None if data is None else address(data), table=table, name=label, master=master, options=options)
 
 
 def _code(value: float) -> float:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from spc.errors import DataError, Finding
+from spc.errors import DataError
 from spc.linalg import FloatArray
 from spc.moments.columns import absent_columns
 from spc.sources.arrow import Batch, StreamError, batches
 from spc.sources.database import chosen_table, connect, damaged, quoted
-from spc.sources.origin import BATCH, SLICE, Key, Keys, Slice
+from spc.sources.origin import BATCH, INTEGERS, SLICE, Key, Keys, Slice, require_numbers
 from spc.sources.raw import Request
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryOrigin", "csv_rows", "parquet_rows", "table_rows"]
 
-_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _NOT_ANSWERED = ("", "NA", "N/A", "NaN", "null", "#N/A", ".")
 _WANTED = {"parquet": "Parquet files of the same columns", "table": "a DuckDB file", "csv": "a table as text in UTF-8"}
 
@@ -95,19 +94,7 @@ class QueryOrigin:
 
     def require(self, names: Sequence[str]) -> None:
         """Raise DataError unless these are columns of numbers."""
-        absent = [name for name in names if name not in self.kinds]
-        if absent:
-            raise DataError(absent_columns(self.label, absent, self.columns))
-        findings = [
-            Finding(
-                self.label, name, "not_numeric", f"values of type {self.kinds[name]}", "numbers",
-                "Store the column as numbers; spc.read_table tells which cells are none.",
-            )
-            for name in names
-            if not _is_number(self.kinds[name]) and self._has_values(name)
-        ]  # fmt: skip
-        if findings:
-            raise DataError(findings)
+        require_numbers(self.label, self.kinds, names, self._has_values)
 
     def slices(self) -> tuple[Slice, ...]:
         """Parts to be read apart."""
@@ -184,7 +171,7 @@ class QueryOrigin:
 
     def _value(self, name: str) -> str:
         kind, cell = self.kinds[name], quoted(name)
-        if self.way == "csv" or not (kind in _INTEGERS or kind in ("FLOAT", "DOUBLE")):
+        if self.way == "csv" or not (kind in INTEGERS or kind in ("FLOAT", "DOUBLE")):
             cell = f"CAST({cell} AS {'TINYINT' if kind == 'BOOLEAN' else 'DOUBLE'})"
         if not self.missing:
             return cell
@@ -196,8 +183,8 @@ class QueryOrigin:
         if kind in ("FLOAT", "DOUBLE"):
             return f"nullif(CAST({cell} AS DOUBLE), 'nan'::DOUBLE)"
         if self.way == "csv":
-            return f"CAST({cell} AS BIGINT)" if kind in _INTEGERS else cell
-        return cell if kind in (*_INTEGERS, "BOOLEAN", "VARCHAR", "DATE") else f"CAST({cell} AS VARCHAR)"
+            return f"CAST({cell} AS BIGINT)" if kind in INTEGERS else cell
+        return cell if kind in (*INTEGERS, "BOOLEAN", "VARCHAR", "DATE") else f"CAST({cell} AS VARCHAR)"
 
     def _answer(self, text: str, values: list[Any]) -> list[Any]:
         assert self.connection is not None
@@ -213,10 +200,6 @@ class QueryOrigin:
             yield
         except (duckdb.Error, StreamError) as error:
             raise damaged(self.request, _WANTED[self.way], error) from None
-
-
-def _is_number(kind: str) -> bool:
-    return kind in (*_INTEGERS, "FLOAT", "DOUBLE", "BOOLEAN", "HUGEINT", "UHUGEINT") or kind.startswith("DECIMAL")
 
 
 def _described(origin: QueryOrigin, text: str, values: list[Any]) -> dict[str, str]:

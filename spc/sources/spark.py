@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import logging
+import re
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -12,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
+from pathlib import Path
 from tempfile import mkdtemp
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -22,9 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.errors import DataError, MissingExtraError, UsageError
+from spc.sources.origin import BATCH
 from spc.sources.relation import Relation
 
-__all__ = ["PATIENCE", "SparkRelation", "is_spark_frame", "spark_frame", "spark_table"]
+__all__ = ["PATIENCE", "SparkRelation", "address", "is_spark_frame", "spark_frame", "spark_table"]
 
 PATIENCE = 120.0
 """Seconds to wait for a cluster that has no worker left."""
@@ -38,11 +42,16 @@ _SQL = {
     "spark.sql.ansi.enabled": "true",  # a sum that overflows is an error
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH),
 }
 _TYPES = {"BYTE": "TINYINT", "SHORT": "SMALLINT", "INT": "INTEGER", "LONG": "BIGINT", "STRING": "VARCHAR",
           "TIMESTAMP_NTZ": "TIMESTAMP"}  # fmt: skip
+_PARTS_A_CORE = 4
+_PYTHON = re.compile(r"ModuleNotFoundError|PYTHON_VERSION_MISMATCH|Cannot run program|PACKAGE_NOT_INSTALLED")
+_SENDING = Lock()
 _NUMBERS = count(1)
 Found = TypeVar("Found")
+Part = Callable[[Iterator[Sequence[npt.NDArray[Any]]]], bytes]
 _WANTED = "Parquet files or a table of the catalogue, where every worker can read them"
 
 
@@ -68,18 +77,59 @@ class SparkRelation(Relation):
         found = self._asked(text, before)
         return dict(zip(found.column_names, map(_array, found.columns), strict=True))
 
+    def mapped(self, text: str, function: Part) -> list[bytes]:
+        """What a function makes of each part of an answer, column by column, done by the worker that holds the part.
+
+        The function is sent along with what it calls in this package; workers need NumPy, pandas and pyarrow.
+        """
+
+        def asked() -> Any:
+            parts = self.session.sql(self.query(text), args=list(self.values))
+            parts = parts.coalesce(_PARTS_A_CORE * max(2, self.session.sparkContext.defaultParallelism))
+            with _sent_along():
+                found = parts.mapInArrow(_one_cell(function), "found binary")
+            return found.toArrow()
+
+        with _speaking(self.label):
+            return list(_waited_for(self.session, asked, self.label).column(0).to_pylist())
+
     def _asked(self, text: str, before: Sequence[Any]) -> Any:
         query, values = self.query(text), [*before, *self.values]
         with _speaking(self.label):
             return _waited_for(self.session, lambda: self.session.sql(query, args=values).toArrow(), self.label)
 
 
+def _one_cell(function: Part) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    def told(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow
+
+        found = function([_array(column) for column in batch.columns] for batch in batches)
+        yield pyarrow.RecordBatch.from_pydict({"found": pyarrow.array([found], pyarrow.binary())})
+
+    return told
+
+
+@contextmanager
+def _sent_along() -> Iterator[None]:
+    """Send functions of this package to workers as they are, since the package need not be there."""
+    from pyspark import cloudpickle
+
+    package = sys.modules[__name__.partition(".")[0]]
+    with _SENDING:
+        cloudpickle.register_pickle_by_value(package)
+        try:
+            yield
+        finally:
+            cloudpickle.unregister_pickle_by_value(package)
+
+
 def _array(column: Any) -> npt.NDArray[Any]:
     if str(column.type) in {"string", "large_string"}:
         return np.array(column.to_pylist(), dtype=object)
     if not column.null_count:
-        return np.asarray(column.to_numpy())
-    return np.ma.array(column.fill_null(0).to_numpy(), mask=column.is_null().to_numpy())
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    missing = column.is_null().to_numpy(zero_copy_only=False)
+    return np.ma.array(column.fill_null(0).to_numpy(zero_copy_only=False), mask=missing)
 
 
 def is_spark_frame(data: object) -> bool:
@@ -117,8 +167,13 @@ def _kind(text: str) -> str:
     return _TYPES.get(plain, plain)
 
 
+def address(path: str | Path) -> str:
+    """Address of a file or folder of this machine; an address stays as it is."""
+    return str(path) if "://" in str(path) else Path(path).resolve().as_uri()
+
+
 def spark_table(
-    address: str | None,
+    place: str | None,
     *,
     table: str | None = None,
     name: str,
@@ -129,10 +184,10 @@ def spark_table(
 
     Parameters
     ----------
-    address : str or None
-        Of a Parquet file or folder, as the workers reach it.
+    place : str or None
+        Address of a Parquet file or folder, as the workers reach it.
     table : str, optional
-        Table of the catalogue, instead of an address.
+        Table of the catalogue, instead of a place.
     name : str
         What to call the table in findings.
     master : str, optional
@@ -151,7 +206,7 @@ def spark_table(
         session = _apart(lambda: _session(master, options)).result()
 
         def opened() -> SparkRelation:  # a job already: the workers read what columns the files have
-            return _relation(session.table(table) if address is None else session.read.parquet(address), name)
+            return _relation(session.table(table) if place is None else session.read.parquet(place), name)
 
         return _waited_for(session, opened, name)
 
@@ -242,10 +297,19 @@ def _speaking(label: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError, ConnectionError) as error:
-        said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        found = f"Spark could not do it ({said[:300]})"
-        if "JAVA_GATEWAY" in said:
-            found, wanted, hint = "Spark, which finds no Java", "Java 17 or newer", "Install it, or set JAVA_HOME."
-        else:
-            wanted, hint = _WANTED, "Look at the address, and at the cluster's own log."
-        raise DataError.of(label, None, "spark_failed", found, wanted, hint) from None
+        raise DataError.of(label, None, "spark_failed", *_said(str(error) or type(error).__name__)) from None
+
+
+def _said(text: str) -> tuple[str, str, str]:
+    """What was found, what is wanted and what to do, of what Spark says."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if "JAVA_GATEWAY" in lines[0]:
+        return "Spark, which finds no Java", "Java 17 or newer", "Install it, or set JAVA_HOME."
+    about = next((line[match.start() :] for line in lines if (match := _PYTHON.search(line))), None)
+    if about is not None:
+        version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        found = f"workers whose Python cannot do it ({about[:300]})"
+        hint = "Set PYSPARK_PYTHON to one, as the workers reach it, before this runs."
+        return found, f"{version} with NumPy, pandas and pyarrow on every worker", hint
+    found, hint = f"Spark could not do it ({lines[0][:300]})", "Look at the address, and at the cluster's own log."
+    return found, _WANTED, hint

@@ -23,9 +23,19 @@ import numpy.typing as npt
 
 from spc.errors import DataError
 from spc.linalg import FloatArray, one_blas_thread, vech
-from spc.sources.origin import Key, Origin, Rows, Slice
+from spc.sources.origin import Elsewhere, Key, Origin, Reader, Rows, Slice
 
-__all__ = ["Sums", "each_slice", "fourth_order", "rough_centre", "sum_up", "tables", "value_blocks", "without_holes"]
+__all__ = [
+    "Sums",
+    "each_slice",
+    "fourth_order",
+    "in_order",
+    "rough_centre",
+    "sum_up",
+    "tables",
+    "value_blocks",
+    "without_holes",
+]
 
 IntArray = npt.NDArray[np.intp]
 Found = TypeVar("Found")
@@ -118,8 +128,13 @@ def workers(asked: int | None) -> int:
     return min(here, _MOST_WORKERS)
 
 
-def each_slice(origin: Origin, work: Callable[[Origin, Slice], Found], count: int | None) -> Iterator[Found]:
-    """Do the work on every slice and give what was found in the order of the rows."""
+def each_slice(
+    origin: Origin, names: Sequence[str], key: Key | None, work: Callable[[Reader, Slice], Found], count: int | None
+) -> Iterator[Found]:
+    """Do work that reads these columns on every slice, and give what was found in the order of the rows."""
+    if isinstance(origin, Elsewhere):
+        yield from origin.each(names, key, work)
+        return
     with one_blas_thread(), origin.opened() as here:
         parts = here.slices()
         many = min(workers(count), len(parts))
@@ -133,8 +148,13 @@ def each_slice(origin: Origin, work: Callable[[Origin, Slice], Found], count: in
             pool.shutdown(cancel_futures=True)
 
 
+def in_order(origin: Origin, found: dict[int, Found]) -> dict[int, Found]:
+    """What belongs to each key, keys as they came; sorted where rows have no order."""
+    return dict(sorted(found.items())) if isinstance(origin, Elsewhere) else found
+
+
 def value_blocks(
-    origin: Origin, part: Slice, names: Sequence[str], key: Key | None, centre: FloatArray, *, wide: int = 1
+    origin: Reader, part: Slice, names: Sequence[str], key: Key | None, centre: FloatArray, *, wide: int = 1
 ) -> Iterator[tuple[FloatArray, IntArray]]:
     """Rows of a slice that have a key, NaN where values are missing, in blocks that stay in the processor's cache.
 
@@ -162,7 +182,7 @@ def value_blocks(
             yield (values, own) if key is None or keyed.all() else (values[:, keyed], own[keyed])
 
 
-def without_holes(origin: Origin, names: Sequence[str], values: FloatArray) -> npt.NDArray[np.bool_]:
+def without_holes(origin: Reader, names: Sequence[str], values: FloatArray) -> npt.NDArray[np.bool_]:
     """Which rows of (p, m) values lack none; an error where a value is infinite."""
     infinite = np.isinf(values).any(axis=1)
     if infinite.any():
@@ -191,7 +211,7 @@ def rough_centre(origin: Origin, names: Sequence[str]) -> FloatArray:
 def sum_up(
     origin: Origin, names: Sequence[str], key: Key | None, centre: FloatArray, count: int | None
 ) -> tuple[list[int], list[Sums]]:
-    """Sums of the complete rows of each key, measured from ``centre``; keys in the order of their first complete rows.
+    """Sums of the complete rows of each key, measured from ``centre``; keys in the order of their first rows.
 
     Returns
     -------
@@ -200,7 +220,7 @@ def sum_up(
     list of Sums
     """
 
-    def work(here: Origin, part: Slice) -> dict[int, Sums]:
+    def work(here: Reader, part: Slice) -> dict[int, Sums]:
         found: dict[int, Sums] = {}
         for values, codes in value_blocks(here, part, names, key, centre):
             for code, own in _apart(values, codes, key):
@@ -209,15 +229,16 @@ def sum_up(
         return found
 
     total: dict[int, Sums] = {}
-    for found in each_slice(origin, work, count):
+    for found in each_slice(origin, names, key, work, count):
         for code, sums in found.items():
             total[code] = total[code].merge(sums) if code in total else sums
     if key is None:
         total = total or {0: Sums.nothing(len(names))}
+    total = in_order(origin, total)
     return list(total), list(total.values())
 
 
-def _block(origin: Origin, names: Sequence[str], values: FloatArray) -> Sums:
+def _block(origin: Reader, names: Sequence[str], values: FloatArray) -> Sums:
     """Sums of the complete rows of a block."""
     p = len(names)
     sums = Sums.of_wide(values, p)
@@ -255,7 +276,7 @@ def fourth_order(
     first, second = np.triu_indices(p)
     middles = [np.concatenate([np.zeros(p), vech(each.cross / each.n)]) for each in sums]
 
-    def work(here: Origin, part: Slice) -> list[FloatArray | None]:
+    def work(here: Reader, part: Slice) -> list[FloatArray | None]:
         found: list[FloatArray | None] = [None] * len(sums)
         for values, owner in value_blocks(here, part, names, key, centre, wide=first.size):
             for code, own in _apart(values, owner, key):
@@ -267,20 +288,20 @@ def fourth_order(
         return found
 
     total = [np.zeros((middle.size, middle.size)) for middle in middles]
-    for found in each_slice(origin, work, count):
+    for found in each_slice(origin, names, key, work, count):
         for i, square in enumerate(found):
             if square is not None:
                 total[i] += square
     return [square / each.n for square, each in zip(total, sums, strict=True)]
 
 
-def tables(origin: Origin, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[tuple[FloatArray, IntArray]]:
+def tables(origin: Reader, part: Slice, names: Sequence[str], key: Key | None) -> Iterator[tuple[FloatArray, IntArray]]:
     """All rows of a slice with NaN where values are missing, (m, p), a batch at a time, and the codes of their keys."""
     for rows in origin.read(part, names, key):
         yield _table(origin, names, rows), rows.codes()
 
 
-def _table(origin: Origin, names: Sequence[str], rows: Rows) -> FloatArray:
+def _table(origin: Reader, names: Sequence[str], rows: Rows) -> FloatArray:
     values = np.empty((len(names), rows.n))
     rows.fill(0, rows.n, values)
     without_holes(origin, names, values)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spc.linalg import FloatArray, frozen_array
-from spc.sources.origin import Key, Origin, Slice
+from spc.sources.origin import Key, Origin, Reader, Slice
 from spc.sources.sums import each_slice, rough_centre, tables
 
 __all__ = ["UnitSums", "sum_units"]
@@ -79,7 +79,7 @@ def sum_units(origin: Origin, names: Sequence[str], key: Key, count: int | None)
     units, p = len(key[1].labels), len(names)
     centre = rough_centre(origin, names)
 
-    def means_of(here: Origin, part: Slice) -> tuple[FloatArray, FloatArray, int, int]:
+    def means_of(here: Reader, part: Slice) -> tuple[FloatArray, FloatArray, int, int]:
         size, sums, rows, without = np.zeros(units), np.zeros((p, units)), 0, 0
         for values, codes, all_codes in _complete(here, part, names, key):
             rows, without = rows + all_codes.size, without + int((all_codes < 0).sum())
@@ -89,11 +89,11 @@ def sum_units(origin: Origin, names: Sequence[str], key: Key, count: int | None)
         return size, sums, rows, without
 
     size, sums, rows, without = np.zeros(units), np.zeros((p, units)), 0, 0
-    for found in each_slice(origin, means_of, count):
+    for found in each_slice(origin, names, key, means_of, count):
         size, sums, rows, without = size + found[0], sums + found[1], rows + found[2], without + found[3]
     shift = sums / np.where(size > 0, size, np.nan)
 
-    def scatter_of(here: Origin, part: Slice) -> FloatArray:
+    def scatter_of(here: Reader, part: Slice) -> FloatArray:
         scatter = np.zeros((p, p, units))
         for values, codes, _ in _complete(here, part, names, key):
             apart = values - centre[:, None] - shift[:, codes]
@@ -103,7 +103,7 @@ def sum_units(origin: Origin, names: Sequence[str], key: Key, count: int | None)
         return scatter
 
     scatter = np.zeros((p, p, units))
-    for piece in each_slice(origin, scatter_of, count):
+    for piece in each_slice(origin, names, key, scatter_of, count):
         scatter += piece
     lower = np.tril_indices(p, -1)
     scatter[lower[1], lower[0]] = scatter[lower]
@@ -113,7 +113,7 @@ def sum_units(origin: Origin, names: Sequence[str], key: Key, count: int | None)
 
 
 def _complete(
-    origin: Origin, part: Slice, names: Sequence[str], key: Key
+    origin: Reader, part: Slice, names: Sequence[str], key: Key
 ) -> Iterator[tuple[FloatArray, IntArray, IntArray]]:
     """Values of complete rows, (p, m), their units, and the units of all rows."""
     for table, codes in tables(origin, part, names, key):

@@ -47,8 +47,8 @@ def open_ledger(document: StudyDocument, name: str) -> Relation:
     spec, sources = document.tables[name], document.sources
     if sources.engine == "duckdb":
         return open_relation(spec.path, table=spec.table, name=name).renamed(spec.columns)
-    from spc.sources.spark import spark_table
+    from spc.sources.spark import address, spark_table
 
-    address = None if not spec.file else spec.file if "://" in spec.file else spec.path.resolve().as_uri()
-    opened = spark_table(address, table=spec.table, name=name, master=sources.master, options=sources.options)
+    place = None if not spec.file else address(spec.file if "://" in spec.file else spec.path)
+    opened = spark_table(place, table=spec.table, name=name, master=sources.master, options=sources.options)
     return opened.renamed(spec.columns)
