@@ -127,10 +127,7 @@ def join(
     for label, block, one in zip(labels, blocks, moments, strict=True):
         with in_group(label):
             balanced.append(balance(structure(block), one, likelihood))
-    made = []
-    for label, problem, one in zip(labels, lay(model, balanced), moments, strict=True):
-        with in_group(label):
-            made.append(with_moments(problem, one))
+    made = lay(model, balanced)
     return made[0] if len(made) == 1 else Joint(tuple(made))
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from spc.errors import DataError, SpecError
-from spc.linalg import FloatArray, cholesky
+from spc.linalg import FloatArray, cholesky, frozen_array
 from spc.moments import Moments
 from spc.sem.engine.defined import label_rows, linear_constraints, linear_equalities
 from spc.sem.engine.ml import Sample
@@ -28,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 SMALLEST_EIGENVALUE = 1e-10
+
+_UNKNOWN = Sample(np.eye(1), None, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,13 +164,12 @@ def prepare(model: Model, moments: Moments, likelihood: str) -> Problem:
     SpecError
         The constraints contradict one another.
     """
-    balanced = balance(structure(model), moments, likelihood)
-    return with_moments(lay(model, [balanced])[0], moments)
+    return lay(model, [balance(structure(model), moments, likelihood)])[0]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Balanced:
-    """A structure with the units of its variables, before any map.
+    """A structure with the units of its variables, before any map; see :class:`Problem`.
 
     Attributes
     ----------
@@ -175,6 +177,9 @@ class Balanced:
     n, divisor : int
     scale : (v,) array
     multiplier : (R,) array
+    base : (R,) array
+    sample : Sample or None
+        None before there are moments.
     """
 
     place: Structure
@@ -182,6 +187,8 @@ class Balanced:
     divisor: int
     scale: FloatArray
     multiplier: FloatArray
+    base: FloatArray
+    sample: Sample | None = None
 
 
 def balance(place: Structure, moments: Moments, likelihood: str) -> Balanced:
@@ -191,21 +198,26 @@ def balance(place: Structure, moments: Moments, likelihood: str) -> Balanced:
     ------
     DataError
         A constant variable, or too few rows, or unknown means where the model has intercepts.
+    NotPositiveDefiniteError
+        The variables are linearly dependent.
     """
     check_moments(moments, place)
     divisor = moments.n if likelihood == "normal" else moments.n - 1
-    deviations = np.sqrt(moments.cov.diagonal() * ((moments.n - 1) / divisor))
-    return in_units(place, moments.n, divisor, deviations)
+    scale = _scales(place, np.sqrt(moments.cov.diagonal() * ((moments.n - 1) / divisor)))
+    multiplier = _multipliers(place, scale)
+    sample = _sample(place, scale, moments, divisor)
+    return Balanced(place, moments.n, divisor, scale, multiplier, _base(place, multiplier, sample), sample)
 
 
 def in_units(place: Structure, n: int, divisor: int, deviations: FloatArray) -> Balanced:
-    """Units of all variables from the standard deviations of the observed ones."""
+    """Units of all variables from the standard deviations of the observed ones, without moments."""
     scale = _scales(place, deviations)
-    return Balanced(place, n, divisor, scale, _multipliers(place, scale))
+    multiplier = _multipliers(place, scale)
+    return Balanced(place, n, divisor, scale, multiplier, place.constants * multiplier)
 
 
 def lay(model: Model, blocks: Sequence[Balanced]) -> list[Problem]:
-    """Maps from the joint coordinates to the rows of each block, still without moments.
+    """Maps from the joint coordinates to the rows of each block.
 
     A free parameter takes its unit from the first row that has its number.
 
@@ -232,8 +244,8 @@ def _laid(
     weight = block.multiplier[active] / unit[number]
     linear = span if plain else weight[:, None] * span[number]
     return Problem(
-        place, Sample(np.eye(1), None, 0.0), block.n, block.divisor, block.scale, block.multiplier, np.empty(0),
-        active, linear, weight * start[number], span / unit[:, None], start / unit, plain,
+        place, block.sample or _UNKNOWN, block.n, block.divisor, block.scale, block.multiplier, block.base, active,
+        linear, weight * start[number], span / unit[:, None], start / unit, plain,
     )  # fmt: skip
 
 
@@ -245,25 +257,32 @@ def with_moments(problem: Problem, moments: Moments) -> Problem:
     NotPositiveDefiniteError
         The variables are linearly dependent in these moments.
     """
-    place, p = problem.place, problem.place.n_observed
     divisor = moments.n - (problem.n - problem.divisor)
-    observed = problem.scale[:p]
-    cov = moments.cov * ((moments.n - 1) / divisor) / (observed[:, None] * observed)
-    mean = moments.mean / observed if place.meanstructure and moments.mean is not None else None
-    base = place.constants * problem.multiplier
-    if place.held.size:
-        base[place.held] = _held(place, place.held, cov, mean)
-    factor, fault = dpotrf(cov, lower=1)
-    if fault or float((factor.diagonal() ** 2 / cov.diagonal()).min()) < SMALLEST_EIGENVALUE:
-        cholesky(cov - np.diag(SMALLEST_EIGENVALUE * cov.diagonal()), "The sample covariance matrix", moments.names)
-    sample = Sample(cov, mean, 2.0 * float(np.log(factor.diagonal()).sum()))
+    sample = _sample(problem.place, problem.scale, moments, divisor)
+    base = _base(problem.place, problem.multiplier, sample)
     return replace(problem, sample=sample, n=moments.n, divisor=divisor, base=base)
 
 
-def _held(place: Structure, held: IntArray, cov: FloatArray, mean: FloatArray | None) -> FloatArray:
-    means = np.zeros(len(cov)) if mean is None else mean
-    intercept = place.part[held] == INTERCEPT
-    return np.where(intercept, means[place.row[held]], cov[place.row[held], place.column[held]])
+def _sample(place: Structure, scale: FloatArray, moments: Moments, divisor: int) -> Sample:
+    """Moments in balanced units."""
+    observed = scale[: place.n_observed]
+    cov = moments.cov * ((moments.n - 1) / divisor) / (observed[:, None] * observed)
+    mean = moments.mean / observed if place.meanstructure and moments.mean is not None else None
+    factor, fault = dpotrf(cov, lower=1)
+    pivots = factor.diagonal()
+    if fault or float((pivots * pivots / cov.diagonal()).min()) < SMALLEST_EIGENVALUE:
+        cholesky(cov - np.diag(SMALLEST_EIGENVALUE * cov.diagonal()), "The sample covariance matrix", moments.names)
+    return Sample(cov, mean, 2.0 * float(np.log(pivots).sum()))
+
+
+def _base(place: Structure, multiplier: FloatArray, sample: Sample) -> FloatArray:
+    """Balanced values of fixed and sample rows; 0 where free."""
+    base, held = place.constants * multiplier, place.held
+    if held.size:
+        means = np.zeros(len(sample.cov)) if sample.mean is None else sample.mean
+        row = place.row[held]
+        base[held] = np.where(place.part[held] == INTERCEPT, means[row], sample.cov[row, place.column[held]])
+    return base
 
 
 def check_moments(moments: Moments, place: Structure) -> None:
@@ -316,7 +335,7 @@ def _span(model: Model, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
     q = len(unit)
     linear = linear_equalities(model)
     if not linear:
-        return np.eye(q), np.zeros(q)
+        return _everything(q)
     rows = model.parameters.rows
     labels = {name: 0.0 if rows[i].free else rows[i].fixed for name, i in label_rows(model).items()}
     matrix, target = linear_constraints(linear, labels, label_slopes(model))
@@ -331,6 +350,11 @@ def _span(model: Model, unit: FloatArray) -> tuple[FloatArray, FloatArray]:
         said = "; ".join(f"{item.left.strip()} {item.op} {item.right.strip()}" for item in model.constraints)
         raise SpecError(f"No parameter values meet all of the constraints at once: {said}.")
     return right[rank:].T, start
+
+
+@lru_cache(maxsize=8)
+def _everything(q: int) -> tuple[FloatArray, FloatArray]:
+    return frozen_array(np.eye(q)), frozen_array(np.zeros(q))
 
 
 @remembered
