@@ -30,7 +30,7 @@ def frozen_array(values: npt.ArrayLike) -> FloatArray:
     False
     """
     array = np.array(values, dtype=np.float64)
-    array.flags.writeable = False
+    array.setflags(write=False)
     return array
 
 

@@ -174,10 +174,13 @@ class Provenance:
     time: str
 
     @classmethod
-    def record(cls, options: Mapping[str, Any], data_fingerprint: str, seed: int | None = None) -> Provenance:
-        """Stamp the given options with version and time."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(package_version(), MappingProxyType(dict(options)), data_fingerprint, seed, now)
+    def record(
+        cls, options: Mapping[str, Any], data_fingerprint: str, seed: int | None = None, *, at: float | None = None
+    ) -> Provenance:
+        """Stamp the given options with version and time: now, or at that many seconds since the epoch."""
+        moment = datetime.now(UTC) if at is None else datetime.fromtimestamp(at, UTC)
+        made = moment.isoformat(timespec="seconds")
+        return cls(package_version(), MappingProxyType(dict(options)), data_fingerprint, seed, made)
 
 
 @runtime_checkable

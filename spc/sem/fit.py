@@ -21,7 +21,7 @@ from spc.errors import (
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Moments, Patterns
 from spc.moments.columns import kinds_of_columns
-from spc.results import Note, Provenance, fingerprint
+from spc.results import Note
 from spc.sem.completion import Piece, completed, has_levels, models_of, pieces_of
 from spc.sem.engine import diagnose
 from spc.sem.engine.groups import Data, Given, Group, in_group, split
@@ -509,9 +509,8 @@ def _finish(
         Part(piece.model, one, problem, point, piece.label)
         for piece, one, problem, point in zip(pieces, moments, problems, end.state.points, strict=True)
     )
-    arrays = [array for one in moments for array in (one.cov, one.mean) if array is not None]
-    provenance = Provenance.record(vars(options), fingerprint(*arrays))
     return SemFit(
-        model, parts, solution, frozen_array(vcov), baseline(problems, models_of(pieces)), options, provenance, system,
+        model, parts, solution, frozen_array(vcov), baseline(problems, models_of(pieces)), options, system,
         (*improper(parts, end.x), *diagnose.dropped_rows(given, sum(one.n for one in moments))),
+        seen=tuple(array for one in moments for array in (one.cov, one.mean) if array is not None),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from time import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ import pandas as pd
 from spc.errors import UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
 from spc.moments import Moments
-from spc.results import Estimates, Note, Provenance, Shown
+from spc.results import Estimates, Note, Provenance, Shown, fingerprint
 from spc.sem.engine import diagnose
 from spc.sem.engine.held_draws import HeldEstimates
 from spc.sem.engine.joint import System
@@ -110,7 +111,6 @@ class SemFit(Shown):
     baseline : Baseline
         Chi-square and degrees of freedom of the independence model.
     options : Options
-    provenance : Provenance
     system : Problem or Joint
         What was minimised: the problem of the only part, or those of all parts over joint coordinates.
     found : tuple of Note
@@ -119,6 +119,10 @@ class SemFit(Shown):
         Scaling of the test; None where the test is not scaled.
     levels : TwoLevel or None
         Of a two-level model, whose parts are its levels.
+    seen : tuple of arrays
+        Statistics of the data, from which the fingerprint is made.
+    made_at : float
+        Time of the fit in seconds since the epoch.
     """
 
     model: Model
@@ -127,12 +131,18 @@ class SemFit(Shown):
     vcov: FloatArray
     baseline: Baseline
     options: Options
-    provenance: Provenance
     system: System = field(repr=False)
     found: tuple[Note, ...] = field(repr=False)
     kind: str = "sem"
     correction: Correction | None = field(default=None, repr=False)
     levels: TwoLevel | None = field(default=None, repr=False)
+    seen: tuple[FloatArray, ...] = field(default=(), repr=False)
+    made_at: float = field(default_factory=time, repr=False)
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Options, fingerprint of the data and time of the fit."""
+        return Provenance.record(vars(self.options), fingerprint(*self.seen), at=self.made_at)
 
     @property
     def groups(self) -> tuple[str, ...]:

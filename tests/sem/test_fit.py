@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -440,6 +441,18 @@ def test_provenance_knows_the_options() -> None:
     assert fitted.provenance.options["level"] == 0.9
     assert fitted.provenance.options["estimator"] == "ML"
     assert len(fitted.provenance.data_fingerprint) == 16
+
+
+def test_provenance_is_of_the_moment_and_the_data_of_the_fit() -> None:
+    fitted = fit(TEXT, survey())
+    again, other = fit(TEXT, survey()), fit(TEXT, survey(seed=6))
+    assert replace(fitted, made_at=0.0).provenance.time == "1970-01-01T00:00:00+00:00"
+    assert (
+        replace(fitted, found=()).provenance
+        == fitted.provenance
+        == replace(again.provenance, time=fitted.provenance.time)
+    )
+    assert other.provenance.data_fingerprint != fitted.provenance.data_fingerprint
 
 
 def test_a_model_is_a_model_or_text() -> None:

@@ -16,7 +16,7 @@ Rows that miss answers count wherever they answer what a statistic needs (pairwi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ import pandas as pd
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import frozen_array, one_blas_thread
 from spc.moments import Counts, Moments, categories
-from spc.results import Note, Provenance, fingerprint
+from spc.results import Note
 from spc.sem.engine import diagnose
 from spc.sem.engine.groups import Given, Group, in_group, split
 from spc.sem.engine.optimise import Solution
@@ -223,12 +223,11 @@ def _fitted(
             own, ordinal_problems(system), end.state.points, _labels(model), strict=True
         )
     )
-    provenance = Provenance.record(asdict(options), fingerprint(*(one.statistics for one in sampled)))
     covariance = found.robust if way.robust else found.naive
     result = SemFit(
         model, parts, solution_of(system, end), frozen_array(system.spread(covariance)),
-        Baseline(found.base, found.base_df), options, provenance, system,
-        (*improper(parts, end.x), *_doubts(sampled, parts), *notes),
+        Baseline(found.base, found.base_df), options, system,
+        (*improper(parts, end.x), *_doubts(sampled, parts), *notes), seen=tuple(one.statistics for one in sampled),
     )  # fmt: skip
     return result if way.test is None else replace(result, correction=_correction(result.df, found, way.test))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 
 from spc.errors import NonConvergenceError, SingularInformationError, UnsupportedError
 from spc.linalg import FloatArray, frozen_array, one_blas_thread
-from spc.results import Note, Provenance, fingerprint
+from spc.results import Note
 from spc.sem.completion import completed
 from spc.sem.engine import diagnose
 from spc.sem.engine.groups import in_group, split
@@ -348,7 +348,6 @@ def _result(ready: _Ready, end: _End, options: Options) -> SemFit:
         "converged", f"converged after {end.search.iterations} steps",
     )  # fmt: skip
     gap = sum(one.value for one in base) - sum(one.best.value for one in samples)
-    arrays = [array for one in samples for array in (one.clusters.units.means, one.clusters.units.pooled)]
     return SemFit(
         model=ready.model,
         parts=_parts(end),
@@ -356,11 +355,11 @@ def _result(ready: _Ready, end: _End, options: Options) -> SemFit:
         vcov=frozen_array(system.spread(spread)),
         baseline=Baseline(max(2.0 * gap, 0.0), count - sum(one.npar for one in base)),
         options=options,
-        provenance=Provenance.record(asdict(options), fingerprint(*arrays)),
         system=system,
         found=(*_notes(end), *end.notes),
         correction=correction,
         levels=replace(facts, df=count - system.npar, words=f"two-level maximum likelihood, {_WORDS[errors]}"),
+        seen=tuple(array for one in samples for array in (one.clusters.units.means, one.clusters.units.pooled)),
     )
 
 
