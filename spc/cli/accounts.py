@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Force, Json, Output, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="One part")
 def accounts(
     study: StudyPath,
     output: Output = None,

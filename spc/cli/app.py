@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -15,12 +16,28 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="spc",
-    help="The service-profit chain: from survey files to an honest figure in money.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 OUR_FAULT, INTERRUPTED = 1, 130
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(version("service-profit-chain"))
+        raise typer.Exit
+
+
+@app.callback()
+def spc(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The service-profit chain: from survey files to an honest figure in money."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +84,7 @@ def _interrupted() -> int:
 
 
 def _verbs() -> typer.Typer:
-    from spc.cli import accounts, check, demo, drivers, fit, init, loyalty, power, report, run, schema, simulate  # noqa: F401
+    from spc.cli import init, demo, check, schema, run, report, fit, drivers, loyalty, accounts, simulate, power  # noqa: F401, I001
 
     return app
 

@@ -8,7 +8,7 @@ from spc.cli.app import app
 from spc.cli.options import Json, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="Begin")
 def check(study: StudyPath, json: Json = False) -> None:
     """Read every table of a study and list all that is wrong or odd, at once."""
     from spc.accounts import book_findings

@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json
 
 
-@app.command()
+@app.command(rich_help_panel="Begin")
 def demo(
     folder: Annotated[
         Path | None, typer.Argument(help="Folder to fill; the first free of spc-demo, spc-demo-2, ... when left out.")

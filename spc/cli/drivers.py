@@ -6,7 +6,7 @@ from spc.cli.app import app
 from spc.cli.options import Draws, Json, Seed, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="One part")
 def drivers(study: StudyPath, draws: Draws = 1000, seed: Seed = None, json: Json = False) -> None:
     """Rank the key drivers of the last construct of each survey side."""
     from spc.cli import show
@@ -22,5 +22,6 @@ def drivers(study: StudyPath, draws: Draws = 1000, seed: Seed = None, json: Json
         return
     for model in released:
         show.drivers(model)
+        show.say()
     if not released:
         show.say("No side of this study has three constructs or more, so there is nothing to rank.")

@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Output, Seed, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="One part")
 def fit(
     study: StudyPath,
     output: Output = None,

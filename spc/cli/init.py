@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Force, Json
 
 
-@app.command()
+@app.command(rich_help_panel="Begin")
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder for the new study.", show_default=False)],
     force: Force = False,

@@ -8,7 +8,7 @@ from spc.cli.app import app
 from spc.cli.options import Force, Json, Output, Seed, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="One part")
 def loyalty(
     study: StudyPath, output: Output = None, force: Force = False, seed: Seed = None, json: Json = False
 ) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Links = Annotated[
     list[str] | None,
-    typer.Option("--link", help="A link among units, such as customer_value~employee_loyalty=0.25; repeat for more. "
+    typer.Option("--link", help="A link among units, such as effect~cause=0.25; repeat for more. "
                  "Replaces the size of a link of the chain."),
 ]  # fmt: skip
 Shares = Annotated[
@@ -25,7 +25,7 @@ Shares = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel="Plan")
 def power(
     units: Annotated[int | None, typer.Option(min=5, help="Units; those of the pilot when left out.")] = None,
     employees: Annotated[

@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Seed, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="Everything a study allows")
 def report(
     study: StudyPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .html, .pdf, .pptx or .xlsx.")] = Path(

@@ -11,7 +11,7 @@ from spc.cli.app import app
 from spc.cli.options import Draws, Force, Json, Seed, StudyPath
 
 
-@app.command()
+@app.command(rich_help_panel="Everything a study allows")
 def run(
     study: StudyPath,
     output: Annotated[

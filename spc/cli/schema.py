@@ -10,7 +10,7 @@ from spc.cli.app import app
 from spc.cli.options import Json
 
 
-@app.command()
+@app.command(rich_help_panel="Begin")
 def schema(
     name: Annotated[str | None, typer.Argument(help="Name of a table, or 'study'; all names when left out.")] = None,
     json: Json = False,

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import TextWrapper
 from typing import Any
 
 import pandas as pd
@@ -15,7 +16,8 @@ from rich.table import Table
 
 from spc.disclosure import ReleasedModel
 from spc.errors import DataError, Finding, SpcError
-from spc.plot.numbers import wording
+from spc.plot.numbers import ends, estimate, wording
+from spc.plot.numbers import number as figures
 from spc.results import Note
 
 __all__ = ["as_json", "error", "findings", "json_error", "notes", "number", "say", "table"]
@@ -23,9 +25,18 @@ __all__ = ["as_json", "error", "findings", "json_error", "notes", "number", "say
 STYLE = {"error": "bold red", "serious": "bold red", "warning": "yellow", "info": "dim"}
 
 
-def say(text: str = "", style: str | None = None) -> None:
+def say(text: str = "", style: str | None = None, *, indent: int = 0) -> None:
     """Print a line; the text is never read as markup."""
-    Console(highlight=False).print(escape(text), style=style, soft_wrap=True)
+    console = Console(highlight=False)
+    console.print(escape(_folded(text, console, indent)), style=style, soft_wrap=True)
+
+
+def _folded(text: str, console: Console, indent: int = 0) -> str:
+    """Lines that end between words on a terminal, and are left whole in a file or a pipe."""
+    if not console.is_terminal:
+        return text
+    wrap = TextWrapper(console.width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrap.fill(line) for line in text.split("\n"))
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -68,7 +79,7 @@ def table(
     view = Table(title=escape(title) or None, title_justify="left", title_style="bold", header_style="bold", box=None)
     for name, heading in columns.items():
         numeric = pd.api.types.is_numeric_dtype(frame[name])
-        right = numeric or name in formats or name == "interval"
+        right = numeric or name in formats or name in ("figure", "interval")
         view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right or name == "label")
     for record in frame[list(columns)].to_dict("records"):
         view.add_row(*(escape(formats.get(str(name), number)(value)) for name, value in record.items()))
@@ -82,9 +93,9 @@ def findings(given: Iterable[Finding]) -> None:
         place = finding.table if finding.column is None else f"{finding.table}.{finding.column}"
         lines = _lines(finding)
         console.print(f"[{STYLE[finding.severity]}]{finding.severity}[/] [bold]{escape(place)}[/]{escape(lines)}")
-        console.print(f"    found     {escape(finding.found)}", soft_wrap=True)
-        console.print(f"    expected  {escape(finding.expected)}", soft_wrap=True)
-        console.print(f"    [italic]{escape(finding.hint)}[/]", soft_wrap=True)
+        say(f"    found     {finding.found}", indent=14)
+        say(f"    expected  {finding.expected}", indent=14)
+        say(f"    {finding.hint}", "italic", indent=4)
 
 
 def _lines(finding: Finding) -> str:
@@ -100,7 +111,8 @@ def notes(given: Iterable[Note]) -> None:
     order = {"serious": 0, "warning": 1, "info": 2}
     console = Console(highlight=False)
     for note in sorted(given, key=lambda n: order[n.severity]):
-        console.print(f"[{STYLE[note.severity]}]{note.severity}[/] {escape(note.text)}")
+        severity, _, text = _folded(f"{note.severity} {note.text}", console).partition(" ")
+        console.print(f"[{STYLE[severity]}]{severity}[/] {escape(text)}", soft_wrap=True)
 
 
 def as_json(document: Mapping[str, Any]) -> None:
@@ -134,9 +146,11 @@ def error(fault: SpcError) -> None:
         wrong = [f for f in fault.findings if f.severity == "error"]
         console.print(f"[bold red]{len(wrong)} thing{'s' if len(wrong) != 1 else ''} to put right[/]")
         for finding in wrong:
-            console.print(f"- {escape(str(finding))}", soft_wrap=True)
+            console.print(escape(_folded(f"- {finding}", console, indent=2)), soft_wrap=True)
         return
-    console.print(f"[bold red]{escape(_kind(fault))}[/] {escape(str(fault))}", soft_wrap=True)
+    kind = _kind(fault)
+    text = _folded(f"{kind} {fault}", console).removeprefix(kind)
+    console.print(f"[bold red]{escape(kind)}[/]{escape(text)}", soft_wrap=True)
 
 
 def _kind(fault: SpcError) -> str:
@@ -188,17 +202,38 @@ def _labelled(released: ReleasedModel, kinds: Sequence[str]) -> pd.DataFrame:
 
 
 def _ways(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(way=frame["rhs"] + " → " + frame["lhs"], interval=_interval)
+    return frame.assign(way=frame["rhs"] + " → " + frame["lhs"], figure=_estimates, interval=intervals)
 
 
-def _interval(frame: pd.DataFrame, digits: int = 2) -> list[str]:
+def intervals(frame: pd.DataFrame) -> list[str]:
+    """Intervals of a frame as cells; empty where there is none."""
+
     def text(low: float, high: float) -> str:
-        if math.isnan(low) or math.isnan(high):
-            return ""
-        decimals = _decimals(max(abs(low), abs(high)), digits)
-        return f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+        return "" if math.isnan(low) or math.isnan(high) else " to ".join(map(_typed, ends(low, high)))
 
     return [text(low, high) for low, high in zip(frame["conf_low"], frame["conf_high"], strict=True)]
+
+
+def _estimates(frame: pd.DataFrame) -> list[str]:
+    """Estimates with the decimals of their intervals."""
+    rows = zip(frame["estimate"], frame["conf_low"], frame["conf_high"], strict=True)
+    return ["" if math.isnan(row[0]) else _typed(estimate(*row)) for row in rows]
+
+
+def figure(value: float) -> str:
+    """A figure with about three digits that matter; empty when missing.
+
+    Examples
+    --------
+    >>> figure(28508.49), figure(-0.0212), figure(float("nan"))
+    ('28,508', '-0.021', '')
+    """
+    return "" if math.isnan(value) else _typed(figures(value))
+
+
+def _typed(text: str) -> str:
+    """A number as it is typed, for cells that are copied elsewhere."""
+    return text.replace("−", "-")
 
 
 def study(released: ReleasedModel) -> None:
@@ -225,7 +260,7 @@ def evidence(released: ReleasedModel) -> None:
     frame = released.curve.frame
     say("Evidence for each link, from A (strong) to D (no link shown)", "bold")
     for sentence in frame.loc[frame["criterion"] == "summary", "sentence"]:
-        say(f"- {sentence}")
+        say(f"- {sentence}", indent=2)
 
 
 def chain(released: ReleasedModel) -> None:
@@ -234,7 +269,7 @@ def chain(released: ReleasedModel) -> None:
     check = _labelled(released, ["regression"])[["lhs", "rhs", "std_all"]].rename(columns={"std_all": "check"})
     columns = {
         "way": "link",
-        "estimate": "effect",
+        "figure": "effect",
         "interval": "interval",
         "std_all": "std.",
         "check": "OLS std.",
@@ -243,13 +278,13 @@ def chain(released: ReleasedModel) -> None:
     table(_ways(links.merge(check, on=["lhs", "rhs"], how="left")), columns, "Links of the chain")
     totals = _labelled(released, ["total"])
     direct = set(zip(links["rhs"], links["lhs"], strict=True))
-    ends = set(links["lhs"]) - set(links["rhs"])
+    last = set(links["lhs"]) - set(links["rhs"])
     pairs = zip(totals["rhs"], totals["lhs"], strict=True)
-    far = totals[[pair not in direct and pair[1] in ends for pair in pairs]]
+    far = totals[[pair not in direct and pair[1] in last for pair in pairs]]
     readable = not (links["label"] == "not interpretable").all()
     if len(far) and readable:
         say()
-        columns = {"way": "from → to", "estimate": "total effect", "interval": "interval", "std_all": "std."}
+        columns = {"way": "from → to", "figure": "total effect", "interval": "interval", "std_all": "std."}
         table(_ways(far), columns, "Effects through to the end of the chain")
     fit = released.glance.frame.iloc[0]
     say()
@@ -273,29 +308,35 @@ def chain(released: ReleasedModel) -> None:
 def loyalty(released: ReleasedModel) -> None:
     """Print what loyalty is worth."""
     frame = released.tidy.frame
+    frame = frame[frame["kind"] != "parameter"]  # said in the sentence on the model
     names = frame["lhs"].mask(frame["kind"] == "claim", "usual claim")
+    names = names.mask(frame["kind"] == "claim_terms", "for the usual claim: " + frame["lhs"])
     what = [_quantity(lhs, rhs) for lhs, rhs in zip(names, frame["rhs"], strict=True)]
     shares = frame["kind"].isin(["retention", "churn", "uplift_percent", "uplift_relative", "claim"])
     shares |= frame["lhs"].isin(["uplift_percent", "discount", "margin_growth", "retention"])
-    figure = [_share(x) if share else number(x) for x, share in zip(frame["estimate"], shares, strict=True)]
-    figure = [
+    cells = [_share(x) if share else figure(x) for x, share in zip(frame["estimate"], shares, strict=True)]
+    cells = [
         "at none" if kind == "claim_terms" and text == "" else text
-        for text, kind in zip(figure, frame["kind"], strict=True)
+        for text, kind in zip(cells, frame["kind"], strict=True)
     ]
     interval = [
         "" if math.isnan(low) else f"{_share(low)} to {_share(high)}" if share else plain
-        for low, high, share, plain in zip(frame["conf_low"], frame["conf_high"], shares, _interval(frame), strict=True)
+        for low, high, share, plain in zip(frame["conf_low"], frame["conf_high"], shares, intervals(frame), strict=True)
     ]
-    frame = frame.assign(what=what, figure=figure, interval=interval)
+    frame = frame.assign(what=what, figure=cells, interval=interval)
     table(frame, {"what": "loyalty in money", "figure": "figure", "interval": "interval"}, formats={"figure": str})
-    say(_retention_model(released.glance.frame.iloc[0]))
+    say(_retention_model(released.glance.frame.iloc[0], released.tidy.frame))
     notes(_in_words(released))
 
 
-def _retention_model(row: pd.Series) -> str:
-    """What the figures rest on, and how it fits."""
+def _retention_model(row: pd.Series, rows: pd.DataFrame) -> str:
+    """What the figures rest on, its parameters, and how it fits."""
     words = {"constant": "one rate for all", "sbg": "shifted beta-geometric", "kaplan-meier": "Kaplan-Meier"}
     text = f"Retention model: {words.get(str(row['retention_model']), 'BG/NBD')}"
+    found = rows[rows["kind"] == "parameter"]
+    if len(found):
+        parameters = zip(found["lhs"], found["estimate"], strict=True)
+        text += f" ({', '.join(f'{name} {figure(value)}' for name, value in parameters)})"
     if row["calibration_df"] > 0:
         fit = f"chi-square {row['calibration_chisq']:.1f} on {row['calibration_df']:.0f} df"
         text += f"; leavers against expected: {fit} ({probability(row['calibration_pvalue'])})"
@@ -316,11 +357,11 @@ def _quantity(lhs: str, rhs: str) -> str:
 def drivers(released: ReleasedModel) -> None:
     """Print key drivers, the most important first."""
     frame = _labelled(released, ["importance"]).sort_values("estimate", ascending=False)
-    frame = frame.assign(interval=_interval)
+    frame = frame.assign(figure=_estimates, interval=intervals)
     outcome = frame["rhs"].iloc[0] if len(frame) else ""
     table(
         frame,
-        {"lhs": "driver", "estimate": "weight", "interval": "interval", "std_all": "share of R²"},
+        {"lhs": "driver", "figure": "importance", "interval": "interval", "std_all": "share of R²"},
         f"Key drivers of {outcome}",
     )
     notes(_in_words(released))
@@ -342,10 +383,10 @@ def scenario(released: ReleasedModel, labels: Mapping[str, str]) -> None:
     """Print how far constructs move at the end, money period by period, and what it comes to."""
     frame, row = released.tidy.frame, released.glance.frame.iloc[0]
     last = str(int(row["periods"]))
-    ends = frame[(frame["kind"] == "moved") & (frame["rhs"] == last)]
-    ends = ends.assign(what=[labels.get(name, name) for name in ends["lhs"]], interval=_interval(ends))
-    headings = {"what": "construct", "estimate": "moves by", "interval": "interval"}
-    table(ends, headings, f"After {last} {row['period']}s")
+    moved = frame[(frame["kind"] == "moved") & (frame["rhs"] == last)]
+    moved = moved.assign(what=[labels.get(name, name) for name in moved["lhs"]], figure=_estimates, interval=intervals)
+    headings = {"what": "construct", "figure": "moves by", "interval": "interval"}
+    table(moved, headings, f"After {last} {row['period']}s")
     money = frame[frame["kind"].isin(["money", "cost"])]
     if (money["kind"] == "money").any():
         plain: dict[str, Callable[[Any], str]] = {"estimate": _whole_money, "interval": str}
@@ -359,7 +400,10 @@ def scenario(released: ReleasedModel, labels: Mapping[str, str]) -> None:
         back = frame[frame["kind"] == "payback"].iloc[0]
         loss = float(frame.loc[frame["kind"] == "chance_of_loss", "estimate"].iloc[0])
         middle = "." if math.isnan(back["estimate"]) else f", in period {back['estimate']:.0f} in the middle one."
-        say(f"Chance of a loss: {loss:.0%}. The money is back in {back['std_all']:.0%} of draws{middle}")
+        returns = f"The money is back in {back['std_all']:.0%} of draws{middle}"
+        if not ((frame["kind"] == "cost") & (frame["estimate"] != 0.0)).any():
+            returns = "No cost is counted: give --cost or --running-cost to see when the money is back."
+        say(f"Chance of a loss: {loss:.0%}. {returns}")
     notes(_in_words(released))
 
 
@@ -375,7 +419,8 @@ def _amounts(frame: pd.DataFrame) -> list[str]:
 def recovery(frame: pd.DataFrame, title: str) -> None:
     """Print estimates beside the truth they were made from."""
     shown = frame.assign(
-        interval=_interval(frame),
+        figure=_estimates(frame),
+        interval=intervals(frame),
         covered=["yes" if inside else "no" for inside in frame["covered"]],
         share=[f"{share:.0%}" for share in frame["share"]],
         way=(frame["rhs"] + " → " + frame["lhs"]).str.replace("_", " "),
@@ -383,7 +428,7 @@ def recovery(frame: pd.DataFrame, title: str) -> None:
     columns = {
         "way": "link",
         "truth": "truth",
-        "estimate": "estimate",
+        "figure": "estimate",
         "interval": "interval",
         "share": "of truth",
         "covered": "covered",

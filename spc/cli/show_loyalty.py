@@ -106,9 +106,8 @@ def _link(released: ReleasedModel) -> None:
     }
     points = frame["kind"] == "points"
     what = [words[pair] for pair in zip(frame["lhs"], frame["kind"], strict=True)]
-    figure = [_share(x) if p else show.number(x) for x, p in zip(frame["estimate"], points, strict=True)]
-    both = zip(_shares(frame), _numbers(frame), points, strict=True)
-    frame = frame.assign(what=what, figure=figure, interval=[a if p else b for a, b, p in both])
+    shown = frame.assign(**{name: frame[name] * (1 + 99 * points) for name in ("estimate", "conf_low", "conf_high")})
+    frame = frame.assign(what=what, figure=shown["estimate"].map(show.figure), interval=show.intervals(shown))
     title = f"One point more of {score.lower()}"
     show.table(frame, {"what": "", "figure": "moves by", "interval": "interval"}, title, formats={"figure": str})
     show.say(
@@ -122,8 +121,8 @@ def _money(released: ReleasedModel) -> None:
     frame = frame[frame["kind"] != "change"]
     change = float(released.tidy.frame.query("kind == 'change'")["estimate"].iloc[0])
     share = frame["kind"] == "retention"
-    figure = [_share(x) if p else show.number(x) for x, p in zip(frame["estimate"], share, strict=True)]
-    both = zip(_shares(frame), _numbers(frame), share, strict=True)
+    figure = [_share(x) if p else show.figure(x) for x, p in zip(frame["estimate"], share, strict=True)]
+    both = zip(_shares(frame), show.intervals(frame), share, strict=True)
     frame = frame.assign(figure=figure, interval=[a if p else b for a, b, p in both], what=frame["lhs"])
     title = f"{change:g} points more of the score, in money"
     columns = {"what": "", "rhs": "on what terms", "figure": "figure", "interval": "interval"}

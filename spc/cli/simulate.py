@@ -13,12 +13,12 @@ from spc.cli.options import Draws, Force, Json, Output, Seed, StudyPath
 Named = list[str] | None
 
 
-@app.command()
+@app.command(rich_help_panel="Plan")
 def simulate(
     study: StudyPath,
     change: Annotated[
         list[str],
-        typer.Option("--change", help="What moves, and how far: internal_service_quality=+0.3; repeat for more."),
+        typer.Option("--change", help="What moves, and how far, such as employee_loyalty=+0.3; repeat for more."),
     ],
     cost: Annotated[Named, typer.Option("--cost", help="Spent once on a change, such as name=240000.")] = None,
     running_cost: Annotated[Named, typer.Option("--running-cost", help="Spent each period, such as name=5000.")] = None,

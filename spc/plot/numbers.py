@@ -116,23 +116,30 @@ def estimate(value: float, low: float, high: float) -> str:
     >>> estimate(0.00028, -0.0011, 0.0016), estimate(0.0015, -0.32, 0.31), estimate(0.25, float("nan"), float("nan"))
     ('0.0003', '0.00', '0.25')
     """
-    finite = [abs(end) for end in (low, high) if math.isfinite(end)]
-    if not finite or not math.isfinite(value):
+    if not (math.isfinite(value) and (math.isfinite(low) or math.isfinite(high))):
         return number(value)
-    return marked(f"{value:,.{_digits(max(*finite, 0.0))}f}")
+    return marked(f"{value:,.{_span_digits(low, high)}f}")
 
 
 def ends(low: float, high: float) -> tuple[str, str]:
-    """Both ends of an interval with the decimals of the larger one.
+    """Both ends of an interval with the same decimals, so many that an end beside zero does not read as zero.
 
     Examples
     --------
-    >>> ends(-0.021, 0.42)
-    ('−0.02', '0.42')
+    >>> ends(-0.021, 0.42), ends(0.0026, 1.07)
+    (('−0.02', '0.42'), ('0.003', '1.070'))
     """
-    finite = [abs(value) for value in (low, high) if math.isfinite(value)]
-    digits = _digits(max(finite, default=0.0))
+    digits = _span_digits(low, high)
     return tuple(marked(f"{v:,.{digits}f}") if math.isfinite(v) else number(v) for v in (low, high))  # type: ignore[return-value]
+
+
+def _span_digits(low: float, high: float) -> int:
+    """Decimals of an interval: those of its larger end, and up to two more where the other would read as zero."""
+    sizes = [abs(value) for value in (low, high) if math.isfinite(value)]
+    digits = _digits(max(sizes, default=0.0))
+    least = min((size for size in sizes if size > 0), default=1.0)
+    more = (extra for extra in (0, 1, 2) if digits > 1 and least * 10 ** (digits + extra) >= 0.5)
+    return digits + next(more, 0)
 
 
 def bracket(low: float, high: float) -> str:

@@ -25,6 +25,7 @@ from spc.report.regions import regions_section
 from spc.report.replication import replication_section
 from spc.report.whatif import scenarios_section
 from spc.report.words import begin
+from spc.resample import progress
 from spc.results import Result
 from spc.words import joined, say, speaking
 
@@ -114,7 +115,8 @@ def compose_report(
     _check(wish.audience, wish.leave_out)
     material = replace(material, wish=wish)
     with speaking(wish.language):
-        written = [SECTIONS[name](material) for name in SECTIONS if _kept(name, material)]
+        kept = [name for name in SECTIONS if _kept(name, material)]
+        written = [SECTIONS[name](material) for name in progress(kept, "Composing the report")]
         sections = tuple(_for_readers(section, material) for section in written if section is not None)
         light, dark = readable_accent(wish.accent) if wish.accent else ("", "")
         return Report(_title(material), wish.subtitle or _subtitle(material), sections, wish.language,

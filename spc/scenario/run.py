@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from spc.accounts import bridge, customer_accounts, whale_curve
 from spc.chain import evidence, fit_chain
 from spc.chain.again import refit_material
 from spc.contracts import load_schema
 from spc.drivers import study_drivers
 from spc.economics import LoyaltyValue, loyalty_value
+from spc.resample import progress
 from spc.results import Result
 from spc.scenario.levers import study_levers
 from spc.study import Study
@@ -43,19 +46,25 @@ def fit_study(study: Study, *, draws: int = 2000, seed: int | None = None) -> tu
     ['study', 'chain', 'refit', 'evidence', 'drivers', 'drivers', 'loyalty', 'levers']
     >>> folder.cleanup()
     """
-    seed = study.seed if seed is None else seed
-    results: list[Result] = [study]
+    fitted = _fitted(study, draws, study.seed if seed is None else seed)
+    return tuple(progress(fitted, "Fitting what the study allows"))
+
+
+def _fitted(study: Study, draws: int, seed: int) -> Iterator[Result]:
+    yield study
     chain = None if study.chain is None else fit_chain(study, draws=draws, seed=seed)
     if chain is not None:
-        results += [chain, refit_material(chain), evidence(study, chain, seed=seed)]
-    results += study_drivers(study, draws=draws, seed=seed)
+        yield chain
+        yield refit_material(chain)
+        yield evidence(study, chain, seed=seed)
+    yield from study_drivers(study, draws=draws, seed=seed)
     if "transactions" in study.tables:
-        results += _books(study, seed)
+        yield from _books(study, seed)
     loyalty = loyalty_value(study, seed=seed) if _has_customers(study) else None
-    results += [] if loyalty is None else [loyalty]
+    if loyalty is not None:
+        yield loyalty
     if chain is not None and chain.interpretable:
-        results.append(study_levers(study, chain=chain, loyalty=_of_money(study, loyalty), draws=draws, seed=seed))
-    return tuple(results)
+        yield study_levers(study, chain=chain, loyalty=_of_money(study, loyalty), draws=draws, seed=seed)
 
 
 def _books(study: Study, seed: int) -> list[Result]:

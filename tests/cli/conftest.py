@@ -14,3 +14,14 @@ def run(capsys):
         return end.value.code, out, err
 
     return call
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """A plain terminal of so many columns."""
+
+    def columns(n):
+        for name, value in {"COLUMNS": str(n), "LINES": "50", "TTY_COMPATIBLE": "1", "TERM": "dumb"}.items():
+            monkeypatch.setenv(name, value)
+
+    return columns

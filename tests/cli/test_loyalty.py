@@ -32,8 +32,8 @@ def document(tmp_path_factory):
     return path
 
 
-def test_every_part_is_shown(run, document, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "100")
+def test_every_part_is_shown(run, document, screen):
+    screen(100)
     code, out, _ = run("loyalty", document)
     assert code == 0
     for heading in (

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -60,6 +61,26 @@ def test_fit_prints_links_and_writes_nothing_unasked(run, document):
     assert "Links of the chain" in out
     assert "chi-square" in out
     assert sorted(document.parent.iterdir()) == before
+
+
+def test_lines_end_between_words_on_a_screen_and_stay_whole_in_a_file(run, document, screen):
+    _, whole, _ = run("fit", document, "--draws", "200")
+    screen(80)
+    _, out, _ = run("fit", document, "--draws", "200")
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    notes = [line for line in whole.splitlines() if line.startswith(("warning ", "info ", "Fit: "))]
+    assert len(notes) > 2
+    assert max(map(len, notes)) > 80
+    assert all(note in " ".join(out.split()) for note in notes)
+
+
+def test_intervals_do_not_read_as_zero_beside_zero(run, document):
+    _, out, _ = run("fit", document, "--draws", "200")
+    assert not re.search(r"-0\.0+ to|to -0\.0+\b", out)
+
+
+def test_the_version_is_said(run):
+    assert run("--version")[:2] == (0, version("service-profit-chain") + "\n")
 
 
 def test_both_sides_can_be_fitted_at_once(run, document):

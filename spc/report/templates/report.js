@@ -31,10 +31,15 @@
   }
   const number = (value) => signed(value, decimals(Math.abs(value)));
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
-  const within = (low, high) => Math.max(Math.abs(low), Math.abs(high));
-  const estimate = (value, low, high) => signed(value, decimals(within(low, high)));
+  function spanDecimals(low, high) {
+    const sizes = [Math.abs(low), Math.abs(high)], digits = decimals(Math.max(...sizes));
+    const least = Math.min(...sizes.filter((size) => size > 0), 1);
+    const more = [0, 1, 2].find((extra) => digits > 1 && least * 10 ** (digits + extra) >= 0.5);
+    return digits + (more || 0);
+  }
+  const estimate = (value, low, high) => signed(value, spanDecimals(low, high));
   function bracket(low, high) {
-    const digits = decimals(within(low, high));
+    const digits = spanDecimals(low, high);
     return fill(words.bracket, { low: signed(low, digits), high: signed(high, digits) });
   }
   const percent = (value, digits) => fill(words.percent, { value: signed(100 * value, digits) });
