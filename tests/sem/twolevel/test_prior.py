@@ -93,6 +93,37 @@ def test_the_variance_of_a_lone_cause_moves_by_the_closed_form():
     assert 30 / v - 30 * total / v**2 - 2 * WEIGHT / s == pytest.approx(0.0, abs=30 / v * 1e-4)
 
 
+def _bias_of_a_link(units, reliability, weight, half=0.0):
+    """Of a link from a lone cause, as a share of it, by integration; the variance of unit means is 1.
+
+    The slope on unit means is independent of their variance ``T``, a chi-square over ``units``; the link is that slope
+    times ``v / s``, with ``v = s + 1 - r`` where the likelihood of ``T`` with ``weight log s + half log v`` peaks.
+    """
+    from scipy.special import chdtri
+
+    share = (np.arange(4000) + 0.5) / 4000
+    total, noise = chdtri(units - 1, share) / units, 1.0 - reliability
+    low, high = np.full_like(total, 1e-12), np.full_like(total, 50.0)
+    for _ in range(80):
+        s = np.sqrt(low * high)
+        v = s + noise
+        rising = units / 2 * (total - v) / v**2 + weight / s + half / v > 0.0
+        low, high = np.where(rising, s, low), np.where(rising, high, s)
+    return reliability * float(np.mean((s + noise) / s)) - 1.0
+
+
+@pytest.mark.parametrize(
+    ("units", "reliability", "bias"),
+    [(20, 0.31, -25), (40, 0.31, -14), (80, 0.31, -6), (150, 0.31, -2), (40, 0.47, -2), (80, 0.47, 0), (40, 0.69, 0)],
+)
+def test_what_the_weight_does_to_a_link_from_a_lone_cause(units, reliability, bias):
+    """Figures of the documentation, in percent; the second-order weight 1 + r/2 in place of 1.2 moves them by 2."""
+    found = _bias_of_a_link(units, reliability, WEIGHT)
+    assert 100 * found == pytest.approx(bias, abs=0.6)
+    assert _bias_of_a_link(units, reliability, 1.0, 0.5) == pytest.approx(found, abs=0.02)
+    assert _bias_of_a_link(units, reliability, 0.5) > found
+
+
 @pytest.mark.slow
 def test_a_link_is_right_on_average_where_unit_means_are_unreliable():
     """1,500 firms of 60 units whose means have a reliability of .38: without the prior the mean link has no limit.
