@@ -39,7 +39,7 @@ from spc.sem.twolevel.likelihood import UnitMoments
 from spc.sem.twolevel.membership import evidence
 from spc.spec import model as read_model
 
-__all__ = ["CovariateSlopes", "Covariates", "covariates_of", "fit_with_covariates"]
+__all__ = ["CovariateSlopes", "Covariates", "covariate_columns", "covariates_of", "fit_with_covariates"]
 
 Fit = Callable[..., TwoLevelFit]
 MOST_CATEGORIES = 50
@@ -237,7 +237,7 @@ def covariates_of(
         (place, label): (column - column.mean()).to_numpy(dtype=np.float64)
         for name, places in where.items()
         for place in places
-        for label, column in _columns(kept[place][name], name, place).items()
+        for label, column in covariate_columns(kept[place][name], name, place).items()
     }
     rest = {name: frame for name, frame in kept.items() if name}
     return Covariates(rest, kept.get(""), unit, values, tuple(notes))
@@ -276,8 +276,22 @@ def _in(known: set[Hashable], frame: pd.DataFrame, unit: str, weights: Assignmen
     return placed(frame, weights, unit)[unit].isin(known) & weights.inside(frame["customer"], known)
 
 
-def _columns(values: pd.Series, name: str, place: str) -> dict[str, pd.Series]:
-    """Numbers as they are, categories as indicators of all but the first."""
+def covariate_columns(values: pd.Series, name: str, place: str) -> dict[str, pd.Series]:
+    """Numbers as they are, categories as indicators of all but the first.
+
+    Parameters
+    ----------
+    values : Series
+        Of the covariate, none missing.
+    name : str
+    place : str
+        Its table; empty for units.
+
+    Raises
+    ------
+    DataError
+        It does not vary, or has more than 50 categories.
+    """
     table = place or "units"
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         if values.nunique() < 2 or not np.isfinite(values.astype(float)).all():

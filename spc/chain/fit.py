@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from spc.chain.adjusted import adjusted_rows, covariate_notes
 from spc.chain.encounters_study import fit_meetings
 from spc.chain.equivalence import Smallest
 from spc.chain.links import outcomes, required_chain
@@ -114,21 +115,28 @@ def fit_chain(
         except (DataError, EstimationError, UnsupportedError) as error:
             why = str(error).splitlines()[0]
     full = "\n".join([*measurement_text(study, rows), asked.model])
-    sem = fit(model(full), rows.frame, engine=engine, level=level)
-    unit = _resampled_units(sem, rows)
-    replicates = None if unit is None else bootstrap(sem, rows.frame, draws=draws, seed=seed, cluster=unit).replicates
+    freed, lacking = adjusted_rows(study, rows)
+    sem = fit(model(full), freed.frame, engine=engine, level=level)
+    unit = _resampled_units(sem, freed)
+    replicates = None if unit is None else bootstrap(sem, freed.frame, draws=draws, seed=seed, cluster=unit).replicates
     return ChainFit(
         sem=sem,
         effects=effects(sem, draws=draws, seed=seed, level=level, replicates=replicates),
         regressions=link_regressions(rows.scores, links, cluster=unit, level=level),
         level=rows.level,
-        nunits=_n_units(sem, rows),
+        nunits=_n_units(sem, freed),
         waves=rows.waves,
         scores=rows.scores,
         labels={construct.name: construct.title for construct in study.codebook},
-        messages=(*rows.messages, *_fallback(study, why), *_chain_notes(study, rows, links, sem, replicates)),
+        messages=(
+            *rows.messages,
+            *_fallback(study, why),
+            *covariate_notes(study),
+            *lacking,
+            *_chain_notes(study, freed, links, sem, replicates),
+        ),
         provenance=Provenance.record(
-            {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(rows.frame), seed
+            {"draws": draws, "level": level, "engine": engine, "model": full}, fingerprint(freed.frame), seed
         ),
         resampled=replicates is not None,
         smallest=_smallest(study),
@@ -159,14 +167,12 @@ def _two_sided(
 
 
 def _fallback(study: Study, why: str) -> list[Note]:
-    """That unit means stand in for the likelihood of the respondents, and that priors and covariates go unused."""
+    """That unit means stand in for the likelihood of the respondents, and that priors go unused."""
     notes = []
     if why:
         notes.append(Note.of("unit_means_fallback", "warning", "links", why=why))
     if study.chain is not None and study.chain.priors:
         notes.append(Note.of("priors_unused", "warning", "links"))
-    if study.chain is not None and study.chain.covariates:
-        notes.append(Note.of("covariates_unused", "warning", "links", names=study.chain.covariates))
     return notes
 
 

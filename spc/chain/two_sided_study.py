@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from spc.chain.adjusted import chain_covariates, covariate_notes, unit_covariates
 from spc.chain.links import outcomes
 from spc.chain.measurement import indicators, loadings
 from spc.chain.membership import AssignmentWeights, assignment_weights, wave_period
@@ -111,7 +112,7 @@ def fit_sides(
     fit = fit_two_sided(
         f"{how.text}\n{text}" if how.text else text, sides=sides, units=units, unit="unit", draws=draws, seed=seed,
         level=level, assignments=shares or None, priors=() if study.chain is None else study.chain.priors,
-        equal_loadings=bool(how.text), covariates=_covariates(study), negative=_negative(study, text),
+        equal_loadings=bool(how.text), covariates=chain_covariates(study), negative=_negative(study, text),
     )  # fmt: skip
     other = [name for name in names if homes[_side(study, name, rows.waves)] not in joined]
     notes = [*people, *_repeaters(study, other, rows.waves), *_periods(shares, times)]
@@ -193,7 +194,7 @@ def _tables(
             continue
         keys = ["unit", "customer"] if shared and assigned(study, construct.table) else ["unit"]
         keys += [PERSON] if name in waves and PERSON in table else []
-        keys += _covariates(study)
+        keys += chain_covariates(study)
         side = sides.setdefault(_side(study, name, waves), {key: table[key] for key in keys if key in table})
         side |= {column: score(table, part) for column, part in columns.items()}
     units = pd.DataFrame(outcomes).rename_axis("unit").reset_index() if outcomes else None
@@ -201,23 +202,14 @@ def _tables(
     return {side: pd.DataFrame(columns) for side, columns in sides.items()}, units
 
 
-def _covariates(study: Study) -> tuple[str, ...]:
-    return () if study.chain is None else study.chain.covariates
-
-
 def _with_covariates(study: Study, units: pd.DataFrame | None) -> pd.DataFrame | None:
-    """Results of units, and their covariates at the last wave that has them."""
-    table = study.tables.get("units")
-    names = [] if table is None else [name for name in _covariates(study) if name in table]
-    if table is None or not names:
-        return units
-    rows = table.sort_values("wave", kind="stable") if "wave" in table else table
-    own = rows.groupby("unit")[names].last().reset_index()
-    return own if units is None else units.merge(own, on="unit", how="outer")
+    """Results of units, and their covariates."""
+    own = unit_covariates(study)
+    if own is None or units is None:
+        return units if own is None else own
+    return units.merge(own, on="unit", how="outer")
 
 
 def side_notes(study: Study) -> list[Note]:
     """What the method means for a reader."""
-    names = _covariates(study)
-    taken = [Note.of("covariates", "info", "links", names=names)] if names else []
-    return [Note.of("two_sided", "info", "links"), *taken]
+    return [Note.of("two_sided", "info", "links"), *covariate_notes(study)]

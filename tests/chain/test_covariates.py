@@ -282,7 +282,7 @@ def test_a_study_names_its_covariates(study):
     assert set(slopes["rhs"]) == {"tenure", "region: North", "region: South", "region: West"}
     assert "tenure, region" in next(note.text for note in chain.notes() if note.code == "covariates")
     means = spc.fit_chain(asked, draws=10, method="unit_means")
-    assert "covariates_unused" in {note.code for note in means.notes()}
+    assert "covariates" in {note.code for note in means.notes()}
 
 
 def test_a_covariate_of_a_study_that_no_table_has_is_found_before_the_fit(study):
