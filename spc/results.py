@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from textwrap import wrap
 from types import MappingProxyType
@@ -293,13 +293,16 @@ def assembled(blocks: Sequence[Columns], columns: pd.Index, rows: int) -> pd.Dat
     0  0.5
     1  1.5
     """
-    create, index = _block_builder(), pd.RangeIndex(rows)
+    create, index = _block_builder(), _numbered(rows).view()
     if create is not None and all(array.ndim == 2 or isinstance(array.dtype, pd.StringDtype) for array, _ in blocks):
-        return create(list(blocks), index=index, columns=columns)
+        return create(list(blocks), index=index, columns=columns.view())
     found: dict[int, Any] = {}
     for array, places in blocks:
         found |= dict(zip(places.tolist(), [array] if array.ndim == 1 else array, strict=True))
     return pd.DataFrame({name: found[i] for i, name in enumerate(columns)}, index=index)
+
+
+_numbered = lru_cache(maxsize=64)(pd.RangeIndex)
 
 
 @cache

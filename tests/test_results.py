@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.results import TIDY_COLUMNS, Estimates, Note, Provenance, Shown, fingerprint, tidy_frame
+from spc.results import TIDY_COLUMNS, Estimates, Note, Provenance, Shown, assembled, fingerprint, tidy_frame
 
 
 def test_tidy_tables_are_numeric_where_numeric():
@@ -12,6 +12,13 @@ def test_tidy_tables_are_numeric_where_numeric():
     assert table["label"].tolist() == ["", ""]
     assert np.isnan(table["std_error"]).all()
     assert tidy_frame([]).columns.tolist() == list(TIDY_COLUMNS)
+
+
+def test_a_name_given_to_the_axes_of_one_table_stays_with_it():
+    columns = pd.Index(["x", "y"])
+    first, second = (assembled([(np.ones((2, 3)), np.arange(2))], columns, 3) for _ in range(2))
+    first.columns.name, first.index.name = "item", "row"
+    assert (columns.name, second.columns.name, second.index.name) == (None, None, None)
 
 
 def test_draws_have_the_stated_mean_and_covariance():

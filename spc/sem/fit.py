@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 from warnings import warn
@@ -260,9 +260,12 @@ def ordered_items(model: Model | str, data: object, estimator: Estimator | None 
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:
-    if not isinstance(given, Iterable):
-        raise UsageError(f"found {given!r}; expected names, such as ['item1', 'item2'].")
-    return (given,) if isinstance(given, str) else tuple(given)
+    if isinstance(given, str):
+        return (given,)
+    try:
+        return tuple(given)
+    except TypeError:
+        raise UsageError(f"found {given!r}; expected names, such as ['item1', 'item2'].") from None
 
 
 def _dispatched(model: Model | str, data: Given | Source, options: Options, *, ordinal: bool) -> SemFit:

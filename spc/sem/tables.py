@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -73,9 +74,15 @@ def _numbers(estimate: FloatArray, std_error: FloatArray, std_all: FloatArray, l
     """Numbers of :data:`spc.results.TIDY_COLUMNS` in their order (7, R)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = estimate / std_error
-    half = float(ndtri(0.5 + level / 2.0)) * std_error
+    half = _reach(level) * std_error
     p_value = 2.0 * ndtr(-np.abs(statistic))
     return np.array([estimate, std_error, statistic, p_value, estimate - half, estimate + half, std_all])
+
+
+@lru_cache(maxsize=64)
+def _reach(level: float) -> float:
+    """Standard errors on either side of an interval."""
+    return float(ndtri(0.5 + level / 2.0))
 
 
 def _frame(model: Model, numbers: FloatArray) -> pd.DataFrame:

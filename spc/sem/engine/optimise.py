@@ -6,6 +6,7 @@ with the observed information are quadratic there.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -207,7 +208,7 @@ def _step(
         return score, 0.0, None
     while damper <= _MOST:
         factor, step, fault = dposv(_damped(metric, diagonal, damper), score, lower=1)
-        if not fault and np.isfinite(step).all():
+        if not fault and math.isfinite(float(score @ step)):
             return np.asarray(step), damper, factor
         damper = max(10.0 * damper, _LEAST)
     return np.full_like(score, np.nan), damper, None

@@ -43,9 +43,9 @@ def _powers(place: Structure) -> _Powers:
 
 
 def _variances(place: Structure, at: Implied, kind: Kind) -> FloatArray:
-    total = np.diagonal(at.covariance, axis1=-2, axis2=-1)
-    residual = np.diagonal(at.residual, axis1=-2, axis2=-1)
-    both = np.concatenate([total, residual], axis=-1).copy()
+    total = at.covariance.diagonal(axis1=-2, axis2=-1)
+    residual = at.residual.diagonal(axis1=-2, axis2=-1)
+    both = np.concatenate([total, residual], axis=-1)
     if kind == "lv":
         both[..., _observed(place)] = 1.0
     return both
