@@ -52,7 +52,16 @@ def plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
         frame = frame[names]
     if frame.shape[1] > len(set(names)):
         return None
-    return frame.to_numpy(dtype=np.float64) if kinds_of_columns(frame) <= _PLAIN else None
+    try:
+        values = frame.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    return values if _one_array_of_numbers(frame, values) or kinds_of_columns(frame) <= _PLAIN else None
+
+
+def _one_array_of_numbers(frame: pd.DataFrame, values: FloatArray) -> bool:
+    """Whether pandas keeps all columns in one array, which it lends read-only: sooner known than the type of each."""
+    return frame.shape[1] > 1 and not values.flags.writeable and frame.to_numpy().dtype.kind in "iuf"
 
 
 _PLAIN = {type(np.dtype(letter)) for letter in "?bBhHiIlLqQefdg"}

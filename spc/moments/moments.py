@@ -169,7 +169,7 @@ def _complete_rows(frame: pd.DataFrame, names: list[str]) -> tuple[FloatArray, F
     values = plain_values(frame, names)
     if values is not None and len(values) > 1:
         with np.errstate(all="ignore"):
-            mean = values.mean(axis=0)
+            mean = values.sum(axis=0) / len(values)
         if np.isfinite(mean).all():
             return values, mean
     values = numeric_values(frame, names)
