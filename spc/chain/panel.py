@@ -235,12 +235,13 @@ def panel(
         mark = fingerprint(data)
     found: list[Row] = []
     fits: dict[tuple[str, str], SemFit] = {}
-    sizes, all_waves, troubles = [], dict[Any, None](), list[_Trouble]()
+    sizes, all_waves, troubles, corrected = [], dict[Any, None](), list[_Trouble](), False
     with one_blas_thread():
         for names, long in frames.items():
             notes += _study_notes(data, names, kind, correct=correct)
             part = _prepared(data, names, long, kind, reliability, level, notes, correct=correct, equal=equal)
             sizes.append(len(part.wide))
+            corrected = corrected or bool(part.errors)
             all_waves |= dict.fromkeys(part.waves)
             for name in models:
                 found += _of_model(part, name, fits, troubles)
@@ -248,6 +249,8 @@ def panel(
     count = max(sizes)
     what = "units" if kind == "unit" else "persons"
     notes += _trouble_notes(troubles)
+    if any(trouble.code in ("not_fitted", "improper") for trouble in troubles):
+        notes.append(_advice(data, list(frames), kind, corrected=corrected))
     notes += _panel_notes(tidy_frame(found), count, len(all_waves), what, models)
     options = {"models": tuple(models), "equal": equal, "correct": correct, "level": level, "rows": kind}
     return Panel(
@@ -443,20 +446,37 @@ def _fitted(part: _Data, text: str) -> SemFit | None:
 
 
 def _trouble_notes(troubles: Sequence[_Trouble]) -> Iterable[Note]:
+    why = "There are too few units or waves for it, or nothing stable in them."
     for code, name in dict.fromkeys((t.code, t.model) for t in troubles):
         keys = list(dict.fromkeys(t.key for t in troubles if (t.code, t.model) == (code, name)))
         told = "; ".join(keys)
         text = {
-            "not_fitted": f"No {MODELS[name]} of {told}: the search for it did not end. There are too few units or "
-            "waves for it, or nothing stable in them.",
+            "not_fitted": f"No {MODELS[name]} of {told}: the search for it did not end. {why}",
             "improper": f"The {MODELS[name]} of {told} has a variance below zero or correlations beyond one, so its "
-            "links are not shown. There are too few units or waves for it, or nothing stable in them.",
+            f"links are not shown. {why}",
             "steady": f"In the {MODELS[name]} of {told}, what happens anew at each wave is taken to have the same "
             "variance at all waves after the first: free variances fell below zero.",
             "no_stable_part": f"Units do not differ for good in {told} beyond what goes over from wave to wave: there "
             "the random-intercept panel has no random intercept.",
         }[code]
         yield Note(code, "info" if code in ("steady", "no_stable_part") else "warning", MODELS[name], text)
+
+
+def _advice(
+    data: Study | pd.DataFrame, groups: Sequence[tuple[str, ...]], kind: Literal["unit", "person"], *, corrected: bool
+) -> Note:
+    """What can be done about models that have no proper solution."""
+    ways = ["read the within transformation, which asks least"]
+    if (
+        isinstance(data, Study) and kind == "unit"
+        and all(set(names) <= set(timed(data, names, "person")) for names in groups)
+    ):  # fmt: skip
+        ways.append('take rows="person", where the same people answer again')
+    if corrected:
+        ways.append("take correct=False, whose links are then those of scores with their error")
+    more = "units" if kind == "unit" else "persons"
+    return Note("another_way", "info", "models", f"What can be done: {'; '.join(ways)}; or wait for more {more} or "
+                "waves.")  # fmt: skip
 
 
 _KEPT = ["estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high"]
@@ -494,16 +514,28 @@ def _stable_rows(part: _Data, found: SemFit, label: str) -> Iterable[Row]:
 
 
 def _stable_parts(part: _Data, fits: Mapping[tuple[str, str], SemFit]) -> list[Row]:
-    """Likelihood-ratio test of no stable differences; at the edge of what is possible, so its p is too large."""
+    """Likelihood-ratio test of no stable differences; at the edge of what is possible, so its p is too large.
+
+    What is compared has the same variances at all waves, or free ones, on both sides.
+    """
     from scipy.special import chdtrc
 
     key = part.key
-    both = [fits.get((key, MODELS[name])) for name in ("cross_lagged", "random_intercept")]
-    if both[0] is None or both[1] is None or both[0].df == both[1].df:
+    plain, whole = (fits.get((key, MODELS[name])) for name in ("cross_lagged", "random_intercept"))
+    if plain is None or whole is None:
         return []
-    far, df = max(both[0].chisq - both[1].chisq, 0.0), both[0].df - both[1].df
+    if _steady(plain) != _steady(whole):
+        plain = _fitted(part, _cross_lagged(part, (), steady=_steady(whole)))
+    if plain is None or plain.df <= whole.df:
+        return []
+    far, df = max(plain.chisq - whole.chisq, 0.0), plain.df - whole.df
     return [{"lhs": key, "kind": "stable_parts", "label": MODELS["random_intercept"], "rhs": f"{df} df",
              "estimate": far, "statistic": far, "p_value": float(chdtrc(df, far))}]  # fmt: skip
+
+
+def _steady(found: SemFit) -> bool:
+    """Whether what happens anew has the same variances at all waves after the first."""
+    return any(row.label.startswith("new_") for row in found.model.parameters)
 
 
 def _within_rows(part: _Data, effect: str) -> list[Row]:

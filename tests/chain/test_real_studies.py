@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import spc
+from spc.chain.panel import MODELS
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="no public data beside the project")
@@ -74,8 +75,8 @@ def test_single_items_covary_with_latent_causes(tmp_path):
     assert abs(covariance["std_all"].item()) > 0.3
 
 
-def test_soldiers_in_companies_over_three_waves(tmp_path):
-    (tmp_path / "study.toml").write_text(
+def soldiers(folder):
+    (folder / "study.toml").write_text(
         f"""[study]
 name = "Companies"
 allow_outside = true
@@ -106,7 +107,29 @@ to = "readiness"
 waves = 1
 """
     )
-    study = spc.read_study(tmp_path / "study.toml")
+    return spc.read_study(folder / "study.toml")
+
+
+def test_companies_of_soldiers_have_too_little_in_common_for_panels_and_it_is_said_what_to_do(tmp_path):
+    """On means of the 43 companies lavaan's random intercepts run off to variances of -600 to -4789 as well."""
+    study = soldiers(tmp_path)
+    means = spc.panel(study, rows="unit")
+    advice = next(note.text for note in means.notes() if note.code == "another_way")
+    assert "within transformation" in advice and 'rows="person"' in advice and "correct=False" in advice
+    people = spc.panel(study, rows="person").tidy()
+    assert set(people.query("kind == 'cross_lag'")["label"]) == set(MODELS.values())
+
+
+def test_stable_parts_are_tested_against_a_panel_that_differs_in_nothing_else(tmp_path):
+    """Where one of the two needs equal variances over waves, so has the other: no test has negative degrees of freedom."""
+    found = spc.panel(soldiers(tmp_path), rows="unit", correct=False)
+    tests = found.tidy().query("kind == 'stable_parts'")
+    assert len(tests) and not tests["rhs"].str.startswith("-").any()
+    assert (tests["rhs"].str.split().str[0].astype(int) <= 3).all()
+
+
+def test_soldiers_in_companies_over_three_waves(tmp_path):
+    study = soldiers(tmp_path)
     with pytest.warns(spc.DroppedRowsWarning, match="67 of 495"):
         chain = spc.fit_chain(study, draws=300)
     wide = pd.read_csv(DATA / "military_companies.csv").query("TIME == 0")
