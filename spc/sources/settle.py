@@ -20,8 +20,8 @@ MARKS = frozenset({"NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A", "."
 """Texts that are missing in a column of numbers."""
 
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_POINT = re.compile(r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?")
-_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")
+_POINT = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(,\d{3})+)(\.\d+)?")
+_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?")
 _CODE = re.compile(r"[+-]?0\d+|\d+[eE]\d+|[+-]?\d{16,}")
 
 Spelling = Literal["plain", "comma", "thousands", "ambiguous", "mixed", "truth", "text"]

@@ -15,7 +15,7 @@ from spc.contracts.rules import make_finding
 from spc.errors import DataError, Finding
 from spc.sources.encoding import to_utf8
 from spc.sources.raw import Raw, Request, headings, without_idle
-from spc.sources.scan import scan
+from spc.sources.scan import Records, scan
 from spc.sources.settle import is_code
 
 __all__ = ["find_separator", "read_text"]
@@ -23,6 +23,7 @@ __all__ = ["find_separator", "read_text"]
 SEPARATORS = ",;\t|"
 SAMPLE_BYTES = 65_536
 _MAYBE_CODE = re.compile(rb"(?:^|[,;\t|\"\n ])[+-]?0\d|\d[eE]\d|\d{16}")
+_IMPORT_ID = '"ImportId"'
 _HINT = re.compile(rb"sep=(.)\n", re.IGNORECASE)
 
 
@@ -48,11 +49,14 @@ def read_text(request: Request) -> Raw:
     cells = next(csv.reader(io.StringIO(records.text(0)), delimiter=separator))
     names, found = headings(cells, request.label)
     findings += found
-    width = records.widths[1:]
+    under = _question_lines(records)
+    if under:
+        findings.append(_questions(records.lines[1 : under + 1], request.label))
+    width = records.widths[under + 1 :]
     ragged = width != len(names)
     if ragged.any():
-        findings.append(_ragged(width[ragged], ragged, len(names), records.lines[1:], request.label))
-    kept = np.flatnonzero(~ragged) + 1
+        findings.append(_ragged(width[ragged], ragged, len(names), records.lines[under + 1 :], request.label))
+    kept = np.flatnonzero(~ragged) + under + 1
     columns = _cells(records.joined(kept), names, separator, request)
     columns, found = without_idle(
         columns, [c for c, n in zip(cells, names, strict=True) if n in columns], request.label
@@ -90,6 +94,25 @@ def _regularity(sample: str, separator: str) -> tuple[float, int]:
         return 0.0, 0
     agreeing = sum(len(row) == len(rows[0]) for row in rows[1:])
     return (agreeing + 1) / len(rows), len(rows[0])
+
+
+def _question_lines(records: Records) -> int:
+    """How many lines below the heading Qualtrics has filled with texts and numbers of questions."""
+    return next((row for row in (1, 2) if row < records.n and _IMPORT_ID in records.text(row)), 0)
+
+
+def _questions(lines: npt.NDArray[np.int64], label: str) -> Finding:
+    return make_finding(
+        "question_lines",
+        label,
+        None,
+        "lines about the questions below the heading, as Qualtrics writes them",
+        "answers below the heading",
+        "They were left out; nothing to do.",
+        mask=np.ones(lines.size, dtype=bool),
+        line_offset=lines,
+        severity="warning",
+    )
 
 
 def _compact(lines: npt.NDArray[np.int64]) -> int | npt.NDArray[np.int64]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import pandas as pd
 
-from spc.errors import Finding
+from spc.contracts import RowNumbers
+from spc.errors import DataError, Finding
 from spc.study.structure import nearest
 
-__all__ = ["canonical_columns", "joined", "kept_columns"]
+__all__ = ["canonical_columns", "joined", "kept_columns", "refuse_titles"]
+
+_TOP = 20
+"""Rows in which headings are looked for."""
 
 
 def canonical_columns(
@@ -56,6 +60,44 @@ def canonical_columns(
             used.update(sources)
     rest = frame.drop(columns=[c for c in frame.columns if c in made or c in used])
     return pd.concat([pd.DataFrame(made, index=frame.index), rest], axis=1), findings
+
+
+def refuse_titles(frame: pd.DataFrame, wanted: Set[str], lines: RowNumbers, *, table: str) -> None:
+    """Refuse a file whose headings stand below titles or merged cells.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        As read from the file.
+    wanted : set of str
+        Headings that the document names.
+    lines : int or (n,) int array
+        Line of each row in the file.
+    table : str
+        For the finding.
+
+    Raises
+    ------
+    DataError
+        None of the wanted headings is one, and most of them are the values of one of the first rows.
+
+    Examples
+    --------
+    >>> raw = pd.DataFrame({"Survey 2026": ["shop", "a", "b"], "column 2": ["q1", 3, 4]})
+    >>> try:
+    ...     refuse_titles(raw, {"shop", "q1"}, 2, table="employee_responses")
+    ... except DataError as error:
+    ...     error.findings[0].found
+    'the headings in line 2'
+    """
+    if not wanted.isdisjoint(frame.columns):
+        return
+    for place, row in enumerate(frame.head(_TOP).itertuples(index=False)):
+        if 2 * len({str(cell).strip() for cell in row} & wanted) > len(wanted):
+            line = lines + place if isinstance(lines, int) else lines[place]
+            found, expected = f"the headings in line {line}", "headings in the first line"
+            hint = "Delete the lines above them: titles, merged cells."
+            raise DataError.of(table, None, "titles_above", found, expected, hint)
 
 
 def joined(frame: pd.DataFrame, sources: Sequence[str]) -> pd.Series:

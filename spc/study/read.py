@@ -26,11 +26,11 @@ from spc.contracts import (
 )
 from spc.errors import DataError, Finding
 from spc.resample import progress
-from spc.sources import read_table
-from spc.study.columns import canonical_columns, kept_columns
+from spc.study.columns import canonical_columns, kept_columns, refuse_titles
 from spc.study.document import StudyDocument, TableSpec, load_document
 from spc.study.in_place import check_in_place, left_in_place
 from spc.study.quality import RESPONSES
+from spc.study.sources import rows_of_table
 from spc.study.structure import nearest
 from spc.study.study import Study
 from spc.survey import Construct
@@ -142,12 +142,19 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     items = list(dict.fromkeys(item for c in constructs for item in c.items))
     recommend, brands = _market_columns(document, spec.name)
     extra = _account_columns(document, spec.name)
-    source = read_table(spec.path, table=spec.table, missing=spec.missing, encoding=spec.encoding, name=spec.name)
+    source = rows_of_table(document, spec.name)
     if source.frame.empty:
         raise DataError(source.findings)
+    mapped = {name for names in spec.columns.values() for name in names}
+    refuse_titles(source.frame, {*mapped, *items}, source.lines, table=spec.name)
     known = [*schema.names, *items, *recommend, *brands, *extra, *_covariates(document, spec.name)]
     frame, odd = canonical_columns(source.frame, spec.columns, table=spec.name, known=known)
-    findings = (*source.findings, *odd, *_check(frame, schema, constructs, source.lines))
+    used = {None, *mapped, *known}
+    findings = (
+        *(f for f in source.findings if f.column in used),
+        *odd,
+        *(f for f in _check(frame, schema, constructs, source.lines) if f.column in used or f.rule not in _IDLE),
+    )
     findings = (*findings, *_absent_lines(frame, spec.name, extra))
     there = [name for name in recommend if name in frame and name not in items]
     findings = (*findings, *_off_scale(frame, schema, there, source.lines))
@@ -158,11 +165,21 @@ def _read(spec: TableSpec, document: StudyDocument) -> _Read:
     )
 
 
+_PURCHASES = ("repeats", "recency", "age", "spend")
+
+
 def _schema(name: str, document: StudyDocument) -> TableSchema:
-    """Schema of a table; where sales lines are enough for what is asked, customers need not say how long they stay."""
+    """Schema of a table; customers say how long they stay, or what they bought, where sales lines are not enough."""
     schema, money = load_schema(name), document.money
-    lines_only = "transactions" in document.tables and (money is None or money.retention_model == "bg-nbd")
-    return replace(schema, one_of=()) if name == "customers" and lines_only else schema
+    if name != "customers":
+        return schema
+    bought = money is not None and money.retention_model == "bg-nbd"
+    if "transactions" in document.tables and (money is None or bought):
+        wanted: tuple[tuple[str, ...], ...] = ()
+    else:
+        wanted = tuple(names for names in schema.one_of if bought == (names[0] in _PURCHASES))
+    fields = schema.fields if bought else tuple(field for field in schema.fields if field.name not in _PURCHASES)
+    return replace(schema, one_of=wanted, fields=fields)
 
 
 _COVARIATES_OF = (*RESPONSES, "units")
@@ -222,6 +239,8 @@ def _off_scale(
 
 FEWEST_ROWS = 3
 """Fewest rows of a response table: a variance and a correlation need three."""
+_IDLE = frozenset({"constant_column", "empty_column"})
+"""What is no finding in a column that nothing reads."""
 _ABSENT = frozenset({"missing_column", "missing_item", "recommended_column"})
 
 

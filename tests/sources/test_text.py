@@ -129,6 +129,22 @@ def test_thousands_and_ambiguity(read):
     assert settled.frame["x"].tolist() == [1.234, 7.5]
 
 
+def test_no_thousands_begin_with_a_zero(read):
+    growth = read("u;x\na;0,087\nb;-0,022\nc;1,234\n")
+    assert only(growth).rule == "decimal_comma"
+    assert growth.frame["x"].tolist() == [0.087, -0.022, 1.234]
+
+
+def test_lines_about_questions_are_left_out_as_qualtrics_writes_them(read):
+    about = '"How glad,\nall in all?","Unit"\n"{""ImportId"":""QID1_1""}","{""ImportId"":""unit""}"\n'
+    source = read(f"Q1_1,unit\n{about}5,a\n,b\nx7,c\n")
+    assert (only(source).rule, only(source).rows, only(source).severity) == ("question_lines", (2, 4), "warning")
+    assert source.frame["unit"].tolist() == ["a", "b", "c"]
+    (wrong,) = [f for f in check_items(source.frame, table="t", items=["Q1_1"], low=1, high=7, line_offset=source.lines)
+                if f.severity == "error"]  # fmt: skip
+    assert wrong.rows == (7,)
+
+
 def test_text_with_commas_stays_text(read):
     source = read('u,x\na,"1,2,3"\nb,"5 or 6"\n')
     assert source.findings == ()

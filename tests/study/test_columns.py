@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import pytest
 
-from spc.study.columns import canonical_columns, joined, kept_columns
+from spc.errors import DataError
+from spc.study.columns import canonical_columns, joined, kept_columns, refuse_titles
 
 RAW = pd.DataFrame({"SUBNUM": [1, 2, 3], "BTN": [1022.0, 4.0, None], "COMPANY": ["HHC", " A ", "B"], "unit": [9, 9, 9]})
 
@@ -55,3 +58,22 @@ def test_fractions_keep_their_digits_when_joined():
 
 def test_kept_columns_follow_the_wanted_order():
     assert kept_columns(RAW, ["unit", "BTN", "nothing", "unit"]).columns.tolist() == ["unit", "BTN"]
+
+
+TITLED = pd.DataFrame(
+    {"Survey 2026": ["Who", "shop", "a"], "column 2": [None, "glad", 3], "column 3": ["Work", "stay", 4]}
+)
+
+
+def test_headings_below_titles_are_said_with_their_line():
+    with pytest.raises(DataError) as error:
+        refuse_titles(TITLED, {"shop", "glad", "stay"}, 2, table="t")
+    (finding,) = error.value.findings
+    assert (finding.rule, finding.found) == ("titles_above", "the headings in line 3")
+    with pytest.raises(DataError, match="line 9"):
+        refuse_titles(TITLED, {"shop", "glad", "stay"}, np.array([7, 9, 10]), table="t")
+
+
+@pytest.mark.parametrize("wanted", [{"column 2", "shop", "glad"}, {"shop", "happy", "unit"}, {"Who", "tenure"}, set()])
+def test_headings_that_are_wrong_are_no_titles(wanted):
+    refuse_titles(TITLED, wanted, 2, table="t")

@@ -207,3 +207,15 @@ def test_customers_say_how_long_they_stay_only_where_that_is_asked(tmp_path, mon
     tables = '[tables.transactions]\nfile = "sales.csv"\n[tables.customers]\nfile = "people.csv"\n'
     (tmp_path / "study.toml").write_text(f'[study]\nname = "Books"\ncurrency = "EUR"\n{tables}{money}')
     assert {finding.rule for finding in check_study(tmp_path).findings if finding.severity == "error"} == rules
+
+
+def test_columns_that_nothing_reads_are_no_findings(study, employees):
+    idle = employees.assign(finished=1, surname=None, paid="1,234")
+    assert read_study(study(idle)).findings == read_study(study(employees, "again.csv")).findings
+
+
+def test_titles_above_the_headings_are_one_finding(study, employees):
+    rows = pd.DataFrame([["Survey 2026", *[None] * 4], list(employees.columns), *employees.to_numpy().tolist()])
+    path = study(employees)
+    rows.to_csv(path.parent / "employees.csv", index=False, header=False)
+    assert [finding.rule for finding in check_study(path).findings] == ["titles_above"]
