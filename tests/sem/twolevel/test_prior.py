@@ -124,6 +124,15 @@ def test_what_the_weight_does_to_a_link_from_a_lone_cause(units, reliability, bi
     assert _bias_of_a_link(units, reliability, 0.5) > found
 
 
+@pytest.mark.parametrize(
+    ("units", "reliability", "weight"),
+    [(40, 0.31, 0.74), (80, 0.31, 0.90), (150, 0.31, 1.02), (40, 0.47, 1.05), (80, 0.47, 1.16), (150, 0.47, 1.20)],
+)
+def test_the_weight_that_makes_a_link_from_a_lone_cause_right(units, reliability, weight):
+    """Figures of the documentation, to their last digit: less than 1 + r/2 where units are few and means unreliable."""
+    assert _bias_of_a_link(units, reliability, weight - 0.006) > 0.0 > _bias_of_a_link(units, reliability, weight + 0.006)
+
+
 @pytest.mark.slow
 def test_a_link_is_right_on_average_where_unit_means_are_unreliable():
     """1,500 firms of 60 units whose means have a reliability of .38: without the prior the mean link has no limit.
