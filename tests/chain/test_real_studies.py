@@ -121,7 +121,7 @@ def test_companies_of_soldiers_have_too_little_in_common_for_panels_and_it_is_sa
 
 
 def test_stable_parts_are_tested_against_a_panel_that_differs_in_nothing_else(tmp_path):
-    """Where one of the two needs equal variances over waves, so has the other: no test has negative degrees of freedom."""
+    """Where one of the two needs equal variances over waves, so has the other: degrees of freedom stay above zero."""
     found = spc.panel(soldiers(tmp_path), rows="unit", correct=False)
     tests = found.tidy().query("kind == 'stable_parts'")
     assert len(tests) and not tests["rhs"].str.startswith("-").any()
