@@ -31,9 +31,9 @@ def require_in_place(options: Options, *, ordinal: bool, levels: bool) -> None:
     for what, wanted in asked.items():
         if wanted:
             raise UnsupportedError(
-                f"{what} needs the rows themselves, and a Source leaves them where they are. Read the columns of the "
-                "model with spc.read_table and give its frame; ML, MLM, MLR, GLS, ULS, WLS, and missing='fiml' with "
-                "ML, work from a Source."
+                f"{what} needs the rows themselves, and a Source leaves them where they are. Give a frame of the "
+                "model's columns (spc.read_table, or toPandas() of one of Spark); ML, MLM, MLR, GLS, ULS, WLS, and "
+                "missing='fiml' with ML, work from a Source."
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,16 @@ from spc.sources.raw import MAX_CELL, MAX_VALUES, Raw, Request
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["chosen_table", "connect", "damaged", "quoted", "read_duckdb", "read_parquet", "unknown_table"]
+__all__ = [
+    "chosen_table",
+    "connect",
+    "damaged",
+    "quoted",
+    "read_duckdb",
+    "read_parquet",
+    "unknown_table",
+    "whole_table",
+]
 
 _AS_IS = {
     "BOOLEAN",
@@ -36,7 +45,7 @@ _AS_IS = {
     "DATE",
     "TIMESTAMP",
 }
-_NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "VARIANT", "GEOMETRY")
+_NESTED = ("[]", "ARRAY", "STRUCT", "MAP", "UNION", "BLOB", "BINARY", "VARIANT", "GEOMETRY")
 _BIG = 2**53
 _OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
@@ -128,39 +137,64 @@ def quoted(name: str) -> str:
 
 
 def _read(connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any], request: Request) -> Raw:
-    described = connection.execute(f"DESCRIBE SELECT * FROM {origin}", values).fetchall()  # noqa: S608 - quoted
-    findings, picked, types = [], [], {}
-    for name, kind, *_ in described:
-        if not request.wants(name):
-            continue
-        if any(mark in kind for mark in _NESTED):
-            findings.append(_nested(request, name, kind))
-            continue
-        types[name] = kind
-        picked.append(f"{_cast(quoted(name), kind)} AS {quoted(name)}")
-    if not picked:
+    kinds = {name: kind for name, kind, *_ in connection.execute(f"DESCRIBE SELECT * FROM {origin}", values).fetchall()}  # noqa: S608
+
+    def arrays(text: str) -> Mapping[str, npt.NDArray[Any]]:
+        return dict(connection.execute(text.replace("{source}", origin), values).fetchnumpy())
+
+    return whole_table(kinds, arrays, request)
+
+
+def whole_table(
+    kinds: Mapping[str, str], arrays: Callable[[str], Mapping[str, npt.NDArray[Any]]], request: Request
+) -> Raw:
+    """Read all of a table that SQL can select from; rows are counted from 1.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        Type of each column.
+    arrays : callable
+        Answer of a query whose ``{source}`` is the table, column by column.
+    request : Request
+
+    Raises
+    ------
+    DataError
+        It holds more than can be read.
+    """
+    findings, types = [], {}
+    for name, kind in kinds.items():
+        if request.wants(name):
+            if any(mark in kind for mark in _NESTED):
+                findings.append(_nested(request, name, kind))
+            else:
+                types[name] = kind
+    if not types:
         return Raw({}, 1, tuple(findings))
-    _refuse_large(connection, origin, values, types, request)
-    arrays = connection.execute(f"SELECT {', '.join(picked)} FROM {origin}", values).fetchnumpy()  # noqa: S608
-    columns = {name.strip(): pd.Series(_plain(arrays.pop(name)), copy=False) for name in types}
+    _refuse_large(arrays, types, request)
+    cells = ", ".join(f"{_cast(quoted(name), kind)} AS {quoted(name)}" for name, kind in types.items())
+    found = dict(arrays(f"SELECT {cells} FROM {{source}}"))  # noqa: S608 - quoted
+    columns = {name.strip(): pd.Series(_plain(found.pop(name)), copy=False) for name in types}
     return Raw(columns, 1, tuple(findings))
 
 
 def _refuse_large(
-    connection: duckdb.DuckDBPyConnection, origin: str, values: list[Any], types: Mapping[str, str], request: Request
+    arrays: Callable[[str], Mapping[str, npt.NDArray[Any]]], types: Mapping[str, str], request: Request
 ) -> None:
     """Refuse what would fill the memory: few bytes in a file can stand for any number of rows, or for one long text."""
     most = MAX_VALUES // len(types)
-    texts = [f"max(strlen({quoted(name)}))" for name, kind in types.items() if kind == "VARCHAR"]
-    query = f"SELECT count(*), greatest(0, {', '.join(['0', *texts])}) FROM (SELECT * FROM {origin} LIMIT {most + 1})"  # noqa: S608
-    ((rows, longest),) = connection.execute(query, values).fetchall()
+    texts = [f"max(bit_length({quoted(name)}))" for name, kind in types.items() if kind == "VARCHAR"]
+    cells = f"count(*) AS n, greatest(0, {', '.join(['0', *texts])}) AS longest"
+    found = arrays(f"SELECT {cells} FROM (SELECT * FROM {{source}} LIMIT {most + 1}) AS t")  # noqa: S608 - quoted
+    rows, longest = int(found["n"][0]), int(found["longest"][0]) // 8
     hint = "spc.open_source fits models to tables that stay where they are."
     if rows > most:
-        found = f"more than {most:,} rows of {len(types)} columns"
-        raise DataError.of(request.label, None, "huge_file", found, f"at most {MAX_VALUES:,} values", hint)
+        found_rows = f"more than {most:,} rows of {len(types)} columns"
+        raise DataError.of(request.label, None, "huge_file", found_rows, f"at most {MAX_VALUES:,} values", hint)
     if longest > 4 * MAX_CELL:
-        found, expected = "a cell of more text than any answer", f"at most {MAX_CELL:,} characters"
-        raise DataError.of(request.label, None, "huge_cell", found, expected, "Remove the cell.")
+        seen, expected = "a cell of more text than any answer", f"at most {MAX_CELL:,} characters"
+        raise DataError.of(request.label, None, "huge_cell", seen, expected, "Remove the cell.")
 
 
 def _cast(name: str, kind: str) -> str:
@@ -170,7 +204,7 @@ def _cast(name: str, kind: str) -> str:
         return f"CAST({name} AS DOUBLE)"
     if kind.startswith("TIMESTAMP_"):
         return f"CAST({name} AS TIMESTAMP)"
-    return f"CAST({name} AS VARCHAR)"
+    return f"CAST({name} AS STRING)"
 
 
 def _plain(array: npt.NDArray[Any]) -> Any:

@@ -16,14 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError, UsageError
-from spc.sources.database import chosen_table, connect, damaged, quoted
+from spc.sources.database import chosen_table, connect, damaged, quoted, whole_table
 from spc.sources.raw import Request
-from spc.sources.source import FORMATS, existing, unknown_format
+from spc.sources.source import FORMATS, SourceTable, existing, settled_table, unknown_format
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["DuckRelation", "Relation", "open_relation"]
+__all__ = ["DuckRelation", "Relation", "open_relation", "read_relation"]
 
 _BLANK = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A", ".")
 _WANTED = {"parquet": "Parquet files of the same columns", "duckdb": "a DuckDB file", "csv": "a table as text in UTF-8",
@@ -195,6 +195,27 @@ def open_relation(data: Any, *, table: str | None = None, name: str | None = Non
         label, None, "unknown_format", f"{path.name}, a {way} file", "Parquet, DuckDB or text",
         "Read it with spc.read_table and give its frame.",
     )  # fmt: skip
+
+
+def read_relation(relation: Relation, *, missing: Sequence[str | float] = ()) -> SourceTable:
+    """Bring all rows of a table here, as :func:`spc.sources.read_table` brings those of a file.
+
+    Raises
+    ------
+    DataError
+        It holds more than can be read.
+
+    Examples
+    --------
+    >>> relation = open_relation(pd.DataFrame({"unit": ["007", "012"], "q1": [4, -99]}))
+    >>> read_relation(relation, missing=[-99]).frame
+      unit   q1
+    0  007  4.0
+    1  012  NaN
+    """
+    request = Request(Path(relation.label), relation.label)
+    raw = whole_table(relation.kinds, relation.arrays, request)
+    return settled_table(raw, request, relation.way, missing, None)
 
 
 def _parquet(path: Path, files: Sequence[Path], label: str) -> DuckRelation:

@@ -17,7 +17,7 @@ from spc.errors import DataError, Finding, UsageError
 from spc.sources.raw import Raw, Request
 from spc.sources.settle import settle
 
-__all__ = ["FORMATS", "SourceTable", "existing", "read_table", "unknown_format"]
+__all__ = ["FORMATS", "SourceTable", "existing", "read_table", "settled_table", "unknown_format"]
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {
@@ -57,7 +57,7 @@ class SourceTable:
     findings : tuple of Finding
         What was odd about the file itself.
     path : Path
-    format : {"csv", "parquet", "duckdb", "excel", "spss"}
+    format : {"csv", "parquet", "duckdb", "excel", "spss", "spark"}
     first_row : int
         Line of the first row as an editor or spreadsheet shows it; 1 where a file has no heading line.
     lines : int or (n,) int array
@@ -159,7 +159,7 @@ def read_table(
             "a file that may be read",
             "Close it elsewhere, or look at its permissions.",
         ) from None
-    return _source(raw, request, kind, missing, missing_in)
+    return settled_table(raw, request, kind, missing, missing_in)
 
 
 def _refuse_large(place: Path, kind: str, label: str) -> None:
@@ -175,9 +175,10 @@ def _refuse_large(place: Path, kind: str, label: str) -> None:
         )
 
 
-def _source(
+def settled_table(
     raw: Raw, request: Request, kind: str, missing: Sequence[str | float], missing_in: Collection[str] | None
 ) -> SourceTable:
+    """Table of what a reader found: numbers as numbers, codes for no answer missing, blank rows left out."""
     lines = raw.lines if isinstance(raw.lines, int) else np.array(raw.lines)
     settled, findings = settle(raw.columns, missing, missing_in, request.label, lines)
     frame = pd.DataFrame(settled, copy=False)

@@ -73,7 +73,7 @@ class SparkRelation(Relation):
         return list(zip(*(column.to_pylist() for column in found.columns), strict=True))
 
     def arrays(self, text: str, *, before: Sequence[Any] = ()) -> dict[str, npt.NDArray[Any]]:
-        """The same, column by column; missing text is None, missing numbers are masked."""
+        """The same, column by column; missing text is None, missing numbers are masked, missing days are NaT."""
         found = self._asked(text, before)
         return dict(zip(found.column_names, map(_array, found.columns), strict=True))
 
@@ -126,7 +126,7 @@ def _sent_along() -> Iterator[None]:
 def _array(column: Any) -> npt.NDArray[Any]:
     if str(column.type) in {"string", "large_string"}:
         return np.array(column.to_pylist(), dtype=object)
-    if not column.null_count:
+    if not column.null_count or str(column.type).startswith(("date", "timestamp")):
         return np.asarray(column.to_numpy(zero_copy_only=False))
     missing = column.is_null().to_numpy(zero_copy_only=False)
     return np.ma.array(column.fill_null(0).to_numpy(zero_copy_only=False), mask=missing)

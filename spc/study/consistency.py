@@ -112,7 +112,8 @@ def _sources(value: Mapping[str, Any], raw: Mapping[str, Any], book: _Notebook) 
 def _tables(values: Mapping[str, Any], study: StudySpec, sources: SourcesSpec, book: _Notebook) -> dict[str, TableSpec]:
     specs = {}
     for name in sorted(values, key=_table_order):
-        elsewhere = sources.engine == "spark" and name in LEDGER
+        file = values[name].get("file")
+        elsewhere = sources.engine == "spark" and (name in LEDGER or file is None or bool(_ADDRESS.match(file)))
         path = (_cluster_path if elsewhere else _here_path)(name, values[name], study, book)
         if path is not None and _is_encoding(name, values[name].get("encoding", "utf-8"), book):
             specs[name] = _table_spec(name, values[name], path)

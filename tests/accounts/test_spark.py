@@ -1,6 +1,5 @@
 """Accounts of a ledger on a Spark cluster: a master and two workers of the pyspark package, on this machine."""
 
-import os
 import re
 import shutil
 import signal
@@ -9,8 +8,6 @@ import sys
 import time
 import tomllib
 from contextlib import contextmanager
-from importlib.util import find_spec
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -21,12 +18,6 @@ from spc.accounts import AccountsSpec, CostDriver, bridge, customer_accounts
 from spc.errors import DataError, MissingExtraError
 from spc.sources import relation, spark
 from spc.study import in_place, load_document, read_study
-
-NO_SPARK = find_spec("pyspark") is None or find_spec("pyarrow") is None or shutil.which("java") is None
-on_a_cluster = [
-    pytest.mark.slow(reason="a cluster of three Java processes takes a minute to start"),
-    pytest.mark.skipif(NO_SPARK, reason="needs pyspark, pyarrow and Java"),
-]
 
 DOCUMENT = """
 [study]
@@ -190,82 +181,6 @@ def test_addresses_and_tables_of_the_catalogue_are_allowed_when_asked_for(ledger
     )
 
 
-def free_port():
-    from multiprocessing.connection import Listener
-
-    with Listener(("127.0.0.1", 0)) as listener:
-        return listener.address[1]
-
-
-class Cluster:
-    """A master and workers, each a process of its own, with room for the session of these tests and a run beside it."""
-
-    def __init__(self, folder):
-        import pyspark
-
-        self.home, self.folder = Path(pyspark.__file__).parent, folder
-        self.environ = os.environ | {"SPARK_HOME": str(self.home), "PYSPARK_PYTHON": sys.executable}
-        self.port, self.workers = free_port(), []
-        self.master = f"spark://127.0.0.1:{self.port}"
-        self.process = self.start("master.Master", "--port", str(self.port))
-        self.wait_for("master.Master", "Starting Spark master")
-        for _ in range(2):
-            self.add_worker()
-
-    def start(self, name, *words, log=None):
-        command = [str(self.home / "bin" / "spark-class"), f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1",
-                   "--webui-port", "0", *words]  # fmt: skip
-        with Path(self.folder, log or name).open("w") as out:
-            return subprocess.Popen(command, stdout=out, stderr=out, env=self.environ, cwd=self.folder)
-
-    def wait_for(self, log, words):
-        for _ in range(600):
-            if words in Path(self.folder, log).read_text():
-                return
-            time.sleep(0.2)
-        raise AssertionError(Path(self.folder, log).read_text()[-2000:])
-
-    def add_worker(self):
-        log = f"worker{len(self.workers)}"
-        self.workers.append(
-            self.start(
-                "worker.Worker",
-                "--cores",
-                "2",
-                "--memory",
-                "2g",
-                "--work-dir",
-                f"work{len(self.workers)}",
-                self.master,
-                log=log,
-            )
-        )
-        self.wait_for(log, "Successfully registered with master")
-
-    def stop(self):
-        for process in (*self.workers, self.process):
-            process.kill()
-            process.wait()
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        # short lives: the second compiler of Java would take more time than it saves
-        patch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-        yield from started(tmp_path_factory)
-
-
-def started(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    from pyspark import SparkContext
-
-    if SparkContext._active_spark_context is not None:
-        SparkContext._active_spark_context.stop()
-    cluster.stop()
-
-
 def equal_to_the_cent(far, near):
     assert far.customers.tolist() == near.customers.tolist()
     assert far.periods.tolist() == near.periods.tolist()
@@ -274,14 +189,7 @@ def equal_to_the_cent(far, near):
 
 
 class TestOnACluster:
-    pytestmark = on_a_cluster
-
-    @pytest.fixture(autouse=True)
-    def _two_workers(self, cluster):
-        """Each test begins with two workers."""
-        alive = [one for one in cluster.workers if one.poll() is None]
-        for _ in range(2 - len(alive)):
-            cluster.add_worker()
+    pytestmark = pytest.mark.slow(reason="a cluster of three Java processes takes a minute to start")
 
     def test_equal_results_to_the_cent(self, cluster, ledger):
         near = customer_accounts(read_study(document(ledger, "")))
