@@ -14,8 +14,8 @@ covariance with an effect, from J units whose means of the cause have reliabilit
 means are estimated. Adding ``a log v`` to the log-likelihood moves ``s`` by ``a Var(s) / v`` and ``c`` by ``a Cov(s,
 c) / v``, so that the link falls by ``a`` times the same: ``a = 1 + r / 2``, which is 1.15 to 1.25 where means are
 unreliable and it matters. Where ``J r^2`` is small as well that is too much: for a cause alone the bias is an integral
-over one chi-square, and ``a`` is .74 with 40 units and ``r = .31``, 1.02 with 150. A weight that followed the estimate of
-``r`` would be low in the firms whose estimate is, and overshoot.
+over one chi-square, and ``a`` is .74 with 40 units and ``r = .31``, 1.02 with 150. A weight that followed the estimate
+of ``r`` would be low in the firms whose estimate is, and overshoot.
 """
 
 from __future__ import annotations

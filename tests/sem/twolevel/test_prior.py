@@ -129,8 +129,9 @@ def test_what_the_weight_does_to_a_link_from_a_lone_cause(units, reliability, bi
     [(40, 0.31, 0.74), (80, 0.31, 0.90), (150, 0.31, 1.02), (40, 0.47, 1.05), (80, 0.47, 1.16), (150, 0.47, 1.20)],
 )
 def test_the_weight_that_makes_a_link_from_a_lone_cause_right(units, reliability, weight):
-    """Figures of the documentation, to their last digit: less than 1 + r/2 where units are few and means unreliable."""
-    assert _bias_of_a_link(units, reliability, weight - 0.006) > 0.0 > _bias_of_a_link(units, reliability, weight + 0.006)
+    """Figures of the documentation, to their last digit: below 1 + r/2 where units are few and means unreliable."""
+    less, more = (_bias_of_a_link(units, reliability, weight + step) for step in (-0.006, 0.006))
+    assert less > 0.0 > more
 
 
 @pytest.mark.slow
