@@ -334,17 +334,17 @@ _BACK = {"return": "returns", "credit_note": "credit_notes"}
 
 
 def default_drivers(transactions: Relation, costs: Relation | None = None) -> tuple[CostDriver, ...]:
-    """Lines that the columns of the tables speak of: gross revenue, returns, discounts, product cost, costs by name.
+    """Lines that the columns of the tables speak of: revenue, returns, discounts, product cost, costs by name.
 
     Examples
     --------
     >>> [line.name for line in default_drivers(open_rows(pd.DataFrame({"amount": [1], "bonus": [0]}), "transactions"))]
-    ['gross_revenue', 'bonus']
+    ['revenue', 'bonus']
     """
     money = "gross" if "gross" in transactions.kinds else "amount"
     kinds = sorted(set(_values(transactions, "kind")) & set(_BACK))
     sales = {"kind": tuple(v for v in _values(transactions, "kind") if v not in _BACK)} if kinds else {}
-    lines = [CostDriver("gross_revenue", side="revenue", column=money, where=sales)]
+    lines = [CostDriver("gross_revenue" if money == "gross" else "revenue", side="revenue", column=money, where=sales)]
     lines += [CostDriver(_BACK[k], side="revenue", column=money, where={"kind": (k,)}) for k in kinds]
     offered = _USUAL if money == "gross" else _USUAL[1:]
     lines += [CostDriver(name, side=side, column=c) for name, c, side in offered if c in transactions.kinds]  # type: ignore[arg-type]
@@ -630,10 +630,22 @@ def _notes(accounts: CustomerAccounts) -> list[Note]:
     for k, driver in enumerate(spec.drivers):
         if (accounts.unused[:, k] < 0).any():
             notes.append(Note.of("over_capacity", "warning", driver.name, driver=driver.title))
+    if not any(driver.side == "cost" for driver in spec.drivers):
+        notes.append(Note.of("no_cost_line", "warning", "contribution"))
+    unused = _in_no_line(accounts)
+    if unused:
+        notes.append(Note.of("columns_left_out", "warning", "accounts", columns=unused))
     if (accounts.net_revenue <= 0).any():
         n = int((accounts.net_revenue <= 0).sum())
         notes.append(Note.of("no_revenue", "info", "contribution_ratio", accounts=n))
     return notes
+
+
+def _in_no_line(accounts: CustomerAccounts) -> list[str]:
+    """Columns of money in the transactions that no line adds up."""
+    there = accounts.sources["transactions"].kinds if "transactions" in accounts.sources else {}
+    used = {driver.column for driver in accounts.spec.drivers if driver.table == "transactions"}
+    return [name for name, *_ in _USUAL if name in there and name not in used]
 
 
 def _options(spec: AccountsSpec) -> dict[str, Any]:

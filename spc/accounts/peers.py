@@ -139,14 +139,16 @@ def peer_gaps(
     """
     accounts = accounts_of(study)
     period = latest(accounts, period)
-    lines = [k for k, d in enumerate(accounts.spec.drivers) if d.side != "revenue"]
-    if not lines:
-        raise DataError.of("accounts", "drivers", "no_cost", "no line of cost", "at least one", "Add its column.")
     whole = accounts.net_revenue > 0
     here = whole & (accounts.at(None).periods == period)
     if here.sum() < 3:
         found = f"{int(here.sum())} customers with revenue in {period}"
         raise DataError.of("accounts", None, "few_customers", found, "at least 3", "Choose another period.")
+    costs = [driver.side != "revenue" for driver in accounts.spec.drivers]
+    lines = [int(k) for k in np.flatnonzero(costs & accounts.cents[here].any(axis=0))]
+    if not lines:
+        found = f"no line of cost with an amount in {period}"
+        raise DataError.of("accounts", "drivers", "no_cost", found, "at least one", "Add its column.")
     known = np.full(len(whole), "all", dtype=object) if by is None else accounts.attribute(by)
     peers = np.where(pd.isna(known), "(not known)", known.astype(str).astype(object))
     parts, rows = [], []
@@ -169,9 +171,11 @@ def peer_gaps(
               "label": "beyond chance" if g.beyond_chance else "may be chance",
               "std_all": g.shrunken_gap} for g in dear.itertuples()]  # fmt: skip
     summary = {"period": period, "by": by or "all", "lines": len(lines), "level": level,
+               "judged": int(table["conf_low"].notna().sum()),
                "beyond_chance": int(table["beyond_chance"].sum()),
                "worth": float(table.loc[table["beyond_chance"] & (table["worth"] > 0), "worth"].sum())}  # fmt: skip
     remarks = _remarks(accounts, table)
+    table = table.drop(columns="by_size")
     return table_of("peers", accounts, rows, summary, table, remarks, {"by": by, "of_period": period})
 
 
@@ -203,6 +207,7 @@ def _line_gaps(
             "conf_low": (low - mean) * size,
             "conf_high": (high - mean) * size,
             "beyond_chance": (low > mean) | (high < mean),
+            "by_size": noise is None,
         }
     )
     return table, mean, spread, middle
@@ -210,7 +215,7 @@ def _line_gaps(
 
 def _remarks(accounts: CustomerAccounts, table: pd.DataFrame) -> list[Note]:
     notes = [Note.of("not_a_saving", "info", "gap")]
-    if len(accounts.all_periods) < 2:
+    if (table["by_size"] & table["conf_low"].notna()).any():
         notes.append(Note.of("funnel", "info", "gap"))
     unsure = table[table["worth"].notna() & table["conf_low"].isna()]
     if len(unsure):

@@ -18,6 +18,7 @@ import pandas as pd
 from spc.accounts.calendar import period_sql
 from spc.accounts.money import IntArray
 from spc.contracts import nearest_name
+from spc.contracts.ledger import BROKEN_HINT
 from spc.errors import DataError, Finding
 from spc.sources.database import quoted
 from spc.sources.relation import Relation, open_relation
@@ -207,13 +208,18 @@ def _cell_faults(relation: Relation, drivers: Sequence[CostDriver], digits: int)
     for i, name in enumerate(looked):
         no_number, broken = counts[2 * i], counts[2 * i + 1]
         if no_number:
-            yield Finding(relation.label, name, "not_finite", f"{no_number:,} cells that are no finite number",
+            found = f"{_cells(no_number)} no finite number, or too large for its smallest unit to be known"
+            yield Finding(relation.label, name, "not_finite", found,
                           "numbers", "Write the amount itself, or leave the cell blank.", n_rows=no_number)  # fmt: skip
         if broken:
             yield Finding(
-                relation.label, name, "broken_cent", f"{broken:,} amounts with parts of the smallest unit",
-                f"at most {digits} decimals", "Round them, or raise digits under [accounts].", n_rows=broken,
+                relation.label, name, "broken_cent", f"{_cells(broken)} not whole in the smallest unit",
+                f"at most {digits} decimals", BROKEN_HINT, n_rows=broken,
             )  # fmt: skip
+
+
+def _cells(n: int) -> str:
+    return f"{n:,} cells that are" if n > 1 else "1 cell that is"
 
 
 def _numeric(kind: str) -> bool:

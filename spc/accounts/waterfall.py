@@ -51,7 +51,7 @@ def waterfall(
     ...                       "product_cost": [50.0, 30.0]})
     >>> waterfall(sales).tidy()[["lhs", "estimate", "std_all"]]
                  lhs  estimate  std_all
-    0  gross_revenue     100.0      1.0
+    0        revenue     100.0      1.0
     1    net_revenue     100.0      1.0
     2   product_cost     -80.0     -0.8
     3   contribution      20.0      0.2

@@ -115,7 +115,10 @@ def whale_curve(
     drawn = bootstrap(statistic, [*names, *(f"{p:.2f}" for p in GRID)], n=n, draws=draws, seed=seed,
                       what="Resampling customers").values  # fmt: skip
     tail = (1 - level) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail], axis=0) if n > 1 else (here * np.nan, here * np.nan)
+    low, high = np.full((2, len(here)), np.nan)
+    if n > 1:
+        known = ~np.isnan(drawn).all(axis=0)
+        low[known], high[known] = np.nanquantile(drawn[:, known], [tail, 1 - tail], axis=0)
     rows = [
         {"lhs": lhs, "rhs": rhs, "kind": kind, "group": period, "estimate": here[i], "conf_low": low[i],
          "conf_high": high[i]}

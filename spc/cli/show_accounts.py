@@ -44,15 +44,19 @@ def model(released: ReleasedModel) -> None:
 
 
 def _money(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:,.2f}"
+    return "" if math.isnan(value) else f"{value:z,.2f}"
 
 
 def _whole(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:,.0f}"
+    return "" if math.isnan(value) else f"{value:z,.0f}"
+
+
+def _many(n: float, what: str) -> str:
+    return f"{n:,.0f} {what}" if n == 1 else f"{n:,.0f} {what}s"
 
 
 def _share(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1%}"
+    return "" if math.isnan(value) else f"{value:z.1%}"
 
 
 def _range(low: float, high: float, form: Callable[[float], str]) -> str:
@@ -79,7 +83,7 @@ def _accounts(released: ReleasedModel) -> None:
     if summary["periods"] > len(latest):
         show.say(f"The latest {len(latest)} of {summary['periods']} periods; --output writes all.")
     show.say(
-        f"{summary['customers']:,} customers, {summary['accounts']:,} accounts, "
+        f"{_many(summary['customers'], 'customer')}, {_many(summary['accounts'], 'account')}, "
         f"{summary['unprofitable']:,} of them with a loss."
     )
     for kind, name in (("unassigned", "of no customer"), ("unused_capacity", "unused capacity")):
@@ -129,6 +133,7 @@ def _waterfall(released: ReleasedModel) -> None:
 
 def _whale(released: ReleasedModel) -> None:
     rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
+    rows = rows[rows["estimate"].notna()]
     form = {"top": _share, "peak": _share, "unprofitable": _share, "loss": _money}
     words = {"top": "{} earn", "peak": "{} earn", "unprofitable": "customers {}", "loss": "{}",
              "dependence": "customers who {}"}  # fmt: skip
@@ -163,9 +168,12 @@ def _groups(released: ReleasedModel) -> None:
         gone = moves[moves["rhs"] == "(gone)"].set_index("lhs")["estimate"]
         kept = kept.assign(gone=[float(gone.get(name, 0.0)) for name in kept["lhs"]])
         show.say()
-        columns = {"lhs": "group", "estimate": "stayed", "range": "interval", "gone": "gone"}
         title = f"Who stays in the group, {moves['group'].iloc[0]}"
-        show.table(kept, columns, title, formats={"estimate": _share, "range": str, "gone": _share})
+        columns = {"lhs": "group", "estimate": "stayed", "range": "interval", "gone": "gone"}
+        if kept.empty:
+            show.say(f"{title}: nobody did.")
+        else:
+            show.table(kept, columns, title, formats={"estimate": _share, "range": str, "gone": _share})
     for label in rows.loc[rows["kind"] == "override", "label"]:
         show.say(f"  set by hand: {label}")
 
@@ -191,7 +199,9 @@ def _peers(released: ReleasedModel) -> None:
     rows, summary = released.tidy.frame, released.glance.frame.iloc[0]
     gaps = rows[(rows["kind"] == "gap") & (rows["label"] == "beyond chance")].head(10)
     if gaps.empty:
-        show.say(f"No customer's costs differ from its peers' beyond chance in {summary['period']}.")
+        differ = "No customer's costs are above its peers' beyond chance in"
+        untold = "Whether a customer's costs differ from its peers' beyond chance cannot be told in"
+        show.say(f"{differ if summary['judged'] else untold} {summary['period']}.")
         return
     gaps = gaps.assign(
         line=gaps["rhs"].map(wording),

@@ -52,7 +52,7 @@ def compile_schema(schema: TableSchema) -> pa.DataFrameSchema:
     --------
     >>> from spc.contracts.schema import load_schema
     >>> sorted(compile_schema(load_schema("customers")).columns)
-    ['customer', 'entry', 'referrals', 'tenure']
+    ['age', 'customer', 'entry', 'recency', 'referrals', 'repeats', 'tenure']
     """
     pa = _pandera()
     columns = {}
@@ -137,13 +137,17 @@ def _reword(
         "below_minimum": (shown, f"{limits.minimum} or more"),
         "above_maximum": (shown, f"{limits.maximum} or less"),
         "not_allowed": (shown, _allowed(limits)),
-        "not_nullable": ("blank cells", f"a {title} in every row"),
+        "not_nullable": ("blank cells", f"{_one(title)} in every row"),
         "field_uniqueness": (f"{shown} more than once", f"every {title} once"),
     }
     found, expected = words[check]
     rule = {"not_nullable": "blank_cell", "field_uniqueness": "duplicate_key"}.get(check, check)
     hint = f"Correct the {title}; codes for no answer belong under `missing` in the study document."
     return make_finding(rule, table, field.name, found, expected, hint, mask=mask, line_offset=line_offset)
+
+
+def _one(title: str) -> str:
+    return f"{'an' if title[0] in 'aeio' else 'a'} {title}"
 
 
 def _allowed(limits: Constraints) -> str:

@@ -22,8 +22,14 @@ LEDGER = ("transactions", "costs")
 BACK = ("return", "credit_note")
 """Kinds of rows that take revenue back."""
 
+MONEY = ("amount", "gross", "discount", "bonus", "product_cost", "freight")
+"""Columns of money that rows of the ledger may have."""
+
 BLANK_HINT = "They count as nothing; write 0 where that is right."
 """What to do about rows without an amount."""
+
+BROKEN_HINT = "Round them, or raise digits under [accounts]; where the point stands for thousands, leave it out."
+"""What to do about amounts with parts of the smallest unit."""
 
 BoolArray = npt.NDArray[np.bool_]
 Summed = tuple[str, Mapping[str, Collection[str]]]
@@ -76,9 +82,11 @@ def check_ledger(
             findings += _signs(frame, lines)
             findings += _credits(frame, lines)
         findings += _infinite(frame, table, money.get(table, ()), lines)
+        findings += _large(frame, table, money.get(table, MONEY), digits, lines)
         findings += _currencies(frame, table, currency, lines)
         findings += _future(frame, table, until or date.today(), lines)
-        findings += _broken(frame, table, money.get(table, ()), digits, lines)
+        findings += _broken(frame, table, money.get(table), digits, lines)
+        findings += _repeated(frame, table, lines)
         findings += _blank(frame, table, summed.get(table, ()), lines)
     return findings
 
@@ -155,7 +163,8 @@ def _currencies(frame: pd.DataFrame, table: str, currency: str, lines: RowNumber
     if other.any():
         yield make_finding(
             "mixed_currency", table, "currency", f"amounts in {examples(coins[other].head(1000))}",
-            f"amounts in {own}", "Convert them at the rate of the day they were booked; nothing is converted here.",
+            f"amounts in {own}", "Convert them at the rate of the day they were booked, nothing is converted here; or "
+            "name the books' own currency under [study].",
             mask=other, line_offset=lines,
         )  # fmt: skip
 
@@ -183,10 +192,39 @@ def _infinite(frame: pd.DataFrame, table: str, money: Collection[str], lines: Ro
             )  # fmt: skip
 
 
-def _broken(
+def _large(
     frame: pd.DataFrame, table: str, money: Collection[str], digits: int, lines: RowNumbers
 ) -> Iterator[Finding]:
+    """Amounts of which the smallest unit is not known any more."""
+    limit = 2.0**53 / 10**digits
     for name in money:
+        values = _numbers(frame, name)
+        large = np.isfinite(values) & (np.abs(values) > limit)
+        if large.any():
+            yield make_finding(
+                "too_large", table, name, f"{examples(frame.loc[large, name].head(1000))}",
+                f"amounts below {limit:,.0f}", "Look for figures that ran together.", mask=large, line_offset=lines,
+            )  # fmt: skip
+
+
+def _repeated(frame: pd.DataFrame, table: str, lines: RowNumbers) -> Iterator[Finding]:
+    """Rows of sales that are the same in every column, where no number tells whether one was booked twice."""
+    if table != "transactions" or "transaction" in frame:
+        return
+    again = frame.duplicated().to_numpy(dtype=bool)
+    if again.any():
+        yield make_finding(
+            "repeated_row", table, None, "rows that say the same as an earlier one in every column",
+            "each sale once", "All of them count. Take out what was booked twice, or give the column transaction.",
+            mask=again, line_offset=lines, severity="warning",
+        )  # fmt: skip
+
+
+def _broken(
+    frame: pd.DataFrame, table: str, money: Collection[str] | None, digits: int, lines: RowNumbers
+) -> Iterator[Finding]:
+    """Amounts with parts of the smallest unit; a warning where the study does not say which columns are added up."""
+    for name in MONEY if money is None else money:
         if name not in frame:
             continue
         scaled = _numbers(frame, name) * 10**digits
@@ -196,6 +234,6 @@ def _broken(
         if off.any():
             yield make_finding(
                 "broken_cent", table, name, f"{examples(frame.loc[off, name].head(1000))}",
-                f"amounts of at most {digits} decimals", "Round them, or raise digits under [accounts].",
-                mask=off, line_offset=lines,
+                f"amounts of at most {digits} decimals", BROKEN_HINT,
+                mask=off, line_offset=lines, severity="warning" if money is None else "error",
             )  # fmt: skip

@@ -1,11 +1,12 @@
 """Ledgers as they should not be: each fault is a finding of the check, nothing is lost and nothing guessed."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from spc.accounts import AccountsSpec, CostDriver, book_findings, customer_accounts
 from spc.errors import DataError
-from spc.study import check_study, load_document
+from spc.study import check_study, load_document, read_study
 
 DOCUMENT = """
 [study]
@@ -152,3 +153,85 @@ def test_a_cost_booked_twice_is_a_duplicate(found, tmp_path):
     costs.to_csv(tmp_path / "costs.csv", index=False)
     document = DOCUMENT.replace("[accounts]\n", '[tables.costs]\nfile = "costs.csv"\n[accounts]\n')
     assert any(rule == "duplicate_key" and table == "costs" for table, _, rule in found(document=document))
+
+
+PLAIN = """
+[study]
+name = "Books"
+currency = "DKK"
+[tables.transactions]
+file = "sales.csv"
+"""
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """Findings of sales lines alone, in a study that names no lines of accounts."""
+
+    def run(text):
+        (tmp_path / "sales.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        (tmp_path / "study.toml").write_text(PLAIN)
+        report = check_study(tmp_path / "study.toml", more=book_findings)
+        return {(finding.column, finding.rule): finding for finding in report.findings}
+
+    return run
+
+
+def test_amounts_that_accounts_would_refuse_are_named_where_no_lines_are(plain):
+    found = plain("customer,date,amount\na,2026-01-01,12.345\nb,2026-01-01,5.00\n")
+    assert found[("amount", "broken_cent")].severity == "warning"
+    assert found[("amount", "broken_cent")].rows == (2,)
+    found = plain("customer,date,amount\na,2026-01-01,99999999999999999999.00\nb,2026-01-01,5.00\n")
+    assert found[("amount", "too_large")].severity == "error"
+
+
+def test_a_point_for_thousands_is_not_guessed(plain):
+    found = plain("customer;date;amount\na;2026-01-31;1.234\nb;2026-01-31;2.500\n")
+    assert "thousands" in found[("amount", "broken_cent")].hint
+
+
+def test_a_row_that_is_there_twice_without_a_number_is_named_and_counted(plain, tmp_path):
+    found = plain("customer,date,amount\na,2026-01-01,12.00\na,2026-01-01,12.00\nb,2026-01-01,5.00\n")
+    assert (found[(None, "repeated_row")].severity, found[(None, "repeated_row")].rows) == ("warning", (3,))
+    assert customer_accounts(tmp_path / "sales.csv").cents[:, 0].tolist() == [2400, 500]
+    numbered = plain("transaction,customer,date,amount\n1,a,2026-01-01,12.00\n2,a,2026-01-01,12.00\n")
+    assert (None, "repeated_row") not in numbered
+
+
+def test_a_currency_that_is_not_the_study_s_says_where_to_name_it(plain):
+    found = plain("customer,date,amount,currency\na,2026-01-01,10,DKK\nb,2026-01-02,20,EUR\n")
+    assert found[("currency", "mixed_currency")].rows == (3,)
+    assert "[study]" in found[("currency", "mixed_currency")].hint
+
+
+def test_danish_amounts_and_letters_are_read_to_the_cent(plain, tmp_path):
+    text = "customer;date;amount\n\u00c6ble;2026-01-31;1.234,56\n\u00d8l;2026-02-28;-99,95\n"
+    found = plain(text.encode("cp1252"))
+    assert {finding.severity for finding in found.values()} == {"warning"}
+    accounts = customer_accounts(read_study(tmp_path / "study.toml"))
+    assert dict(zip(accounts.customers, accounts.contribution.tolist(), strict=True)) == {
+        "\u00c6ble": 123456,
+        "\u00d8l": -9995,
+    }
+
+
+def test_blank_amounts_are_said_in_good_english(plain):
+    found = plain("customer,date,amount\na,2026-01-01,nan\nb,2026-01-01,5.00\n")
+    assert found[("amount", "blank_cell")].expected == "an amount in every row"
+
+
+def test_columns_in_no_line_and_books_without_costs_are_named():
+    sales = pd.DataFrame({"customer": ["a", "b"], "date": "2026-01-01", "amount": [10.0, 5.0], "discount": [1.0, 0.0]})
+    accounts = customer_accounts(sales)
+    assert accounts.lines == ("revenue",)
+    said = {note.code: note.text for note in accounts.notes()}
+    assert "discount" in said["columns_left_out"]
+    assert "no_cost_line" in said
+    whole = customer_accounts(sales.assign(gross=[11.0, 5.0], product_cost=2.0))
+    assert not {"columns_left_out", "no_cost_line"} & {note.code for note in whole.notes()}
+
+
+def test_cells_that_are_no_amount_are_counted_in_the_singular():
+    sales = pd.DataFrame({"customer": ["a", "b"], "date": "2026-01-01", "amount": [np.inf, 5.0]})
+    with pytest.raises(DataError, match="1 cell that is no finite number"):
+        customer_accounts(sales)

@@ -232,7 +232,7 @@ def two_tables():
 
 def test_costs_join_by_customer_and_period():
     accounts = customer_accounts(two_tables())
-    assert accounts.lines == ("gross_revenue", "claims", "service")
+    assert accounts.lines == ("revenue", "claims", "service")
     assert accounts.customers.tolist() == ["a", "b", "c"]
     assert accounts.cents.tolist() == [[10000, 0, 0], [5000, 800, 100], [0, 0, 200]]
     assert accounts.unassigned.tolist() == [[0, 0, 400]]

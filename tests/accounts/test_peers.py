@@ -128,3 +128,18 @@ def test_peers_are_those_of_the_group(accounts):
 def test_too_few_customers():
     with pytest.raises(DataError, match="2 customers"):
         peer_gaps(two_years().query("customer < 2"))
+
+
+def test_a_line_of_nothing_is_not_compared():
+    result = peer_gaps(two_years().assign(bonus=0.0))
+    assert set(result.augment()["line"]) == {"freight"}
+    with pytest.raises(DataError, match="no line of cost with an amount in 2026"):
+        peer_gaps(two_years().assign(freight=0.0))
+
+
+def test_few_customers_in_two_periods_are_not_called_one_period():
+    result = peer_gaps(two_years().query("customer < 5").assign(amount=1000.0))
+    assert len(set(result.augment()["customer"])) == 5
+    said = " ".join(note.text for note in result.notes())
+    assert "one period" not in said
+    assert "too few customers are there in two periods" in said.lower()

@@ -67,3 +67,11 @@ def test_firms_without_profit_have_no_shares():
 def test_too_few_draws(accounts):
     with pytest.raises(UsageError, match="100 draws"):
         whale_curve(accounts, draws=3)
+
+
+def test_where_everybody_loses_shares_are_left_out_without_a_foreign_warning():
+    sales = pd.DataFrame({"customer": list("abc"), "date": "2026-01-01", "amount": [10.0, 20.0, 20.0],
+                          "freight": [11.0, 22.0, 22.0]})  # fmt: skip
+    rows = whale_curve(sales, draws=100).tidy().set_index("rhs")
+    assert rows.loc["best 10% of customers", ["estimate", "conf_low", "conf_high"]].isna().all()
+    assert rows.loc["lost on unprofitable customers", "estimate"] == -5

@@ -182,3 +182,35 @@ def test_books_that_do_not_meet_the_ledger_end_in_3(run, document, tmp_path):
     code, _, err = run("accounts", tmp_path)
     assert code == 3
     assert "general ledger" in err
+
+
+def shown(sales, capsys):
+    for result in ledger_results(spc.customer_accounts(sales, currency="DKK")):
+        show_accounts.model(spc.Gate().model(result))
+    return capsys.readouterr().out
+
+
+def test_a_line_of_nothing_is_no_minus_nothing_and_one_customer_is_one(capsys):
+    sales = pd.DataFrame(
+        {"customer": "A", "date": ["2025-01-01", "2026-01-01"], "amount": [10.0, 20.0], "freight": 0.0}
+    )
+    out = shown(sales, capsys)
+    assert "-0.00" not in out
+    assert "-0.0%" not in out
+    assert "1 customer, 2 accounts, 0 of them with a loss." in out
+
+
+def test_the_screen_leaves_out_what_has_no_meaning(capsys):
+    sales = pd.DataFrame({"customer": list("abc"), "date": "2026-01-01", "amount": [10.0, 20.0, 20.0],
+                          "freight": [11.0, 22.0, 22.0]})  # fmt: skip
+    out = shown(sales, capsys)
+    assert "best 1% of customers" not in out
+    assert "lost on unprofitable customers" in out
+    assert "cannot be told in 2026" in out
+    assert "No customer's costs" not in out
+
+
+def test_groups_in_which_nobody_stayed_are_no_empty_table(capsys):
+    sales = pd.DataFrame({"customer": "A", "date": ["2025-01-01", "2026-01-01"], "amount": [10.0, 20.0],
+                          "freight": [1.0, 19.0]})  # fmt: skip
+    assert "nobody did." in shown(sales, capsys)
