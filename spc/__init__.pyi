@@ -64,6 +64,7 @@ from .disclosure import DisclosureRule as DisclosureRule
 from .disclosure import Gate as Gate
 from .drivers import key_drivers as key_drivers
 from .economics import BetaGeometric as BetaGeometric
+from .economics import BuyingGroups as BuyingGroups
 from .economics import BuyingModel as BuyingModel
 from .economics import HazardFit as HazardFit
 from .economics import LifeTable as LifeTable
@@ -72,6 +73,7 @@ from .economics import MarketQuality as MarketQuality
 from .economics import RetentionGroups as RetentionGroups
 from .economics import RetentionLink as RetentionLink
 from .economics import SpendModel as SpendModel
+from .economics import buying_by as buying_by
 from .economics import effect_draws as effect_draws
 from .economics import fit_beta_geometric as fit_beta_geometric
 from .economics import fit_beta_weibull as fit_beta_weibull

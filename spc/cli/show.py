@@ -80,7 +80,8 @@ def table(
     for name, heading in columns.items():
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         right = numeric or name in formats or name in ("figure", "interval")
-        view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right or name == "label")
+        view.add_column(escape(heading), justify="right" if right else "left", no_wrap=right or name == "label",
+                        overflow="fold")  # fmt: skip
     for record in frame[list(columns)].to_dict("records"):
         view.add_row(*(escape(formats.get(str(name), number)(value)) for name, value in record.items()))
     Console(highlight=False).print(view)
@@ -339,7 +340,8 @@ def _retention_model(row: pd.Series, rows: pd.DataFrame) -> str:
         text += f" ({', '.join(f'{name} {figure(value)}' for name, value in parameters)})"
     if row["calibration_df"] > 0:
         fit = f"chi-square {row['calibration_chisq']:.1f} on {row['calibration_df']:.0f} df"
-        text += f"; leavers against expected: {fit} ({probability(row['calibration_pvalue'])})"
+        what = "customers by purchases" if row["retention_model"] == "bg-nbd" else "leavers"
+        text += f"; {what} against expected: {fit} ({probability(row['calibration_pvalue'])})"
     return text + "."
 
 

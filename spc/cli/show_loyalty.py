@@ -29,6 +29,7 @@ def parts(given: Sequence[ReleasedModel]) -> None:
 def _part(released: ReleasedModel) -> None:
     printers: Mapping[str, Callable[[ReleasedModel], None]] = {
         "retention_groups": _groups,
+        "buying_groups": _buyers,
         "hazard": _hazard,
         "beta_geometric": _differing,
         "retention_link": _link,
@@ -41,7 +42,11 @@ def _part(released: ReleasedModel) -> None:
 
 
 def _share(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1%}"
+    """A chance in per cent; none that is not certain reads as 100 %."""
+    if math.isnan(value):
+        return ""
+    text = f"{value:.1%}"
+    return f"{min(value, 0.9999):.2%}" if text == "100.0%" and value < 1 else text
 
 
 def _shares(frame: pd.DataFrame) -> list[str]:
@@ -70,6 +75,29 @@ def _groups(released: ReleasedModel) -> None:
     differ = "" if math.isnan(row["p_value"]) else f"One rate for all of them: {show.probability(row['p_value'])}."
     rest = f" {left_out} between are in the tables." if left_out else ""
     show.say(f"{differ}{rest}".strip())
+
+
+def _buyers(released: ReleasedModel) -> None:
+    """One row a group, and the first and last groups of many."""
+    frame, row = released.tidy.frame, released.glance.frame.iloc[0]
+    by, stays = str(frame["lhs"].iloc[0]), frame[frame["kind"] == "retention"]
+    shown = stays[["rhs", "label"]].assign(stay=[_share(x) for x in stays["estimate"]], interval=_shares(stays))
+    for kind, write in (("active", _share), ("purchases", show.figure), ("spend", show.figure)):
+        own = frame[frame["kind"] == kind].set_index("rhs")["estimate"]
+        if len(own):
+            shown[kind] = ["" if math.isnan(x) else write(x) for x in own.reindex(shown["rhs"])]
+    left_out = max(len(shown) - _MOST, 0)
+    if left_out:
+        shown = pd.concat([shown.head(_MOST // 2), shown.tail(_MOST // 2)])
+    shown["label"] = shown["label"].str.partition(",")[0]
+    headings = {"rhs": wording(by), "label": "of whom", "stay": "stay active", "interval": "interval"}
+    more = {"active": "active", "purchases": f"buy a {row['period']}", "spend": "a buy"}
+    headings |= {kind: text for kind, text in more.items() if kind in shown}
+    show.table(shown, headings, f"Customers without a contract by {wording(by).lower()}", formats={"stay": str})
+    if not math.isnan(row["p_value"]):
+        show.say(f"One model for all of them: {show.probability(row['p_value'])}.")
+    if left_out:
+        show.say(f"{left_out} between are in the tables.")
 
 
 def _hazard(released: ReleasedModel) -> None:

@@ -1,5 +1,6 @@
 """Retention, lifetime value, and what five points of loyalty are worth."""
 
+from spc.economics.buying_groups import BuyingGroups, buying_by
 from spc.economics.duration import BetaWeibull, fit_beta_weibull
 from spc.economics.groups import RetentionGroups, retention_by
 from spc.economics.hazards import HazardFit, fit_hazard, retention_curves
@@ -21,6 +22,7 @@ from spc.economics.terms import LoyaltyTerms
 __all__ = [
     "BetaGeometric",
     "BetaWeibull",
+    "BuyingGroups",
     "BuyingModel",
     "HazardFit",
     "LifeTable",
@@ -32,6 +34,7 @@ __all__ = [
     "RetentionGroups",
     "RetentionLink",
     "SpendModel",
+    "buying_by",
     "effect_draws",
     "elasticity",
     "estimate_retention",

@@ -18,7 +18,7 @@ from spc.economics.base import Base, Change, unchanged
 from spc.economics.purchases import Buying, BuyingModel, Purchases, p_alive
 from spc.linalg import FloatArray
 
-__all__ = ["Buyers", "BuyersModel", "DrawnBuyers"]
+__all__ = ["Buyers", "BuyersModel", "DrawnBuyers", "buyers_at"]
 
 _MOST_NODES = 16_000
 _AXIS = 1.5
@@ -152,14 +152,14 @@ class BuyersModel:
         """The customers of the table, or new ones where ``ages`` is a single 0 without a customer behind it."""
         new = shares.size == 1 and not ages.any()
         if parameters.ndim == 1:
-            return _buyers(parameters, self.fit.purchases, new)
+            return buyers_at(parameters, self.fit.purchases, new)
         values, vectors = np.linalg.eigh(self.fit.vcov)
         z = (parameters - self.point) @ vectors / np.sqrt(np.maximum(values, 1e-300))
         return DrawnBuyers(*_bases(self, new), z)
 
     def stay(self, parameters: FloatArray, periods: int) -> FloatArray:
         """Chance of a customer who has just come of staying active through period 1..T, (..., T)."""
-        base = _buyers(parameters, self.fit.purchases, True)
+        base = buyers_at(parameters, self.fit.purchases, True)
         there = np.array([base.weights @ base.stay**t for t in range(periods + 1)])
         return np.asarray(there[1:] / there[:-1])
 
@@ -173,12 +173,15 @@ def _bases(model: BuyersModel, new: bool) -> tuple[Buyers, tuple[tuple[Buyers, B
     """Bases at the estimate and on both sides of it along each axis of its uncertainty."""
     values, vectors = np.linalg.eigh(model.fit.vcov)
     p, steps = model.fit.purchases, _AXIS * vectors * np.sqrt(np.maximum(values, 0.0))
-    sides = tuple((_buyers(model.point - step, p, new), _buyers(model.point + step, p, new)) for step in steps.T)
-    return _buyers(model.point, p, new), sides
+    sides = tuple((buyers_at(model.point - step, p, new), buyers_at(model.point + step, p, new)) for step in steps.T)
+    return buyers_at(model.point, p, new), sides
 
 
-def _buyers(x: FloatArray, p: Purchases, new: bool) -> Buyers:
-    """Nodes of rate and stopping for every customer, from evenly spread pairs of uniform numbers."""
+def buyers_at(x: FloatArray, p: Purchases, new: bool) -> Buyers:
+    """Buyers at logarithms of r, alpha, a, b (4,): the active of these customers, or ``new`` ones.
+
+    Every customer is some nodes of rate and stopping, from evenly spread pairs of uniform numbers.
+    """
     from scipy.special import betaincinv, gammaincinv
 
     r, alpha, a, b = np.exp(np.clip(x, -30.0, 30.0))
@@ -186,10 +189,10 @@ def _buyers(x: FloatArray, p: Purchases, new: bool) -> Buyers:
         repeats, age, weight = np.zeros(4096), np.zeros(4096), np.full(4096, 1.0 / 4096)
         each, active = 1, 1.0
     else:
-        alive = p.count * p_alive(Buying(r, alpha, a, b), p)
-        rows = _spread(p.repeats.size)
-        repeats, age, weight = p.repeats[rows], p.age[rows], alive[rows]
-        each, active = max(2, min(16, _MOST_NODES // rows.size)), float(alive.sum())
+        alive = p_alive(Buying(r, alpha, a, b), p)
+        rows, count = _spread(p.count)
+        repeats, age, weight = p.repeats[rows], p.age[rows], count * alive[rows]
+        each, active = max(2, min(16, _MOST_NODES // rows.size)), float(p.count @ alive)
     at = np.arange(repeats.size * each)
     u, v = (at * 0.7548776662466927 + 0.5) % 1.0, (at * 0.5698402909980532 + 0.5) % 1.0
     repeats, age, weight = (np.repeat(column, each) for column in (repeats, age, weight))
@@ -198,7 +201,11 @@ def _buyers(x: FloatArray, p: Purchases, new: bool) -> Buyers:
     return Buyers(rate, np.exp(-rate * stop), weight / weight.sum(), active)
 
 
-def _spread(n: int) -> npt.NDArray[np.intp]:
-    """Rows to keep: all, or evenly spread ones of very many."""
+def _spread(count: FloatArray) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Rows to keep and the customers each stands for: all, or of very many as many as each has customers."""
     most = _MOST_NODES // 2
-    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.intp)
+    if count.size <= most:
+        return np.arange(count.size), count
+    total = float(count.sum())
+    steps = (np.arange(most) + 0.5) * total / most
+    return np.searchsorted(count.cumsum(), steps), np.full(most, total / most)

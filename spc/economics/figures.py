@@ -177,12 +177,13 @@ def _won(value: LoyaltyValue) -> Iterator[Row]:
 
 def _differing(value: LoyaltyValue, view: View) -> Iterator[Row]:
     """How far customers who differ are from customers who are all alike."""
-    if value.model.name in {"constant", "bg-nbd"}:
+    if value.model.name == "constant":
         return
     t, r = value.terms, value.retention.estimate
-    points = f"+{100 * t.points:g} points, {t.ahead}, one rate for all"
-    alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon, first_margin=t.first_margin))
-    yield {"lhs": "uplift_percent", "rhs": points, "kind": "uplift_constant", "estimate": alike}
+    if value.model.name != "bg-nbd":
+        points = f"+{100 * t.points:g} points, {t.ahead}, one rate for all"
+        alike = float(uplift(r, t.discount, points=t.points, horizon=t.horizon, first_margin=t.first_margin))
+        yield {"lhs": "uplift_percent", "rhs": points, "kind": "uplift_constant", "estimate": alike}
     more = points_more(t.points)
     row = _interval(value, view, lambda b, _: b.next_rate(more) - b.next_rate(), False)
     yield {"lhs": "retention", "rhs": f"gained on average by +{100 * t.points:g} points", "kind": "points_had", **row}

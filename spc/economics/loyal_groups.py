@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from spc.economics.beta_geometric import Maximum, maximise
+from spc.economics.beta_geometric import MOST_ALIKE, Maximum, maximise
 from spc.economics.cells import Cells, leaving_notes, read_cells, sandwich
 from spc.economics.ledger import ledger_of
 from spc.economics.lifetable import LifeTable
@@ -245,8 +245,16 @@ class BetaGeometric:
 
     def notes(self) -> tuple[Note, ...]:
         """What a reader must know beside the parameters."""
-        alike = (Note.of("customers_alike", "info", "alpha"),) if self.edge else ()
-        return (*(leaving_notes(self.events, self.coefficients.size) if self.names else ()), *alike)
+        few = leaving_notes(self.events, self.coefficients.size) if self.names else ()
+        return (*few, *((self._edge_note(),) if self.edge else ()))
+
+    def _edge_note(self) -> Note:
+        """Who was found to be alike: all customers, or those with some values of the covariates."""
+        places = [(f"{name} {text}", self._at(self.middle, name, value)) for name, text, value in self._profiles()]
+        alike = [what for what, place in places if np.exp(self.coefficients @ np.r_[1.0, place]).sum() > MOST_ALIKE / 2]
+        if len(alike) == len(places):
+            return Note.of("customers_alike", "info", "alpha")
+        return Note.of("customers_alike_partly", "info", "alpha", groups=", ".join(alike) or "-")
 
 
 def fit_beta_geometric(

@@ -23,7 +23,7 @@ from spc.linalg import FloatArray
 if TYPE_CHECKING:
     from spc.economics.terms import LoyaltyTerms
 
-__all__ = ["BuyingParts", "buying_parts"]
+__all__ = ["BuyingParts", "buying_parts", "mean_purchase"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def buying_parts(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, dr
     model = BuyersModel(fit_buying(ledger, level=terms.level, period=terms.period))
     rng = np.random.default_rng(seed)
     parameters = model.draws(draws, rng)
-    margin, amounts = _margin(ledger, draws, rng)
+    margin, amounts = mean_purchase(ledger, draws, rng)
     error = math.nan if margin is None else margin.std_error
     joint = Joint(parameters, amounts, None, None, 0, math.nan if margin is None else 0.0, error)
     ages = np.ones(1)
@@ -70,8 +70,10 @@ def buying_parts(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, dr
     return BuyingParts(ledger, model, retention, margin, joint, table, ages, np.ones(1), round(active))
 
 
-def _margin(ledger: pd.DataFrame, draws: int, rng: np.random.Generator) -> tuple[MarginMean | None, FloatArray | None]:
-    """Mean of a purchase over customers, from the model of spend; their plain mean where it has none."""
+def mean_purchase(
+    ledger: pd.DataFrame, draws: int, rng: np.random.Generator
+) -> tuple[MarginMean | None, FloatArray | None]:
+    """Mean purchase over customers and draws of it, from the model of spend; their plain mean where it has none."""
     if "spend" not in ledger or not ledger["spend"].notna().any():
         return None, None
     seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from spc.economics.buying_groups import buying_by
 from spc.economics.groups import retention_by, together
 from spc.economics.hazards import fit_hazard
 from spc.economics.ledger import ledger_of
@@ -45,7 +46,8 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
     -------
     tuple of Result
         In this order, each where the columns are there: retention by segment, tenure, unit, year of joining and
-        calendar year (:func:`retention_by`); the hazard of leaving by segment, tenure held equal (:func:`fit_hazard`),
+        calendar year (:func:`retention_by`, or without a contract :func:`buying_by`); the hazard of leaving by segment,
+        tenure held equal (:func:`fit_hazard`),
         and the same where customers of a segment differ (:func:`fit_beta_geometric`); the link from the answers of
         customers to retention, margin and referral (:func:`retention_link`) and :data:`STEP` points of it in money
         (:func:`money_of_link`); the quality of market share (:func:`market_quality`) and the relative net promoter
@@ -69,7 +71,22 @@ def loyalty_results(study: Study, value: LoyaltyValue) -> tuple[Result, ...]:
             found.append(link)
             if value.margin is not None:
                 found.append(money_of_link(value, link, change=STEP, seed=study.seed))
+    elif not contract:
+        found += _buyers(study)
     return (*found, *_market(study, money))
+
+
+def _buyers(study: Study) -> Iterator[Result]:
+    """Groups of customers without a contract, where there are enough customers to tell them apart."""
+    customers, lines = (study.tables.get(name, pd.DataFrame()) for name in ("customers", "transactions"))
+    known = {by: by in customers or by in lines for by in ("segment", "unit")}
+    known |= {"tenure": True, "joined": len(lines) > 0}
+    for by, there in known.items():
+        if there:
+            with suppress(UsageError):
+                groups = buying_by(study, by=by)
+                if groups.table["group"].nunique() > 1:
+                    yield groups
 
 
 def _groups(study: Study, ledger: pd.DataFrame) -> Iterator[Result]:

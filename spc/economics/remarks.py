@@ -32,12 +32,23 @@ def loyalty_notes(value: LoyaltyValue) -> Iterator[Note]:
     if value.model.name == "constant" and r.estimate + t.points > 1:
         yield Note.of("points_limited", "serious", "uplift", retention=r.estimate, points=100 * t.points,
                       left=100 * (1 - r.estimate), all=1.0)  # fmt: skip
+    yield from _had(value)
     if r.estimate == 0:
         yield Note.of("nothing_to_compare", "serious", "uplift")
     yield from _margin_notes(value)
     yield _claim(t)
     yield Note.of("first_period", "info", "customer value", "running" if t.first_margin else "next")
     yield Note.of("before_cost", "info", "uplift")
+
+
+def _had(value: LoyaltyValue) -> Iterator[Note]:
+    """Points that nobody can gain, where customers differ and the note on the model does not say so."""
+    if value.model.name in {"constant", "sbg"}:
+        return
+    base, points = value.base(), value.terms.points
+    had = float(base.next_rate(points_more(points)) - base.next_rate())
+    if had < 0.95 * points:
+        yield Note.of("points_had", "warning", "uplift", points=100 * points, had=100 * had)
 
 
 def _model_notes(value: LoyaltyValue) -> Iterator[Note]:

@@ -40,7 +40,7 @@ def test_dates_alone_or_tenure_alone_are_enough():
 
 def test_neither_dates_nor_tenure():
     finding = found(customers(churned=None, start=None))["incomplete_set", None]
-    assert finding.expected == "tenure with churned or start with end"
+    assert finding.expected == "tenure with churned or start with end or repeats with recency with age"
 
 
 def test_a_missing_column_names_the_nearest_heading():
