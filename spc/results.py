@@ -111,14 +111,20 @@ class Note:
 
     Examples
     --------
-    >>> Note.of("rows_dropped", "info", "customers", "ledger", customers=1200).text
-    '1,200 customers were left out because tenure or churn was missing.'
+    >>> print(Note.of("rows_dropped", "info", "customers", "ledger", customers=1200))
+    info: 1,200 customers were left out because tenure or churn was missing.
     """
 
     code: str
     severity: Severity
     subject: str
     said: Phrase | str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.text}"
+
+    def __repr__(self) -> str:
+        return f"Note({self.code!r}, {self.severity!r}, {self.subject!r}, {self.text!r})"
 
     @classmethod
     def of(cls, code: str, severity: Severity, subject: str, form: str = "", /, **values: object) -> Note:

@@ -25,9 +25,9 @@ OUR_FAULT, INTERRUPTED = 1, 130
 
 def _version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from spc.results import package_version
 
-        print(version("service-profit-chain"))
+        print(package_version())
         raise typer.Exit
 
 

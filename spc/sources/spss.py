@@ -67,12 +67,12 @@ def _refuse_large(rows: int | None, columns: int, request: Request) -> None:
 def _declared(frame: pd.DataFrame, hits: Mapping[str, npt.NDArray[np.bool_]], label: str) -> Finding:
     """One finding for the file: what it declares to be no answer is in order, but should be known."""
     shown = examples(value for name, hit in hits.items() for value in frame[name][hit].head(1000))
+    n = sum(int(hit.sum()) for hit in hits.values())
     return make_finding(
         "user_missing",
         label,
         next(iter(hits)) if len(hits) == 1 else None,
-        f"{sum(int(hit.sum()) for hit in hits.values()):,} values ({shown}) in {examples(hits, 4)} that the file "
-        "itself declares as no answer",
+        f"{n:,} value{'s' * (n != 1)} ({shown}) in {examples(hits, 4)} that the file itself declares as no answer",
         "answers, or blanks",
         "They count as missing; nothing to do if that is right.",
         mask=np.logical_or.reduce(list(hits.values())),
