@@ -97,3 +97,29 @@ def test_answers_off_the_scale_of_recommendation_are_refused(run, document, tmp_
     code, _, err = run("loyalty", tmp_path / document.name)
     assert code == 3
     assert "0 to 10" in err
+
+
+def test_a_shop_that_has_nothing_but_purchases(run, tmp_path, screen):
+    rng, n = np.random.default_rng(3), 900
+    rate, stop = rng.gamma(0.8, 1 / 6.0, n), rng.beta(0.8, 4.0, n)
+    gaps = rng.exponential(1 / rate[:, None], (n, 120)).cumsum(axis=1)
+    bought = (gaps <= 40.0) & (rng.geometric(stop)[:, None] > np.arange(120))
+    x = bought.sum(axis=1)
+    spend = np.where(x > 0, rng.gamma(6.0, 5.0, n).round(2), np.nan)
+    shop = pd.DataFrame({"ID": [f"c{i}" for i in range(n)], "x": x, "T": 40.0, "zbar": spend})
+    shop["t_x"] = np.where(bought, gaps, 0.0).max(axis=1).round(2)
+    shop.assign(shop=np.where(np.arange(n) % 3 == 0, "north", "south")).to_csv(tmp_path / "shop.csv", index=False)
+    columns = 'customer = "ID", repeats = "x", recency = "t_x", age = "T", spend = "zbar", unit = "shop"'
+    (tmp_path / "study.toml").write_text(
+        f'[study]\nname = "Shop"\n[tables.customers]\nfile = "shop.csv"\ncolumns = {{ {columns} }}\n'
+        '[money]\nhorizon = 52\ndiscount = 0.002\nperiod = "week"\nretention_model = "bg-nbd"\n'
+    )
+    screen(80)
+    code, out, _ = run("loyalty", tmp_path)
+    assert code == 0
+    assert "customers by purchases against expected" in " ".join(out.split())
+    assert "are to be had on average" in " ".join(out.split())
+    table = out[out.index("Customers without a contract by unit") :].splitlines()
+    assert [line.split()[0] for line in table if line.startswith((" north", " south"))] == ["north", "south"]
+    assert "\u2026" not in out
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80

@@ -124,6 +124,22 @@ def test_customers_all_alike_have_no_errors_and_say_so():
     assert fit.tidy()["conf_low"].isna().all()
 
 
+def test_customers_alike_with_some_values_alone_are_said_so():
+    rng = np.random.default_rng(2)
+    age, yearly = rng.integers(1, 9, 4000), np.arange(4000) % 2 == 0
+    life = rng.geometric(np.where(yearly, 0.05, rng.beta(0.5, 2.0, 4000)))
+    life = np.where(yearly & (life == 1), 2, life)  # nobody with a year leaves at once: the chance rises with tenure
+    ledger = pd.DataFrame({"tenure": np.minimum(life, age), "churned": life <= age})
+    fit = fit_beta_geometric(ledger.assign(contract=np.where(yearly, "year", "month")), ["contract"])
+    assert fit.edge
+    (note,) = [note for note in fit.notes() if note.code.startswith("customers_alike")]
+    assert note.code == "customers_alike_partly"
+    assert "contract year" in note.text
+    assert "month" not in note.text
+    month = fit.retention(2, contract="month")["stay"].to_numpy()
+    assert month[1] > month[0] + 0.03
+
+
 def test_what_cannot_be(ledger, fit):
     with pytest.raises(UsageError, match="tariff, size"):
         fit.retention(3, region="north")

@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from spc.economics.purchases import (
 from spc.errors import DataError, UsageError
 
 CDNOW = Path(__file__).resolve().parents[3] / "shared" / "data" / "cdnow_summary.csv"
+HOLDOUT = Path(__file__).parents[1] / "reference" / "cdnow_holdout.json"
 PRINTED = Buying(0.243, 4.414, 0.793, 2.426)
 needs_cdnow = pytest.mark.skipif(not CDNOW.exists(), reason="the data are not here")
 
@@ -53,6 +55,19 @@ def test_the_published_estimates(fitted):
 
 
 @needs_cdnow
+def test_the_weeks_after_are_foretold_as_published(cdnow, fitted):
+    later = np.array(json.loads(HOLDOUT.read_text())["holdout"])
+    rows = cdnow.sort_values("ID")
+    told = expected_purchases(fitted, Purchases(rows["x"], rows["t_x"], rows["T"], np.ones(len(rows))), 39.0)
+    assert np.corrcoef(told, later)[0, 1] == pytest.approx(0.626, abs=5e-4)  # Fader, Hardie & Lee (2005)
+    table = pd.DataFrame({"x": np.minimum(rows["x"].to_numpy(), 7), "told": told, "later": later}).groupby("x")
+    gap = table["later"].mean() - table["told"].mean()
+    assert (gap.abs() < 3 * table["later"].sem()).all()
+    assert (gap > 0).all()  # the model is known to say too little of these weeks
+    assert told.sum() / later.sum() == pytest.approx(0.88, abs=0.005)
+
+
+@needs_cdnow
 def test_the_published_spend(cdnow):
     fit = fit_spend(cdnow)
     assert fit.model == "gamma-gamma"
@@ -65,6 +80,14 @@ def test_the_published_spend(cdnow):
 def test_the_published_conditional_expectation():
     one = Purchases(np.array([2.0]), np.array([30.43]), np.array([38.86]), np.ones(1))
     assert expected_purchases(PRINTED, one, 39.0).item() == pytest.approx(1.226, abs=1e-3)
+
+
+def test_the_numbers_of_another_program():
+    model = Buying(0.2426, 4.4136, 0.7929, 2.4259)  # of the vignette of the R package BTYD, in its digits
+    busy = Purchases(np.array([26.0]), np.array([30.86]), np.array([31.0]), np.ones(1))
+    assert new_customer_purchases(model, 52.0).item() == pytest.approx(1.444, abs=1e-3)
+    assert expected_purchases(model, busy, 52.0).item() == pytest.approx(25.76, abs=1e-2)
+    assert p_alive(model, busy).item() == pytest.approx(0.9689, abs=1e-4)
 
 
 @settings(max_examples=60, deadline=None)
