@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from spc.errors import UnsupportedError, UsageError
+from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments
 from spc.resample import Rows, bootstrap
 from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
-from spc.sem.engine.diagnose import of_group
-from spc.sem.postestimation.item_correlations import Sample, Way, samples_of
+from spc.sem.engine.diagnose import of_group, of_level
+from spc.sem.postestimation.item_correlations import Sample, Way, level_sample, samples_of
+from spc.sem.resampling.level_draws import check_clusters
 from spc.sem.result import SemFit
 from spc.spec import model as read_model
-from spc.spec.table import Model
+from spc.spec.table import Model, blocks
 
 __all__ = ["Htmt", "htmt"]
 
 LIBERAL = 0.90
 """Above this two constructs are hardly two (Henseler, Ringle & Sarstedt 2015)."""
+
+Constructs = Mapping[str, tuple[str, ...]]
+Spot = tuple[int, str]
+"""A construct of a level."""
+Spots = Mapping[Spot, slice]
+Pairs = Sequence[tuple[Spot, Spot]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,7 +41,7 @@ class Htmt(Shown):
     Attributes
     ----------
     table : DataFrame
-        One row a group, pair and ratio: ``lhs`` and ``rhs`` the constructs, ``kind`` ``htmt`` or ``htmt2``.
+        One row a group, level, pair and ratio: ``lhs`` and ``rhs`` the constructs, ``kind`` ``htmt`` or ``htmt2``.
     replicates : Replicates or None
         Bootstrap draws, of several groups side by side; None from moments alone.
     n : int
@@ -60,7 +67,7 @@ class Htmt(Shown):
         """One row: pairs, rows, draws, and the largest of each ratio."""
         most = self.table.groupby("kind")["estimate"].max()
         draws = 0 if self.replicates is None else len(self.replicates.values)
-        pairs = len(self.table[["lhs", "rhs"]].drop_duplicates())
+        pairs = len(self.table[["lhs", "rhs", "level"]].drop_duplicates())
         row = {"npairs": pairs, "nobs": self.n, "draws": draws, "level": self.level}
         return pd.DataFrame([{**row, "largest_htmt": most["htmt"], "largest_htmt2": most["htmt2"]}])
 
@@ -71,11 +78,12 @@ class Htmt(Shown):
 
 def htmt(
     model: SemFit | Model | str | Mapping[str, Sequence[str]],
-    data: pd.DataFrame | Moments,
+    data: pd.DataFrame | Moments | None = None,
     *,
     group: str | None = None,
     ordered: Sequence[str] = (),
     missing: Literal["listwise", "fiml"] | None = None,
+    cluster: str | None = None,
     level: float = 0.95,
     draws: int = 1000,
     seed: int = 1,
@@ -92,20 +100,23 @@ def htmt(
     ----------
     model : SemFit, Model, str or mapping
         A fit, or a model whose ``=~`` rows say which items belong to which construct, its text, or a mapping from
-        constructs to items. Constructs measured by constructs are left out. A fit brings its ``group``, ``ordered``
-        and ``missing``, unless these are given.
-    data : DataFrame or Moments
-        Rows; or moments, without intervals.
+        constructs to items. Constructs measured by constructs are left out. A fit brings its ``group``, ``ordered``,
+        ``missing`` and ``cluster``, unless these are given; one of two levels has ratios within clusters and between
+        them, from the free covariances of each level.
+    data : DataFrame or Moments, optional
+        Rows; or moments, without intervals. A fit of two levels keeps what is needed of its rows.
     group : str, optional
         Column of groups, each of which has ratios of its own.
     ordered : sequence of str
         Items whose polychoric (and polyserial) correlations are taken, from all rows that answer a pair.
     missing : {"listwise", "fiml"}, optional
         Complete rows, or the correlations that are most likely given all answers.
+    cluster : str, optional
+        Column of clusters, which are drawn whole.
     level : float
     draws : int
-        Bootstrap draws of whole rows; 0 for no intervals. Draws with ordered items and with missing answers take some
-        hundredths of a second each.
+        Bootstrap draws of whole rows, or clusters; 0 for no intervals. Draws with ordered items, with missing answers
+        and of two levels take some hundredths of a second each, of two levels with missing answers some tenths.
     seed : int
 
     Returns
@@ -118,13 +129,14 @@ def htmt(
         Columns are absent, not numeric or constant.
     UsageError
         Fewer than two constructs, a construct of a single item (its items have no correlations among them), an item of
-        two constructs, ``level`` or ``draws`` out of range, groups or ordered items of moments.
-    UnsupportedError
-        A model of two levels.
+        two constructs, ``level`` or ``draws`` out of range, groups, clusters or ordered items of moments; a model of
+        two levels that is not fitted, or a fit of one level without data.
 
     Notes
     -----
-    Equal to ``htmt`` of semTools, which has neither groups nor intervals.
+    Equal to ``htmt`` of semTools, which has neither groups nor intervals. Between clusters the ratio asks whether
+    clusters that are high on one construct are high on another; items that hardly vary between clusters (reliability of
+    their means below .01) have no correlations there, and ratios that rest on them are missing, with a note.
 
     Examples
     --------
@@ -137,19 +149,46 @@ def htmt(
     """
     if not 0.0 < level < 1.0 or draws < 0:
         raise UsageError(f"level={level!r}, draws={draws!r}: expected a share such as 0.95, and 0 or more draws.")
-    constructs = _constructs(model)
-    names = [item for items in constructs.values() for item in items]
-    way = _way(model, data, names, group, ordered, missing)
+    constructs = _levels(model)
     spots = _spots(constructs)
-    pairs = list(combinations(spots, 2))
-    columns = [f"{kind}: {one} ~~ {other}" for kind in ("htmt", "htmt2") for one, other in pairs]
-    found = [_of_sample(sample, spots, pairs, columns, draws, seed) for sample in samples_of(data, names, way)]
+    pairs = [pair for at in constructs for pair in combinations([spot for spot in spots if spot[0] == at], 2)]
+    columns = [f"{kind}: {_pair_name(pair)}" for kind in ("htmt", "htmt2") for pair in pairs]
+    samples = _samples(model, data, constructs, (group, ordered, missing, cluster))
+    found = [_of_sample(sample, spots, pairs, columns, draws, seed) for sample in samples]
     table = pd.concat([_table(point, made, pairs, level, one.label) for one, point, made in found], ignore_index=True)
     replicates = _together([(one.label, made) for one, _, made in found])
     digest = fingerprint(*(one.correlations for one, _, _ in found))
     provenance = Provenance.record({"level": level, "draws": draws}, digest, seed)
     notes = tuple(_notes(table, found, spots, replicates))
     return Htmt(table, replicates, sum(one.n for one, _, _ in found), level, notes, provenance)
+
+
+_Asked = tuple[str | None, Sequence[str], Literal["listwise", "fiml"] | None, str | None]
+
+
+def _samples(
+    model: SemFit | Model | str | Mapping[str, Sequence[str]],
+    data: pd.DataFrame | Moments | None,
+    constructs: Mapping[int, Constructs],
+    asked: _Asked,
+) -> Sequence[Sample]:
+    """Each group with the correlations of its items."""
+    items = [[item for own in constructs.get(at, {}).values() for item in own] for at in (1, 2)]
+    if isinstance(model, SemFit) and model.levels is not None:
+        if any(asked):
+            raise UsageError("A fit of two levels has its groups, items and clusters: leave these out.")
+        if isinstance(data, Moments):
+            raise UsageError("A fit of two levels keeps what is needed of its rows: leave the moments out.")
+        check_clusters(model, data)
+        return [level_sample(group, (items[0], items[1])) for group in model.levels.groups]
+    if data is None:
+        raise UsageError("Give the rows as a DataFrame, or Moments; a fit of two levels alone keeps them.")
+    return list(samples_of(data, items[0], _way(model, data, items[0], *asked)))
+
+
+def _pair_name(pair: tuple[Spot, Spot]) -> str:
+    (at, one), (_, other) = pair
+    return f"{one} ~~ {other}" + (".l2" if at == 2 else "")
 
 
 def _way(
@@ -159,28 +198,27 @@ def _way(
     group: str | None,
     ordered: Sequence[str],
     missing: Literal["listwise", "fiml"] | None,
+    cluster: str | None,
 ) -> Way:
     """How correlations are had: as asked for, else as a fit had them."""
     if isinstance(data, Moments):
-        if group is not None or ordered:
-            raise UsageError("Groups and ordered items need rows: give a DataFrame.")
+        if group is not None or ordered or cluster is not None:
+            raise UsageError("Groups, clusters and ordered items need rows: give a DataFrame.")
         return Way(None, (), "listwise")
     if isinstance(model, SemFit):
         options = model.options
         group = options.group if group is None else group
+        cluster = options.cluster if cluster is None else cluster
         ordered = ordered or model.model.ordinal
         missing = ("fiml" if options.missing == "fiml" else "listwise") if missing is None else missing
     wanted = (ordered,) if isinstance(ordered, str) else tuple(ordered)
-    return Way(group, tuple(name for name in names if name in wanted), missing or "listwise")
+    return Way(group, tuple(name for name in names if name in wanted), missing or "listwise", cluster)
 
 
 _Found = tuple[Sample, FloatArray, Replicates | None]
 
 
-def _of_sample(
-    sample: Sample, spots: Mapping[str, slice], pairs: Sequence[tuple[str, str]], columns: Sequence[str], draws: int,
-    seed: int,
-) -> _Found:  # fmt: skip
+def _of_sample(sample: Sample, spots: Spots, pairs: Pairs, columns: Sequence[str], draws: int, seed: int) -> _Found:
     """Ratios of one group, and their draws."""
     point = _ratios(sample.correlations, spots, pairs)
     if not draws or sample.redrawn is None:
@@ -190,7 +228,8 @@ def _of_sample(
     def statistic(rows: Rows) -> FloatArray:
         return _ratios(redrawn(rows), spots, pairs)
 
-    return sample, point, bootstrap(statistic, columns, n=sample.n, draws=draws, seed=seed, what="HTMT")
+    made = bootstrap(statistic, columns, n=sample.drawable, draws=draws, seed=seed, cluster=sample.cluster, what="HTMT")
+    return sample, point, made
 
 
 def _together(each: Sequence[tuple[str, Replicates | None]]) -> Replicates | None:
@@ -208,30 +247,41 @@ def _together(each: Sequence[tuple[str, Replicates | None]]) -> Replicates | Non
     return replace(made[0][1], values=values, names=names, failures=failures)
 
 
-def _constructs(model: SemFit | Model | str | Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def _levels(model: SemFit | Model | str | Mapping[str, Sequence[str]]) -> dict[int, Constructs]:
+    """Constructs with their items, by level."""
+    fitted = isinstance(model, SemFit)
     if isinstance(model, SemFit):
         model = model.model
     if isinstance(model, str):
         model = read_model(model)
-    if isinstance(model, Model):
-        if len(model.levels) > 1:
-            raise UnsupportedError(
-                "HTMT is of one level. Give one level's measurement and the free moments of that level, which a fit "
-                "holds: htmt('f =~ ...', fit.views[1].observed, draws=0)."
-            )
-        latents, given = set(model.latents), {}
-        for name in model.latents:
-            rows = [row.rhs for row in model.parameters if row.op == "=~" and row.lhs == name and row.fixed != 0.0]
-            given[name] = tuple(dict.fromkeys(item for item in rows if item not in latents))
-            if any(item in latents for item in rows) and not given[name]:
-                del given[name]
-    else:
+    if not isinstance(model, Model):
         given = {str(name): tuple(items) for name, items in model.items()}
-    _check_constructs(given)
+        _check_constructs(given)
+        return {1: given}
+    if len(model.levels) < 2:
+        own = _constructs(model)
+        _check_constructs(own)
+        return {1: own}
+    if not fitted:
+        raise UsageError("A model of two levels has ratios on both once it is fitted: give the fit.")
+    every = {block.level: _constructs(block.model) for block in blocks(model)[:2]}
+    found = {at: own for at, own in every.items() if len(own) > 1}
+    for own in found.values() or every.values():
+        _check_constructs(own)
+    return found
+
+
+def _constructs(model: Model) -> Constructs:
+    latents, given = set(model.latents), dict[str, tuple[str, ...]]()
+    for name in model.latents:
+        rows = [row.rhs for row in model.parameters if row.op == "=~" and row.lhs == name and row.fixed != 0.0]
+        given[name] = tuple(dict.fromkeys(item for item in rows if item not in latents))
+        if any(item in latents for item in rows) and not given[name]:
+            del given[name]
     return given
 
 
-def _check_constructs(given: Mapping[str, tuple[str, ...]]) -> None:
+def _check_constructs(given: Constructs) -> None:
     if len(given) < 2:
         raise UsageError(f"Found {len(given)} constructs with items; a ratio needs two or more.")
     single = [name for name, items in given.items() if len(items) < 2]
@@ -248,15 +298,16 @@ def _check_constructs(given: Mapping[str, tuple[str, ...]]) -> None:
         )
 
 
-def _spots(constructs: Mapping[str, tuple[str, ...]]) -> dict[str, slice]:
+def _spots(constructs: Mapping[int, Constructs]) -> dict[Spot, slice]:
     spots, start = {}, 0
-    for name, items in constructs.items():
-        spots[name] = slice(start, start + len(items))
-        start += len(items)
+    for level, own in constructs.items():
+        for name, items in own.items():
+            spots[level, name] = slice(start, start + len(items))
+            start += len(items)
     return spots
 
 
-def _ratios(correlations: FloatArray, spots: Mapping[str, slice], pairs: Sequence[tuple[str, str]]) -> FloatArray:
+def _ratios(correlations: FloatArray, spots: Spots, pairs: Pairs) -> FloatArray:
     """HTMT of all pairs, then HTMT2 of all pairs."""
     size = np.abs(correlations)
     with np.errstate(divide="ignore"):
@@ -269,9 +320,7 @@ def _ratios(correlations: FloatArray, spots: Mapping[str, slice], pairs: Sequenc
     return np.array([*plain, *second])
 
 
-def _table(
-    point: FloatArray, replicates: Replicates | None, pairs: Sequence[tuple[str, str]], level: float, group: str
-) -> pd.DataFrame:
+def _table(point: FloatArray, replicates: Replicates | None, pairs: Pairs, level: float, group: str) -> pd.DataFrame:
     error = low = high = np.full(point.size, np.nan)
     if replicates is not None:
         tail = (1.0 - level) / 2.0
@@ -280,15 +329,13 @@ def _table(
     kinds = [kind for kind in ("htmt", "htmt2") for _ in pairs]
     rows = zip((*pairs, *pairs), kinds, point, error, low, high, strict=True)
     return tidy_frame([
-        {"lhs": one, "op": "~~", "rhs": other, "level": "1", "group": group or "1", "kind": kind, "estimate": value,
+        {"lhs": one, "op": "~~", "rhs": other, "level": str(at), "group": group or "1", "kind": kind, "estimate": value,
          "std_error": error, "conf_low": low, "conf_high": high}
-        for (one, other), kind, value, error, low, high in rows
+        for ((at, one), (_, other)), kind, value, error, low, high in rows
     ])  # fmt: skip
 
 
-def _notes(
-    table: pd.DataFrame, found: Sequence[_Found], spots: Mapping[str, slice], replicates: Replicates | None
-) -> Iterator[Note]:
+def _notes(table: pd.DataFrame, found: Sequence[_Found], spots: Spots, replicates: Replicates | None) -> Iterator[Note]:
     if replicates is None:
         yield Note("no_interval", "info", "all pairs", "There are no intervals: these need rows and bootstrap draws.")
     elif replicates.failures:
@@ -296,9 +343,12 @@ def _notes(
             "failed_draws", "warning", "all pairs",
             f"{sum(replicates.failures.values())} bootstrap draws failed, because an item did not vary in them.",
         )  # fmt: skip
-    for sample, _, _ in found:
-        own = table[table["group"] == (sample.label or "1")]
-        yield from of_group((*_close(own), *_mixed_signs(sample, spots)), sample.label)
+    levels = sorted({at for at, _ in spots})
+    for (sample, _, _), at in product(found, levels):
+        own = table[(table["group"] == (sample.label or "1")) & (table["level"] == str(at))]
+        here = {name: spot for (level, name), spot in spots.items() if level == at}
+        notes = of_level([*_close(own), *_items(sample, here)], at if levels != [1] else 0)
+        yield from of_group(notes, sample.label)
 
 
 def _close(table: pd.DataFrame) -> Iterator[Note]:
@@ -311,8 +361,10 @@ def _close(table: pd.DataFrame) -> Iterator[Note]:
         )  # fmt: skip
 
 
-def _mixed_signs(sample: Sample, spots: Mapping[str, slice]) -> Iterator[Note]:
+def _items(sample: Sample, spots: Mapping[str, slice]) -> Iterator[Note]:
     for name, spot in spots.items():
+        if np.isnan(sample.correlations[spot, spot].diagonal()).any():
+            yield Note.of("no_variation_between", "serious", name, name=name)
         if (sample.correlations[spot, spot] < 0.0).any():
             yield Note(
                 "mixed_signs", "serious", name,

@@ -57,13 +57,10 @@ class LevelDraws:
             rng, x = replicate_rng(self.seed, i), self.fit.system.coordinates(self.fit.solution.theta)
             return [_made(group, x, rng) for group in groups]
         counts = self.units.of_rows(self.seed, i)
-        return [_taken(group.sample.clusters, own) for group, own in zip(groups, counts, strict=True)]
-
-
-def _taken(clusters: Clusters, counts: FloatArray) -> Clusters:
-    chosen = np.repeat(np.arange(counts.size), counts.astype(np.intp))
-    answers = None if clusters.answers is None else clusters.answers.take(chosen)
-    return replace(clusters, units=clusters.units.take(chosen), keys=(), answers=answers)
+        return [
+            group.sample.clusters.take(np.repeat(np.arange(own.size), own.astype(np.intp)))
+            for group, own in zip(groups, counts, strict=True)
+        ]
 
 
 def _made(group: LevelGroup, x: FloatArray, rng: np.random.Generator) -> Clusters:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,13 @@ class Clusters:
             return self.answers.answered
         return np.where(self.units.side >= 0, float(self.rows), float(self.count))
 
+    def take(self, chosen: IntArray) -> Clusters:
+        """The chosen clusters, as often as they are named."""
+        if self.answers is None:
+            return replace(self, units=self.units.take(chosen), keys=())
+        answers = self.answers.take(chosen)
+        return replace(self, units=_rough_units(answers), keys=(), answers=answers)
+
     def evidence(self, scale: FloatArray) -> Evidence:
         """The data as the search sees them, in units of ``scale`` (p,)."""
         if self.answers is not None:
@@ -158,7 +165,7 @@ def clusters_of(
     elif isinstance(data, pd.DataFrame):
         rows = _rows(data, names, width, cluster, [place[name] for name in (names if needed is None else needed)])
         answers = unit_answers(names, rows.codes, rows.values, rows.outcomes) if rows.holes else None
-        units = rows.units(names) if answers is None else answers.rough((ROWS,), np.zeros(width, dtype=np.intp))
+        units = rows.units(names) if answers is None else _rough_units(answers)
         found = Clusters(units, own, other, rows.keys, rows.notes, answers)
     else:
         raise DataError.of(
@@ -168,6 +175,10 @@ def clusters_of(
     require_replies(found.units)
     _check_variation(found.units, width)
     return found
+
+
+def _rough_units(answers: UnitAnswers) -> UnitMoments:
+    return answers.rough((ROWS,), np.zeros(answers.width, dtype=np.intp))
 
 
 def _chosen(data: UnitMoments, names: Sequence[str], width: int) -> UnitMoments:

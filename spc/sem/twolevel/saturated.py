@@ -19,7 +19,7 @@ from spc.sem.twolevel.search import Evidence, Objective, search
 __all__ = ["Covariates", "Independence", "Saturated", "free_map", "independence", "saturated"]
 
 BoolArray = npt.NDArray[np.bool_]
-FLOOR = 1e-6
+FLOOR, HARDLY = 1e-6, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,11 @@ class Saturated:
     sigma_w: FloatArray
     value: float
     noise: FloatArray
+
+    @property
+    def varies(self) -> BoolArray:
+        """Variables whose means of clusters differ by more than chance, if only by a hundredth more (p,)."""
+        return np.asarray(self.sigma_b.diagonal() > HARDLY * self.noise)
 
     @cached_property
     def proper_b(self) -> FloatArray:

@@ -224,7 +224,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "parametric": dict.fromkeys(ORDERED, "Ordered items") | {"WLS": "weights come from rows"},
     **dict.fromkeys(("clusters", "clusters bartlett", "shares", "level fit"), dict.fromkeys(ONE_LEVEL, "two levels")),
     "effects": {"second order": "no regressions"},
-    "htmt": {"growth": "cannot tell them apart"} | dict.fromkeys(LEVELLED, "of one level"),
+    "htmt": {"growth": "cannot tell them apart"},
     "release": dict.fromkeys(set(KINDS) - set(TIED), "nothing to release"),
 }
 

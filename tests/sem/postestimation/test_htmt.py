@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from spc.disclosure import Gate
-from spc.errors import DataError, UsageError
+from spc.errors import DataError, SpcWarning, UsageError
 from spc.moments import Moments
 from spc.sem import fit
 from spc.sem.postestimation.htmt import htmt
@@ -173,3 +174,119 @@ def test_draws_with_holes_differ_and_groups_of_moments_are_refused() -> None:
     assert found.tidy()["std_error"].gt(0).all()
     with pytest.raises(UsageError, match="need rows"):
         htmt(SCALES, Moments.from_frame(two_scales()), group="g")
+
+
+BOTH = "level: 1\nf =~ a1 + a2 + a3\ng =~ b1 + b2 + b3\nlevel: 2\nf =~ a1 + a2 + a3\ng =~ b1 + b2 + b3"
+ITEMS = {"f": ["a1", "a2", "a3"], "g": ["b1", "b2", "b3"]}
+
+
+def teams(count: int = 60, size: int = 6, seed: int = 8) -> pd.DataFrame:
+    """Two constructs that correlate .3 within teams and .7 between them."""
+    rng = np.random.default_rng(seed)
+    team = np.repeat(np.arange(count), size)
+    inner, outer = (rng.multivariate_normal([0, 0], [[1, r], [r, 1]], n) for r, n in ((0.3, team.size), (0.7, count)))
+    items = {
+        f"{letter}{k}": inner[:, at] + (outer[:, at] + 0.7 * rng.normal(size=count))[team] + rng.normal(size=team.size)
+        for at, letter in enumerate("ab")
+        for k in (1, 2, 3)
+    }
+    return pd.DataFrame(items | {"team": team}).sample(frac=1.0, random_state=1)
+
+
+def closed_form(data: pd.DataFrame, size: int) -> dict[str, Moments]:
+    """Free covariances of both levels where all teams are of one size: those of analysis of variance."""
+    values = data.drop(columns="team")
+    means = values.groupby(data["team"]).transform("mean")
+    n, count = len(data), data["team"].nunique()
+    apart = (values - means).to_numpy()
+    within = apart.T @ apart / (n - count)
+    between = np.cov(means.drop_duplicates().to_numpy().T, bias=True) - within / size
+    return {str(at): Moments(list(values), n, None, cov) for at, cov in ((1, within), (2, between))}
+
+
+def test_each_level_has_ratios_of_its_own() -> None:
+    data = teams()
+    found = htmt(fit(BOTH, data, cluster="team"), draws=0).tidy()
+    assert found["level"].tolist() == ["1", "2"] * 2
+    for level, moments in closed_form(data, 6).items():
+        assert np.linalg.eigvalsh(moments.cov)[0] > 0
+        theirs = htmt(ITEMS, moments).tidy()["estimate"]
+        np.testing.assert_allclose(found[found["level"] == level]["estimate"], theirs, rtol=1e-6)
+
+
+def test_draws_of_two_levels_are_of_clusters() -> None:
+    """Between 60 teams the ratio is known less well than within; order of rows and data given again change nothing."""
+    data = teams()
+    both = fit(BOTH, data, cluster="team")
+    found = htmt(both, draws=80)
+    plain = found.tidy().query("kind == 'htmt'").set_index("level")
+    assert plain["std_error"]["2"] > 1.2 * plain["std_error"]["1"]
+    assert plain["conf_low"]["1"] < 0.3 < plain["conf_high"]["1"]
+    assert plain["conf_low"]["2"] < 0.7 < plain["conf_high"]["2"]
+    assert found.replicates is not None
+    assert found.replicates.names == ("htmt: f ~~ g", "htmt: f ~~ g.l2", "htmt2: f ~~ g", "htmt2: f ~~ g.l2")
+    shuffled = data.sample(frac=1.0, random_state=5)
+    again = htmt(fit(BOTH, shuffled, cluster="team"), shuffled, draws=80).tidy()
+    pd.testing.assert_frame_equal(again, found.tidy(), rtol=1e-6)
+
+
+def test_two_levels_with_holes_and_in_groups() -> None:
+    data = teams(80)
+    holes = data.mask(np.random.default_rng(2).random(data.shape) < 0.05).assign(team=data["team"])
+    found = htmt(fit(BOTH, holes, cluster="team", missing="fiml"), draws=4)
+    assert found.replicates is not None
+    assert not found.replicates.failures
+    two = data.assign(country=np.where(data["team"] % 2, "NO", "SE"))
+    each = htmt(fit(BOTH, two, cluster="team", group="country"), draws=0).tidy()
+    assert each.groupby(["group", "level"]).size().tolist() == [2, 2, 2, 2]
+    alone = fit(BOTH, two[two["country"] == "SE"], cluster="team")
+    np.testing.assert_allclose(
+        each.query("group == 'SE'")["estimate"], htmt(alone, draws=0).tidy()["estimate"], rtol=1e-6
+    )
+
+
+def test_items_that_do_not_vary_between_clusters_are_named() -> None:
+    """Means of b2 differ far less than its rows make them, so that its variance between teams is next to nothing."""
+    data = teams()
+    chance = np.random.default_rng(1).normal(scale=0.1, size=60)[data["team"]]
+    flat = data.assign(b2=data["b2"] - data.groupby("team")["b2"].transform("mean") + chance)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpcWarning)
+        found = htmt(fit(BOTH, flat, cluster="team"), draws=3)
+    own = found.tidy().set_index(["level", "kind"])["estimate"]
+    assert own.loc["1"].notna().all()
+    assert own.loc["2"].isna().all()
+    note = next(note for note in found.notes() if note.code == "no_variation_between")
+    assert (note.subject, note.severity) == ("g (level 2)", "serious")
+
+
+def test_a_level_without_two_constructs_has_no_ratios() -> None:
+    single = BOTH.partition("\nlevel: 2")[0] + "\nlevel: 2\nk =~ a1 + a2 + a3 + b1 + b2 + b3"
+    assert set(htmt(fit(single, teams(), cluster="team"), draws=0).tidy()["level"]) == {"1"}
+
+
+def test_clusters_of_one_level_are_drawn_whole() -> None:
+    """People of a team answer alike, so that intervals from rows are too short; a fit brings its clusters."""
+    data = teams(count=30, size=12)
+    single = BOTH.partition("\nlevel: 2")[0].removeprefix("level: 1\n")
+    rows, clusters = htmt(single, data, draws=150).tidy(), htmt(single, data, draws=150, cluster="team").tidy()
+    assert (clusters["estimate"] == rows["estimate"]).all()
+    assert (clusters["std_error"] > 1.5 * rows["std_error"]).all()
+    pd.testing.assert_frame_equal(htmt(fit(single, data, cluster="team"), data, draws=150).tidy(), clusters)
+
+
+def test_two_levels_are_refused_where_they_are_not_known() -> None:
+    data = teams(30)
+    both = fit(BOTH, data, cluster="team")
+    with pytest.raises(UsageError, match="give the fit"):
+        htmt(BOTH, data)
+    with pytest.raises(UsageError, match="leave these out"):
+        htmt(both, cluster="team")
+    with pytest.raises(UsageError, match="leave the moments out"):
+        htmt(both, Moments.from_frame(data))
+    with pytest.raises(UsageError, match="Give the rows"):
+        htmt(ITEMS)
+    with pytest.raises(DataError):
+        htmt(both, data.head(100), draws=0)
+    with pytest.raises(UsageError, match="need rows"):
+        htmt(ITEMS, Moments.from_frame(data), cluster="team")
