@@ -9,7 +9,8 @@ source        cause and effect come from different people, or one of them from r
 time          the cause was measured at an earlier wave
 level         estimated on the level of the claim: respondents within their units, or persons; partly on unit means
 robustness    robustness value of its being clear of zero at least the bound; partly where only that of the link itself
-              is, or where a hidden cause like the strongest other one would turn its sign
+              is, or where a hidden cause like the strongest other one would turn its sign; not checked for a link
+              whose interval covers zero
 method        still clear of zero with a method factor of 20 % (partly: 10 %) of item variance, or on split halves
 replication   same sign in at least three quarters of waves and regions, none against, no more spread than chance;
               partly where most have the same sign
@@ -200,6 +201,8 @@ def _level(row: Any, at: Gathered) -> Criterion:
 
 def _robustness(row: Any, at: Gathered) -> Criterion:
     found = at.robustness[row.lhs, row.rhs]
+    if row.conf_low <= 0.0 <= row.conf_high:
+        return _of("robustness", NOT_CHECKED, found.value, "nothing")
     sentence = found.sentence(at.word(found.other) if found.other else "")
     turned = found.remains < 0.0
     met = "no" if found.value < at.robust else "partly" if found.value_alpha < at.robust or turned else "yes"

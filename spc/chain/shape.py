@@ -20,7 +20,8 @@ from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.chain.served import served_units
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.regression.shape import Bend, Cause, Line, Shapes, link_shape
+from spc.regression.shape import FEWEST_ROWS, Bend, Cause, Line, Shapes, link_shape
+from spc.resample import replicate_rng
 from spc.results import Note, Provenance, tidy_frame
 from spc.spec import model
 from spc.study import Study
@@ -212,16 +213,14 @@ def link_shapes(study: Study, *, draws: int = 999, seed: int | None = None, leve
     seed = study.seed if seed is None else seed
     links = outcomes(model(asked.model))
     rows = analysis_rows(study, links, asked.lags)
-    rng = np.random.default_rng(seed)
     found, notes = [], []
-    for lhs, causes in links.items():
-        for rhs in causes:
-            others = [name for name in causes if name != rhs]
-            tested = _tested(study, rows, lhs, rhs, others, draws, rng)
-            if isinstance(tested, Note):
-                notes.append(tested)
-            else:
-                found.append((lhs, rhs, *tested))
+    for i, (lhs, rhs) in enumerate((effect, cause) for effect, causes in links.items() for cause in causes):
+        others = [name for name in links[lhs] if name != rhs]
+        tested = _tested(study, rows, lhs, rhs, others, draws, replicate_rng(seed, i))
+        if isinstance(tested, Note):
+            notes.append(tested)
+        else:
+            found.append((lhs, rhs, *tested))
     options = {"draws": draws, "level": level, "model": asked.model}
     return LinkShapes(
         _corrected(found, 1.0 - level), level, tuple(notes), Provenance.record(options, study.fingerprint, seed)
@@ -275,12 +274,19 @@ def _tested(
     shapes = None
     if usable.any():
         shapes = link_shape(outcome[usable], kept[0], kept[1:], cluster=cluster[usable], draws=draws, rng=rng)
-    count = len(np.unique(cluster[usable])) if rows.level == "unit" else int(usable.sum())
     if shapes is None:
-        what = "units" if rows.level == "unit" else "persons"
-        about = {"cause": book[rhs].title, "effect": book[lhs].title}
-        return Note.of("shape_not_tested", "warning", f"{lhs} ~ {rhs}", what, rows=count, **about)
-    return shapes, kept[0].mean, count
+        return _untested(rows, book[lhs], book[rhs], [book[name] for name in others])
+    return shapes, kept[0].mean, len(np.unique(cluster[usable])) if rows.level == "unit" else int(usable.sum())
+
+
+def _untested(rows: AnalysisRows, effect: Construct, cause: Construct, others: Sequence[Construct]) -> Note:
+    """Too few rows with all of them, or causes that differ too little among these."""
+    there = rows.scores[[effect.name, cause.name, *(other.name for other in others)]].notna().all(axis=1)
+    count, about = int(there.sum()), {"cause": cause.title, "effect": effect.title}
+    what = "units" if rows.level == "unit" else "persons"
+    few = count - len(others) - 3 < FEWEST_ROWS
+    return Note.of("shape_not_tested", "warning", f"{effect.name} ~ {cause.name}", what if few else f"{what}_alike",
+                   rows=count, **about)  # fmt: skip
 
 
 def _of_persons(study: Study, rows: AnalysisRows, book: Mapping[str, Construct]) -> dict[str, float]:

@@ -22,10 +22,11 @@ import numpy.typing as npt
 
 from spc.linalg import FloatArray
 
-__all__ = ["Bend", "Cause", "Line", "Shapes", "link_shape"]
+__all__ = ["FEWEST_ROWS", "Bend", "Cause", "Line", "Shapes", "link_shape"]
 
 _THRESHOLDS = np.linspace(0.15, 0.85, 15)
-_FEWEST = 8
+FEWEST_ROWS = 8
+"""Least degrees of freedom of a test, in rows or clusters."""
 _SAME = 1e-12
 
 Codes = npt.NDArray[np.intp]
@@ -163,7 +164,9 @@ def link_shape(
     codes = np.arange(len(outcome)) if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
     clusters = int(codes.max()) + 1
     base = np.column_stack([np.ones(len(outcome)), cause.mean, *(other.mean for other in others)])
-    if clusters - base.shape[1] - 1 < _FEWEST or float(np.std(cause.mean)) < 1e-9 * max(1.0, abs(cause.mean.mean())):
+    if clusters - base.shape[1] - 1 < FEWEST_ROWS or float(np.std(cause.mean)) < 1e-9 * max(
+        1.0, abs(cause.mean.mean())
+    ):
         return None
     middle = float(cause.mean.mean())
     points = np.quantile(cause.mean, _THRESHOLDS)

@@ -17,7 +17,7 @@ from spc.words import joined, say
 
 __all__ = [
     "BAR", "converged", "counts", "fit_word", "fit_words", "health_line", "health_section", "level_word",
-    "missing_shares", "reliabilities", "two_sided", "untested",
+    "missing_shares", "one_sided", "reliabilities", "two_sided", "untested",
 ]  # fmt: skip
 
 BAR = 0.7
@@ -140,6 +140,14 @@ def fit_words(chain: ReleasedModel) -> str:
 def two_sided(chain: ReleasedModel) -> bool:
     """Whether the chain rests on the respondents of both sides, not on means of units."""
     return "chisq_corrected" in chain.glance.frame
+
+
+def one_sided(chain: ReleasedModel) -> bool:
+    """Whether the respondents behind a two-sided fit are all of one side, at one wave or several."""
+    sides = {
+        str(name).removeprefix("n_").split("_wave_")[0] for name in chain.glance.frame if str(name).startswith("n_")
+    }
+    return len(sides) == 1
 
 
 def level_word(chain: ReleasedModel) -> str:

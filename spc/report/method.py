@@ -10,7 +10,7 @@ from spc.disclosure import ReleasedModel
 from spc.plot.numbers import bracket, count, number
 from spc.report.blocks import Block, FactsBlock, Prose, Section
 from spc.report.equations import equations_block
-from spc.report.health import converged, fit_words, level_word, two_sided, untested
+from spc.report.health import converged, fit_words, level_word, one_sided, two_sided, untested
 from spc.report.material import Material, glance_row, number_of
 from spc.report.origins import origins
 from spc.report.standards import standards
@@ -35,8 +35,14 @@ def method_section(material: Material) -> Section:
 def _level(chain: ReleasedModel) -> str:
     level = str(getattr(glance_row(chain), "level", ""))
     fitted = fit_words(chain)
-    text = say("method.person" if level != "unit" else "method.two_sided" if two_sided(chain) else "method.unit")
+    text = say(f"method.{'person' if level != 'unit' else _sides(chain)}")
     return f"{text} {say('method.whole', fitted=fitted)}" if fitted else text
+
+
+def _sides(chain: ReleasedModel) -> str:
+    if not two_sided(chain):
+        return "unit"
+    return "one_sided" if one_sided(chain) else "two_sided"
 
 
 def _fit(chain: ReleasedModel) -> list[tuple[str, str]]:

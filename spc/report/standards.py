@@ -144,6 +144,8 @@ def _power(material: Material, links: pd.DataFrame) -> str:
     sizes = [size for row in listed(links) if math.isfinite(size := found_with_power(row))]
     if not sizes or not material.readable:
         return say("method.jars_power_text")
+    if min(sizes) >= 1.0:
+        return say("method.jars_power_none", power=percent(_POWER))
     return say("method.jars_power_found", low=number(min(sizes)), high=number(max(sizes)), power=percent(_POWER))
 
 

@@ -131,6 +131,16 @@ def test_a_link_of_the_way_people_answer_is_not_graded_above_c(tmp_path):
     assert reasons["method"] == reasons["source"] == reasons["time"] == "no"
 
 
+def test_nothing_hidden_takes_away_a_link_that_is_not_there(tmp_path):
+    study = shops(tmp_path, n=50, staff_size=8, link=0.0)
+    chain = spc.fit_chain(study, draws=100)
+    assert chain.tidy().query("kind == 'link' and lhs == 'value'")["label"].item() == "unclear"
+    reason = spc.evidence(study, chain, shapes=False, rivals=False).reasons()
+    reason = reason.query("lhs == 'value' and criterion == 'robustness'").iloc[0]
+    assert reason["met"] == "not checked"
+    assert "not clear of zero" in reason["sentence"]
+
+
 def test_halves_that_say_the_other_sign_do_not_stand_for_a_link(tmp_path, monkeypatch):
     study = shops(tmp_path, n=60, staff_size=6)
     chain = spc.fit_chain(study, draws=100, method="unit_means")

@@ -106,10 +106,29 @@ def test_the_same_seed_gives_the_same_table(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(link_shapes(study, draws=99).tidy(), link_shapes(study, draws=99).tidy())
 
 
+def test_the_halves_of_the_respondents_are_the_same_however_many_draws(tmp_path: Path) -> None:
+    """So that whoever asks for the shape of a link is told of the same one."""
+    study = shops(tmp_path, lambda x: x, units=40)
+    few, many = (link_shapes(study, draws=draws) for draws in (99, 150))
+    for one, other in zip(few.links, many.links, strict=True):
+        assert (one.low, one.high, one.shapes.straight.slope) == (other.low, other.high, other.shapes.straight.slope)
+
+
+def test_units_that_do_not_differ_in_a_cause_are_not_said_to_be_absent(tmp_path: Path) -> None:
+    shops(tmp_path, lambda x: x, units=40)
+    staff = pd.read_csv(tmp_path / "employees.csv")
+    alike = staff.assign(es=np.tile([3.0, 5.0], len(staff) // 2), el=np.tile([2.0, 4.0], len(staff) // 2))
+    alike.to_csv(tmp_path / "employees.csv", index=False)
+    found = link_shapes(spc.read_study(tmp_path / "study.toml"), draws=99)
+    said = next(note.text for note in found.notes() if note.subject.startswith("customer_satisfaction"))
+    assert "40 units that have both differ too little" in said
+
+
 def test_few_units_are_named_and_not_tested(tmp_path: Path) -> None:
     found = link_shapes(shops(tmp_path, lambda x: x, units=9), draws=99)
     assert not found.links
     assert [note.code for note in found.notes()] == ["shape_not_tested"] * 3
+    assert all("9 units have both, which is too few" in note.text for note in found.notes())
     assert found.tidy().empty
     assert int(found.glance()["links"].iloc[0]) == 0
 
