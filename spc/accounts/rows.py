@@ -6,10 +6,11 @@ order of the rows nor the number of threads changes a cent.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,8 @@ PIECES = 6
 """Decimals to which quantities are kept."""
 
 Data = str | Path | pd.DataFrame | Relation
+_LONGEST = 64
+_NONE = np.zeros(0)
 _WHOLE = frozenset(
     ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "BOOLEAN")
 )
@@ -96,32 +99,52 @@ def sum_rows(relation: Relation, drivers: Sequence[CostDriver], spec: AccountsSp
     DataError
         A column is absent or holds what is no amount, a row belongs to no period, a sum is too large.
     """
-    dated = spec.period != "all" or bool(spec.periods)
     used = [c for driver in drivers for c in (driver.column, *driver.where) if c is not None]
-    require(relation, ["customer", *by, *(["date"] if dated else []), *used])
-    findings = list(_cell_faults(relation, drivers, spec.digits))
-    if findings:
-        raise DataError(findings)
-    cells = [_sum(relation, driver, spec.digits) for driver in drivers]
-    names = ["customer", *by]
-    keys = [f"{_key(relation, name)} AS k{i}" for i, name in enumerate(names)]
-    period = period_sql(spec, _day(relation)) if dated else "0"
-    inner = [*keys, f"{period} AS p", *(f"{text} AS v{i}" for i, (text, _) in enumerate(cells))]
-    places = range(1, len(keys) + 2)  # of the keys and the period
-    outer = [*(f"CAST(k{i} AS STRING) AS k{i}" for i in range(len(keys))), "CAST(p AS BIGINT) AS p"]
-    outer += [f"coalesce(CAST(v{i} AS BIGINT), 0) AS v{i}" for i in range(len(cells))]
-    text = (
-        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {{source}} GROUP BY "  # noqa: S608 - quoted
-        f"{', '.join(map(str, places))}) ORDER BY {', '.join(f'{i} NULLS LAST' for i in places)}"
-    )
-    found = relation.arrays(text, before=[value for _, own in cells for value in own])
+    require(relation, ["customer", *by, *(["date"] if _dated(spec) else []), *used])
+    _refuse_kinds(relation, drivers)
+    found = _summed(relation, drivers, spec, ["customer", *by], wide=False)
+    if found.pop("doubt", _NONE).any():
+        findings = list(_cell_faults(relation, drivers, spec.digits))
+        if findings:
+            raise DataError(findings)
+        found = _summed(relation, drivers, spec, ["customer", *by], wide=True)
     if np.ma.is_masked(found["p"]):
         raise _without_period(relation, spec)
-    values = np.empty((len(found["p"]), len(cells)), dtype=np.int64)
-    for i in range(len(cells)):
+    values = np.empty((len(found["p"]), len(drivers)), dtype=np.int64)
+    for i in range(len(drivers)):
         values[:, i] = found[f"v{i}"]
-    texts = tuple(np.asarray(found[f"k{i}"], dtype=object) for i in range(len(keys)))
+    texts = tuple(np.asarray(found[f"k{i}"], dtype=object) for i in range(1 + len(by)))
     return Sums(texts, np.asarray(found["p"], dtype=np.int64), values)
+
+
+def _summed(
+    relation: Relation, drivers: Sequence[CostDriver], spec: AccountsSpec, names: Sequence[str], *, wide: bool
+) -> dict[str, npt.NDArray[Any]]:
+    """Keys, periods and sums in one reading of the table, and in how many rows of each a cell may be no amount.
+
+    Texts become numbers of 18 digits, eight of them decimals, or when ``wide`` of 28, which takes thrice the time.
+    """
+    source, numbers = _with_numbers(relation, drivers, wide=wide)
+    cells = [_sum(relation, driver, spec.digits, numbers) for driver in drivers]
+    doubts = [] if wide else list(_doubts(relation, drivers, spec.digits, numbers))
+    keys = [f"{_key(relation, name)} AS k{i}" for i, name in enumerate(names)]
+    period = period_sql(spec, _day(relation)) if _dated(spec) else "0"
+    inner = [*keys, f"{period} AS p", *(f"{text} AS v{i}" for i, (text, _) in enumerate(cells))]
+    outer = [*(f"CAST(k{i} AS STRING) AS k{i}" for i in range(len(keys))), "CAST(p AS BIGINT) AS p"]
+    outer += [f"coalesce(CAST(v{i} AS BIGINT), 0) AS v{i}" for i in range(len(cells))]
+    if doubts:
+        inner.append(f"count_if({' OR '.join(doubts)}) AS doubt")
+        outer.append("doubt")
+    places = range(1, len(keys) + 2)  # of the keys and the period
+    text = (
+        f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {source} GROUP BY "  # noqa: S608 - quoted
+        f"{', '.join(map(str, places))}) ORDER BY {', '.join(f'{i} NULLS LAST' for i in places)}"
+    )
+    return relation.arrays(text, before=[value for _, own in cells for value in own])
+
+
+def _dated(spec: AccountsSpec) -> bool:
+    return spec.period != "all" or bool(spec.periods)
 
 
 def _without_period(relation: Relation, spec: AccountsSpec) -> DataError:
@@ -165,7 +188,7 @@ def _day(relation: Relation) -> str:
     return f"CASE WHEN trim({cell}) LIKE '____-__-__%' THEN TRY_CAST(substr(trim({cell}), 1, 10) AS DATE) END"
 
 
-def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list[str]]:
+def _sum(relation: Relation, driver: CostDriver, digits: int, numbers: Mapping[str, str]) -> tuple[str, list[str]]:
     """Sum of a line in SQL, and the values of its question marks."""
     condition, values = rows_of(driver)
     only = f" FILTER (WHERE {condition})" if condition else ""
@@ -174,37 +197,75 @@ def _sum(relation: Relation, driver: CostDriver, digits: int) -> tuple[str, list
         return f"count(*){only} * {10**scale}", values
     cell, kind = quoted(driver.column), relation.kinds[driver.column]
     if kind in ("FLOAT", "DOUBLE"):
-        return f"sum(CAST(round(CAST({cell} AS DOUBLE) * {10**scale}) AS BIGINT)){only}", values
+        wide = f"CAST({cell} AS DOUBLE)"
+        whole = f"CASE WHEN abs({wide}) <= {_limit(kind, scale, driver.money)!r} THEN round({wide} * {10**scale}) END"
+        return f"sum(CAST({whole} AS BIGINT)){only}", values
     if kind == "BOOLEAN":
         cell = f"CAST({cell} AS INTEGER)"
     elif kind not in _WHOLE and not (kind.startswith("DECIMAL") and _decimals(kind) <= scale):
-        cell = _decimal(cell, kind, scale)
+        cell = numbers.get(driver.column) or f"TRY_CAST({cell} AS DECIMAL(28, {scale}))"
+        cell = cell if driver.money else f"CAST({cell} AS DECIMAL(28, {scale}))"
     return f"sum({cell}){only} * {10**scale}", values
-
-
-def _decimal(cell: str, kind: str, scale: int) -> str:
-    """A cell as a decimal number, missing where it is none; a text longer than any amount is none."""
-    cell = f"CASE WHEN length({cell}) <= 64 THEN {cell} END" if kind == "VARCHAR" else cell
-    return f"TRY_CAST({cell} AS DECIMAL(28, {scale}))"
 
 
 def _decimals(kind: str) -> int:
     return int(kind.rstrip(")").split(",")[1])
 
 
+def _refuse_kinds(relation: Relation, drivers: Sequence[CostDriver]) -> None:
+    """Raise DataError where a column cannot hold numbers at all."""
+    kinds = {driver.column: relation.kinds[driver.column] for driver in drivers if driver.column is not None}
+    findings = [
+        Finding(relation.label, name, "not_numeric", f"values of type {kind}", "numbers",
+                "Store the column as numbers.") for name, kind in kinds.items() if not _numeric(kind)
+    ]  # fmt: skip
+    if findings:
+        raise DataError(findings)
+
+
+def _columns(drivers: Sequence[CostDriver]) -> dict[str, bool]:
+    """Columns that are added up, and whether they hold money."""
+    return {d.column: d.money for d in sorted(drivers, key=lambda d: d.money) if d.column is not None}
+
+
+def _with_numbers(relation: Relation, drivers: Sequence[CostDriver], *, wide: bool) -> tuple[str, dict[str, str]]:
+    """The table with texts read as numbers, each once, and what the numbers are called; longer texts are none."""
+    texts = [name for name in _columns(drivers) if relation.kinds[name] == "VARCHAR"]
+    numbers = {name: quoted(f"{name} as a number") for name in texts}
+    if not numbers:
+        return "{source}", numbers
+    cells = []
+    for name, alias in numbers.items():
+        cell = quoted(name)
+        whole = f"CASE WHEN length({cell}) <= {_LONGEST} THEN TRY_CAST({cell} AS DECIMAL(28, 10)) END"
+        cells.append(f"{whole if wide else f'TRY_CAST({cell} AS DECIMAL(18, 8))'} AS {alias}")
+    return f"(SELECT *, {', '.join(cells)} FROM {{source}})", numbers  # noqa: S608 - quoted
+
+
+def _doubts(
+    relation: Relation, drivers: Sequence[CostDriver], digits: int, numbers: Mapping[str, str]
+) -> Iterator[str]:
+    """Conditions in SQL of which one holds wherever a cell is no amount that sums would keep, and else seldom."""
+    for name, money in _columns(drivers).items():
+        if name in numbers:
+            yield f"({numbers[name]} IS NULL) <> ({quoted(name)} IS NULL)"
+            if money:
+                yield f"{numbers[name]} % {Decimal(1).scaleb(-digits)} <> 0"
+        elif _needs_look(relation.kinds[name], money, digits):
+            both = _looks(quoted(name), relation.kinds[name], digits if money else None, quoted(name))
+            yield from filter(None, both)
+
+
 def _cell_faults(relation: Relation, drivers: Sequence[CostDriver], digits: int) -> Iterator[Finding]:
-    """What sums would hide: cells that are no numbers, infinite, or hold parts of the smallest unit."""
-    columns = {d.column: d.money for d in sorted(drivers, key=lambda d: d.money) if d.column is not None}
-    looked = {name: money for name, money in columns.items() if _needs_look(relation.kinds[name], money, digits)}
-    kinds = relation.kinds
-    texts = [name for name in columns if not _numeric(kinds[name])]
-    for name in texts:
-        yield Finding(relation.label, name, "not_numeric", f"values of type {kinds[name]}", "numbers",
-                      "Store the column as numbers.")  # fmt: skip
-    if texts or not looked:
-        return
-    cells = [text for name, money in looked.items() for text in _looks(name, kinds[name], digits if money else None)]
-    counts = relation.rows(f"SELECT {', '.join(cells)} FROM {{source}}")[0]  # noqa: S608 - quoted
+    """Which columns hold cells that sums would hide: no numbers, infinite, or parts of the smallest unit."""
+    columns, kinds = _columns(drivers), relation.kinds
+    source, numbers = _with_numbers(relation, drivers, wide=True)
+    looked = {
+        name: _looks(quoted(name), kinds[name], digits if money else None, numbers.get(name, quoted(name)))
+        for name, money in columns.items() if _needs_look(kinds[name], money, digits)
+    }  # fmt: skip
+    cells = [f"count_if({condition or 'false'})" for both in looked.values() for condition in both]
+    counts = relation.rows(f"SELECT {', '.join(cells)} FROM {source}")[0]  # noqa: S608 - quoted
     for i, name in enumerate(looked):
         no_number, broken = counts[2 * i], counts[2 * i + 1]
         if no_number:
@@ -232,20 +293,22 @@ def _needs_look(kind: str, money: bool, digits: int) -> bool:
     return kind in ("FLOAT", "DOUBLE", "VARCHAR")
 
 
-def _looks(name: str, kind: str, digits: int | None) -> tuple[str, str]:
-    """Counts of cells that are no number, and of amounts with parts of the smallest unit."""
-    cell = quoted(name)
+def _looks(cell: str, kind: str, digits: int | None, number: str) -> tuple[str, str]:
+    """Whether a cell is no number, and whether an amount has parts of the smallest unit; empty where none can."""
     if kind in ("FLOAT", "DOUBLE"):
         wide = f"CAST({cell} AS DOUBLE)"  # NaN is above every number
-        bits = 23 if kind == "FLOAT" and digits is not None else 53
-        limit = 2.0**bits / 10 ** (PIECES if digits is None else digits)
-        no_number = f"count_if(abs({wide}) > {limit!r})"
+        limit = _limit(kind, PIECES if digits is None else digits, digits is not None)
+        no_number = f"abs({wide}) > {limit!r}"
         if digits is None:
-            return no_number, "0"
+            return no_number, ""
         slack = 1e-6 if kind == "DOUBLE" else 1e-3
         scaled = f"{wide} * {10**digits}"
         near = f"abs({scaled} - round({scaled})) > {slack} + abs({scaled}) * {4e-16 if kind == 'DOUBLE' else 1.2e-7}"
-        return no_number, f"count_if(abs({wide}) <= {limit!r} AND {near})"
-    wide = cell if kind.startswith("DECIMAL") else _decimal(cell, kind, 10)
-    no_number = "0" if kind.startswith("DECIMAL") else f"count_if(trim({cell}) <> '' AND {wide} IS NULL)"
-    return no_number, "0" if digits is None else f"count_if({wide} <> {_decimal(cell, kind, digits)})"
+        return no_number, f"abs({wide}) <= {limit!r} AND {near}"
+    no_number = f"{number} IS NULL AND trim({cell}) <> ''" if kind == "VARCHAR" else ""
+    return no_number, "" if digits is None else f"{number} <> TRY_CAST({number} AS DECIMAL(28, {digits}))"
+
+
+def _limit(kind: str, scale: int, money: bool) -> float:
+    """Largest number whose parts at this scale are still known."""
+    return float(2.0 ** (23 if kind == "FLOAT" and money else 53) / 10**scale)

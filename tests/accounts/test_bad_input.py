@@ -1,11 +1,15 @@
 """Ledgers as they should not be: each fault is a finding of the check, nothing is lost and nothing guessed."""
 
+from decimal import Decimal
+
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 
 from spc.accounts import AccountsSpec, CostDriver, book_findings, customer_accounts
 from spc.errors import DataError
+from spc.sources.relation import DuckRelation
 from spc.study import check_study, load_document, read_study
 
 DOCUMENT = """
@@ -235,3 +239,39 @@ def test_cells_that_are_no_amount_are_counted_in_the_singular():
     sales = pd.DataFrame({"customer": ["a", "b"], "date": "2026-01-01", "amount": [np.inf, 5.0]})
     with pytest.raises(DataError, match="1 cell that is no finite number"):
         customer_accounts(sales)
+
+
+AMOUNTS = AccountsSpec((CostDriver("revenue", side="revenue", column="amount"),), period="all")
+
+
+@pytest.mark.parametrize("odd", ["12345678901.00", " ", "-98765432109876.54", "1.0000000000"])
+def test_texts_that_are_amounts_after_all_are_added_up_exactly(tmp_path, odd):
+    """They do not fit the 18 digits in which texts are read first, and are read again."""
+    sales = pd.DataFrame({"customer": ["a", "a", "b"], "amount": [odd, "0.01", "3"]})
+    sales.to_csv(tmp_path / "sales.csv", index=False)
+    expected = int(Decimal(odd.strip() or "0").scaleb(2)) + 1
+    assert customer_accounts(tmp_path / "sales.csv", spec=AMOUNTS).cents[:, 0].tolist() == [expected, 300]
+    assert customer_accounts(sales, spec=AMOUNTS).cents[:, 0].tolist() == [expected, 300]
+
+
+@pytest.mark.parametrize("odd", ["12.345", "twelve", "inf", "1e30", "0.00000001"])
+def test_texts_that_are_no_amounts_are_refused(tmp_path, odd):
+    sales = pd.DataFrame({"customer": ["a", "a", "b"], "amount": [odd, "0.01", "3"]})
+    sales.to_csv(tmp_path / "sales.csv", index=False)
+    with pytest.raises(DataError, match=r"1 cell that is (no finite number|not whole)"):
+        customer_accounts(tmp_path / "sales.csv", spec=AMOUNTS)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_sound_table_is_read_once_for_checks_and_sums(tmp_path, monkeypatch, suffix):
+    sales = pd.DataFrame({"customer": ["a", "a", "b"], "amount": [12.34, 0.01, 3.0]})
+    path = tmp_path / f"sales.{suffix}"
+    if suffix == "csv":
+        sales.to_csv(path, index=False)
+    else:
+        duckdb.from_df(sales).write_parquet(str(path))
+    asked = []
+    query = DuckRelation.query
+    monkeypatch.setattr(DuckRelation, "query", lambda self, text: asked.append(text) or query(self, text))
+    assert customer_accounts(path, spec=AMOUNTS).cents[:, 0].tolist() == [1235, 300]
+    assert len(asked) == 1
