@@ -103,7 +103,7 @@ def sum_rows(relation: Relation, drivers: Sequence[CostDriver], spec: AccountsSp
     require(relation, ["customer", *by, *(["date"] if _dated(spec) else []), *used])
     _refuse_kinds(relation, drivers)
     found = _summed(relation, drivers, spec, ["customer", *by], wide=False)
-    if found.pop("doubt", _NONE).any():
+    if found.pop("d", _NONE).any():
         findings = list(_cell_faults(relation, drivers, spec.digits))
         if findings:
             raise DataError(findings)
@@ -133,8 +133,8 @@ def _summed(
     outer = [*(f"CAST(k{i} AS STRING) AS k{i}" for i in range(len(keys))), "CAST(p AS BIGINT) AS p"]
     outer += [f"coalesce(CAST(v{i} AS BIGINT), 0) AS v{i}" for i in range(len(cells))]
     if doubts:
-        inner.append(f"count_if({' OR '.join(doubts)}) AS doubt")
-        outer.append("doubt")
+        inner.append(f"count_if({' OR '.join(doubts)}) AS d")
+        outer.append("d")
     places = range(1, len(keys) + 2)  # of the keys and the period
     text = (
         f"SELECT {', '.join(outer)} FROM (SELECT {', '.join(inner)} FROM {source} GROUP BY "  # noqa: S608 - quoted
