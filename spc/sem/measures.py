@@ -165,7 +165,7 @@ def _logls(part: Part) -> tuple[float, float]:
     problem, point = part.problem, part.point
     place, sample, n = problem.place, problem.sample, problem.n
     p, x = place.n_observed, place.exogenous
-    units = 2.0 * float(np.log(problem.scale[:p][place.outcome]).sum())
+    units = 2.0 * float(np.log(problem.scale[:p][place.outcome] if x.size else problem.scale[:p]).sum())
     covariates = _log_det(sample.cov, x) + x.size
     trace = point.value - point.log_det + sample.log_det + p
     model = measure.logl(n, p - x.size, point.log_det - covariates + units, trace)

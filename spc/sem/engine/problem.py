@@ -238,14 +238,16 @@ def lay(model: Model, blocks: Sequence[Balanced]) -> list[Problem]:
 def _laid(
     model: Model, block: Balanced, unit: FloatArray, span: FloatArray, start: FloatArray, *, alone: bool
 ) -> Problem:
-    place, active = block.place, block.place.active
-    number = place.free[active]
+    active = block.place.active
+    number = block.place.free[active]
     plain = alone and not model.constraints and number.size == unit.size
-    weight = block.multiplier[active] / unit[number]
-    linear = span if plain else weight[:, None] * span[number]
+    linear, offset = span, start
+    if not plain:
+        weight = block.multiplier[active] / unit[number]
+        linear, offset = weight[:, None] * span[number], weight * start[number]
     return Problem(
-        place, block.sample or _UNKNOWN, block.n, block.divisor, block.scale, block.multiplier, block.base, active,
-        linear, weight * start[number], span / unit[:, None], start / unit, plain,
+        block.place, block.sample or _UNKNOWN, block.n, block.divisor, block.scale, block.multiplier, block.base,
+        active, linear, offset, span / unit[:, None], start / unit, plain,
     )  # fmt: skip
 
 

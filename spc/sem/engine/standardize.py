@@ -77,7 +77,9 @@ def standardised_values(place: Structure, values: FloatArray, at: Implied, kind:
     power, variances = _powers(place), _variances(place, at, kind)
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = variances[..., power.first] ** power.first_power * variances[..., power.second] ** power.second_power
-        result = np.where(place.part == SCALE, 1.0, values * factor)
+        result = values * factor
+    if place.ordered.size:
+        result = np.where(place.part == SCALE, 1.0, result)
     return np.where(np.isfinite(result), result, np.nan)
 
 

@@ -134,7 +134,8 @@ def _wanted(problem: Problem, way: Way) -> FloatArray:
     if way == "instruments":
         _instruments(place, sample.cov, values, variances)
     values[lay.variances] = variances[place.row[lay.variances]]
-    values[lay.untouched] = sample.cov[place.row[lay.untouched], place.column[lay.untouched]]
+    if lay.untouched.size:
+        values[lay.untouched] = sample.cov[place.row[lay.untouched], place.column[lay.untouched]]
     if sample.mean is not None:
         values[lay.means] = sample.mean[place.row[lay.means]]
     if lay.given is not None and way != "unaided":
@@ -228,8 +229,9 @@ def _regressions(
     values[lay.paths[free]] = (slopes * deviation[outcome] / deviation[cause])[free]
     rest = 1.0 - np.bincount(outcome, slopes * correlation, lay.joined.size)
     variances[lay.joined[lay.outcomes]] = (deviation**2 * np.maximum(rest, 0.2))[lay.outcomes]
-    i, j = lay.pair
-    values[lay.apart] = joint[i, j] * deviation[i] * deviation[j]
+    if lay.apart.size:
+        i, j = lay.pair
+        values[lay.apart] = joint[i, j] * deviation[i] * deviation[j]
 
 
 def _joint(place: Structure, cov: FloatArray, axis: FloatArray) -> FloatArray:

@@ -138,15 +138,10 @@ def rmsea_ci(chisq: float, df: float, n: int, level: float = 0.90, groups: int =
     if df < 1:
         return 0.0, 0.0
     tail = (1.0 - level) / 2.0
-    low, high = _noncentrality(chisq, df, 1.0 - tail), _noncentrality(chisq, df, tail)
+    central = float(chndtr(chisq, df, 0.0))
+    # the noncentrality at which chisq is the given quantile; 0 where none is
+    low, high = (0.0 if central <= p else float(chndtrinc(chisq, df, p)) for p in (1.0 - tail, tail))
     return math.sqrt(groups * low / (n * df)), math.sqrt(groups * high / (n * df))
-
-
-def _noncentrality(chisq: float, df: float, probability: float) -> float:
-    """The noncentrality at which ``chisq`` is the given quantile; 0 where none is."""
-    if float(chndtr(chisq, df, 0.0)) <= probability:
-        return 0.0
-    return float(chndtrinc(chisq, df, probability))
 
 
 def rmsea_pvalue(chisq: float, df: float, n: int, close: float = 0.05, groups: int = 1) -> float:
@@ -305,10 +300,12 @@ class Residuals:
 def _root_mean_square(residuals: Residuals, scaling: Scaling, means: bool) -> float:
     p = len(residuals.cov)
     cov = residuals.covariance(scaling)
-    mean = residuals.means("bentler" if scaling == "bollen" else scaling) if means else np.empty(0)
-    count = p * (p + 1) // 2 + mean.size - (p if scaling == "bollen" else 0)
-    lower = 0.5 * (np.vdot(cov, cov) + np.vdot(cov.diagonal(), cov.diagonal()))
-    return math.sqrt(float(lower + mean @ mean) / count) if count else 0.0
+    total = 0.5 * float(np.vdot(cov, cov) + np.vdot(cov.diagonal(), cov.diagonal()))
+    count = p * (p + 1) // 2 - (p if scaling == "bollen" else 0)
+    if means and residuals.mean is not None:
+        mean = residuals.means("bentler" if scaling == "bollen" else scaling)
+        total, count = total + float(mean @ mean), count + mean.size
+    return math.sqrt(total / count) if count else 0.0
 
 
 def rmr(residuals: Residuals, *, means: bool = True) -> float:
