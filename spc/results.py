@@ -217,10 +217,12 @@ class Shown:
         result: Any = self
         title = _TITLES.get(result.kind, result.kind.replace("_", " ").capitalize())
         lines = [title, "", *_measures(result.glance()), ""]
-        rows = self._rows_shown()
-        lines += printed(rows.head(_ROWS_SHOWN)).splitlines()
-        if len(rows) > _ROWS_SHOWN:
-            lines.append(f"... and {len(rows) - _ROWS_SHOWN} more in tidy()")
+        rows, most = self._rows_shown(), _ROWS_SHOWN.get(result.kind, _ROWS_ELSE)
+        lines += printed(rows.head(most)).splitlines()
+        kinds = _KINDS_SHOWN.get(result.kind)
+        untold = 0 if kinds is None else int((~result.tidy()["kind"].isin(kinds)).sum())
+        if more := max(len(rows) - most, 0) + untold:
+            lines.append(f"... and {more} more in tidy()")
         for note in dict.fromkeys(result.notes()):
             lines += ["", *wrap(f"{note.severity}, {note.subject}: {note.text}", 100)]
         return "\n".join(lines)
@@ -230,12 +232,20 @@ class Shown:
 
     def _rows_shown(self) -> pd.DataFrame:
         table: pd.DataFrame = self.tidy()  # type: ignore[attr-defined]
+        table = table[table["kind"].isin(_KINDS_SHOWN.get(self.kind, set(table["kind"])))]  # type: ignore[attr-defined]
+        table = table.assign(label=table["label"].astype(str).map(_clipped).where(table["kind"] != "total", ""))
         told = set(table["kind"]) <= _TOLD_BY_OPERATOR
         spare = [name for name in ("level", "group") if set(table[name]) <= {"", "1"}] + ["kind"] * told
         return table.drop(columns=spare).rename(columns=_SHORT)
 
 
-_ROWS_SHOWN = 200
+_ROWS_SHOWN = {"sem": 200}
+_ROWS_ELSE = 60
+_LABEL = 60
+_KINDS_SHOWN = {
+    "study": ("alpha", "omega", "icc1_anova", "icc2_anova"), "chain": ("link", "total"), "evidence": ("grade",),
+    "accounts": ("account", "unassigned", "control"),
+}  # fmt: skip
 _TITLES = {"sem": "Structural equation model", "htmt": "HTMT", "wald": "Wald test", "release": "Score tests"}
 _TOLD_BY_OPERATOR = {"loading", "regression", "variance", "covariance", "intercept", "threshold", "scale", "defined"}
 _SHORT = {
@@ -243,15 +253,19 @@ _SHORT = {
 }  # fmt: skip
 
 
+def _clipped(text: str) -> str:
+    return text if len(text) <= _LABEL else f"{text[: _LABEL - 1]}…"
+
+
 def printed(table: pd.DataFrame) -> str:
-    """A table as text: three decimals, p values below .0005 as such, no columns that hold nothing.
+    """A table as text: three decimals, none for large numbers, no p value of zero, no columns that hold nothing.
 
     Examples
     --------
-    >>> print(printed(pd.DataFrame({"lhs": ["a", "b"], "label": ["", ""], "estimate": [0.25, 3e6], "p": [0.0, None]})))
+    >>> print(printed(pd.DataFrame({"lhs": ["a", "b"], "label": ["", ""], "estimate": [0.25, 3e5], "p": [0.0, None]})))
     lhs  estimate     p
       a     0.250 <.001
-      b 3.000e+06
+      b   300000
     """
     shown = {}
     for name, column in table.items():
@@ -270,7 +284,9 @@ def _cell(value: Any, probability: bool) -> str:
         return ""
     if probability and number < 0.0005:
         return "<.001"
-    return f"{number:.3f}" if number == 0 or 0.0005 <= abs(number) < 1e6 else f"{number:.3e}"
+    if number == 0 or 0.0005 <= abs(number) < 1e5:
+        return f"{number:.3f}"
+    return f"{number:.0f}" if 1e5 <= abs(number) < 1e12 else f"{number:.3e}"
 
 
 def _measures(row: pd.DataFrame) -> list[str]:

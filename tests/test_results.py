@@ -1,7 +1,10 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import spc
 from spc.results import TIDY_COLUMNS, Estimates, Note, Provenance, Shown, assembled, fingerprint, tidy_frame
 
 
@@ -71,3 +74,31 @@ def test_a_result_prints_as_a_page():
     assert lines[8].startswith("serious, x1~~x1: It is below zero.")
     assert max(map(len, lines)) <= 100
     assert repr(Page()) == str(Page())
+
+
+def test_a_chain_prints_as_a_page_and_shows_no_answers(tmp_path):
+    study = spc.read_study(spc.make_firm(seed=2, units=25).write(tmp_path))
+    chain = spc.fit_chain(study, draws=100)
+    for result in (study, chain, spc.loyalty_value(study)):
+        page = repr(result)
+        assert page == str(result)
+        assert "array(" not in page
+        assert "DataFrame" not in page
+        assert len(page.splitlines()) < 160
+        assert max(map(len, page.splitlines())) <= 160
+    links = chain.tidy().query("kind == 'link'")
+    assert len(re.findall(r" link +-?\d", str(chain))) == len(links)
+    told = chain.tidy()["kind"].isin(["link", "total"]).sum()
+    assert f"... and {len(chain.tidy()) - told} more in tidy()" in str(chain)
+
+
+def test_every_public_result_prints_as_a_page():
+    public = [thing for name in spc.__all__ if isinstance(thing := getattr(spc, name), type)]
+    results = [kind for kind in public if kind is not spc.Result and {"tidy", "glance", "notes"} <= set(vars(kind))]
+    assert len(results) > 10
+    assert [kind.__name__ for kind in results if not issubclass(kind, Shown)] == []
+
+
+def test_a_note_prints_as_a_sentence():
+    note = Note("few", "warning", "units", "Twelve units.")
+    assert (str(note), repr(note)) == ("warning: Twelve units.", "Note('few', 'warning', 'units', 'Twelve units.')")

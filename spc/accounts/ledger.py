@@ -18,7 +18,7 @@ from spc.accounts.money import IntArray, apportion, cents_of, in_money, times_ra
 from spc.accounts.rows import PIECES, Sums, open_rows, sum_rows
 from spc.errors import DataError, Finding, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sources.database import quoted
 from spc.sources.relation import Relation
 from spc.study.accounts import TOTALS, AccountsSpec, CostDriver, in_period
@@ -55,8 +55,8 @@ class ControlTotal:
         return self.found - self.expected
 
 
-@dataclass(frozen=True, eq=False)
-class CustomerAccounts:
+@dataclass(frozen=True, eq=False, repr=False)
+class CustomerAccounts(Shown):
     """One account a customer and period, and what belongs to no customer.
 
     Attributes

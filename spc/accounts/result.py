@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from spc.errors import UsageError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 
 if TYPE_CHECKING:
     from spc.accounts.ledger import CustomerAccounts
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["AccountsTable", "accounts_of", "latest", "latest_two", "table_of"]
 
 
-@dataclass(frozen=True, eq=False)
-class AccountsTable:
+@dataclass(frozen=True, eq=False, repr=False)
+class AccountsTable(Shown):
     """A result made from customer accounts.
 
     Attributes

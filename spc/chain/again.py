@@ -12,13 +12,13 @@ import pandas as pd
 from spc.chain.result import ChainFit
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 
 __all__ = ["RefitMaterial", "refit_material"]
 
 
-@dataclass(frozen=True, eq=False)
-class RefitMaterial:
+@dataclass(frozen=True, eq=False, repr=False)
+class RefitMaterial(Shown):
     """Model text and moments of a fitted chain.
 
     Attributes

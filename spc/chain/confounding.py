@@ -23,7 +23,7 @@ from spc.chain.implied_links import ImpliedLink, implied_links
 from spc.chain.naming import title_of
 from spc.chain.result import ChainFit
 from spc.errors import UsageError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.words import Phrase, phrase
 
 __all__ = ["LinkRobustness", "Robustness", "adjusted_slope", "link_robustness", "partial_r2", "robustness_value"]
@@ -168,8 +168,8 @@ class LinkRobustness:
         return phrase("note.reason.robustness.gone", **told)
 
 
-@dataclass(frozen=True, eq=False)
-class Robustness:
+@dataclass(frozen=True, eq=False, repr=False)
+class Robustness(Shown):
     """Every link of a chain against a hidden common cause.
 
     Attributes

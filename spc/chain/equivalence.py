@@ -25,7 +25,7 @@ from spc.chain.implied_links import ImpliedLink, implied_links
 from spc.chain.links import Verdict, outcomes, verdict
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.errors import DataError, UsageError
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem import SemFit
 from spc.sem.postestimation.effects import Effects
 
@@ -133,8 +133,8 @@ class LinkEquivalence:
     verdict: Verdict
 
 
-@dataclass(frozen=True, eq=False)
-class Equivalence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Equivalence(Shown):
     """Every link of a chain against the smallest effect of interest.
 
     Attributes

@@ -26,7 +26,7 @@ from spc.chain.rivals import Rivals
 from spc.chain.rivals import rivals as fit_rivals
 from spc.chain.shape import LinkShapes, link_shapes
 from spc.errors import SpcError, UsageError
-from spc.results import Note, Provenance, Result, tidy_frame
+from spc.results import Note, Provenance, Result, Shown, tidy_frame
 from spc.sem.postestimation.invariance import Invariance
 from spc.study import Study
 from spc.words import Phrase, phrase, verdict_form
@@ -121,8 +121,8 @@ def grade(met: Mapping[str, str]) -> tuple[Grade, tuple[str, ...]]:
     return ("B", tuple(short)) if short else ("A", ())
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
+@dataclass(frozen=True, eq=False, repr=False)
+class Evidence(Shown):
     """The evidence for each link of a chain.
 
     Attributes

@@ -15,7 +15,7 @@ from spc.chain.two_way import TwoWay, two_way
 from spc.errors import DataError, UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.regression.wild import cluster_weights
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 from spc.study import Study
 
 __all__ = ["LagSearch", "lag_search"]
@@ -29,8 +29,8 @@ BATCH = 2_000_000
 """Numbers drawn at once."""
 
 
-@dataclass(frozen=True, eq=False)
-class LagSearch:
+@dataclass(frozen=True, eq=False, repr=False)
+class LagSearch(Shown):
     """A link at every lag.
 
     Attributes

@@ -29,7 +29,7 @@ from spc.chain.result import ChainFit
 from spc.chain.rows import AnalysisRows, analysis_rows, at_wave
 from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem import fit
 from spc.spec import model
 from spc.study import Study
@@ -51,8 +51,8 @@ def same_source(study: Study, lhs: str, rhs: str) -> bool:
     return book[lhs].table == book[rhs].table and book[lhs].table in SIDES.values()
 
 
-@dataclass(frozen=True, eq=False)
-class MethodFactor:
+@dataclass(frozen=True, eq=False, repr=False)
+class MethodFactor(Shown):
     """Links of one source, with the way people answer allowed for.
 
     Attributes

@@ -16,7 +16,7 @@ from spc.chain.served import served_units
 from spc.regression import link_regressions
 from spc.regression.methods import fixed_rows, mixed_rows, quantile_rows, wild_rows
 from spc.resample import progress
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.spec import model
 from spc.study import Study
 from spc.study.study import SIDES
@@ -28,8 +28,8 @@ QUANTILES = (0.25, 0.5, 0.75)
 OWN = "chain"
 
 
-@dataclass(frozen=True, eq=False)
-class LinkMethods:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinkMethods(Shown):
     """Estimates of the links of a chain, method by method.
 
     Attributes

@@ -16,7 +16,7 @@ from spc.chain.panel_text import column, cross_lagged_text, fixed_effects_text, 
 from spc.chain.two_way import slopes, two_way
 from spc.errors import DataError, EstimationError, NotIdentifiedError, SpcWarning, UnsupportedError, UsageError
 from spc.linalg import one_blas_thread
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 from spc.sem import SemFit, fit
 from spc.spec import model
 from spc.study import Study
@@ -45,8 +45,8 @@ NOISE = 0.9
 """Share of a score's variance that error may take before it is told from nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class Panel:
+@dataclass(frozen=True, eq=False, repr=False)
+class Panel(Shown):
     """Links over waves by several panel models.
 
     Attributes

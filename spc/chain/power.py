@@ -14,7 +14,7 @@ import pandas as pd
 from spc.errors import EstimationError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
 from spc.resample import progress, replicate_rng
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.twolevel.draws import theta_draws
 from spc.sem.twolevel.fit import TwoLevelFit, fit_two_level
 from spc.sem.twolevel.likelihood import UnitMoments, unit_moments
@@ -152,8 +152,8 @@ def _faults(plan: Plan) -> list[str]:
     return wrong
 
 
-@dataclass(frozen=True, eq=False)
-class Power:
+@dataclass(frozen=True, eq=False, repr=False)
+class Power(Shown):
     """What a plan finds, and what to add to it.
 
     Attributes

@@ -14,7 +14,7 @@ import pandas as pd
 
 from spc.errors import DataError
 from spc.linalg import FloatArray
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 from spc.sem.pooling import PooledCorrelations, StudyCorrelations, pool_correlations
 from spc.spec import CHAIN_CONSTRUCTS
 
@@ -63,8 +63,8 @@ class PublishedStudy:
         return StudyCorrelations(self.name, self.n, self.constructs, self.correlation, known)
 
 
-@dataclass(frozen=True, eq=False)
-class PublishedLinks:
+@dataclass(frozen=True, eq=False, repr=False)
+class PublishedLinks(Shown):
     """Links of the chain in published studies.
 
     Attributes

@@ -13,7 +13,7 @@ from spc.chain.equivalence import Smallest, link_equivalence
 from spc.chain.links import verdict
 from spc.chain.two_sided_result import TwoSidedFit
 from spc.regression import LinkRegressions
-from spc.results import Note, Provenance
+from spc.results import Note, Provenance, Shown
 from spc.sem import SemFit
 from spc.sem.postestimation.effects import Effects
 
@@ -22,8 +22,8 @@ __all__ = ["ChainFit"]
 NOT_FOR_READING = frozenset({"collinear_latents", "latent_not_positive_definite"})
 
 
-@dataclass(frozen=True, eq=False)
-class ChainFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainFit(Shown):
     """The service-profit chain fitted on one study.
 
     Attributes

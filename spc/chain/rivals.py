@@ -20,7 +20,7 @@ from spc.chain.rows import AnalysisRows, analysis_rows
 from spc.chain.time_order import TimeOrder, time_order
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray, one_blas_thread
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.spec import model
 from spc.study import Study
 
@@ -37,8 +37,8 @@ Row = dict[str, Any]
 SAME = "not told apart"
 
 
-@dataclass(frozen=True, eq=False)
-class Rivals:
+@dataclass(frozen=True, eq=False, repr=False)
+class Rivals(Shown):
     """Rival explanations side by side.
 
     Attributes

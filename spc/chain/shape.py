@@ -22,7 +22,7 @@ from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.regression.shape import FEWEST_ROWS, Bend, Cause, Line, Shapes, link_shape
 from spc.resample import replicate_rng
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.spec import model
 from spc.study import Study
 from spc.study.study import SIDES
@@ -97,8 +97,8 @@ def _response(shapes: Shapes, name: str, x: FloatArray) -> FloatArray:
     return np.asarray(shapes.straight.slope * far)
 
 
-@dataclass(frozen=True, eq=False)
-class LinkShapes:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinkShapes(Shown):
     """Shapes of all links of a chain.
 
     Attributes

@@ -14,7 +14,7 @@ import pandas as pd
 from spc.chain.covariates import CovariateSlopes
 from spc.chain.links import verdict
 from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.sem.engine.defined import defined_slopes, defined_values, label_rows
 from spc.sem.engine.problem import label_slopes
 from spc.sem.engine.ram import implied
@@ -38,8 +38,8 @@ ALIKE = 0.98
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class TwoSidedFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class TwoSidedFit(Shown):
     """A chain of units fitted to respondents of several sides.
 
     Attributes

@@ -13,7 +13,7 @@ import pandas as pd
 from spc.errors import DataError, EstimationError, NotPositiveDefiniteError, UsageError
 from spc.linalg import FloatArray, frozen_array
 from spc.resample import Rows, bootstrap
-from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
 
 __all__ = ["KeyDrivers", "key_drivers", "relative_weights"]
 
@@ -62,8 +62,8 @@ def relative_weights(correlations: FloatArray, validities: FloatArray) -> FloatA
     return np.asarray(root**2 @ np.linalg.solve(root, validities) ** 2)
 
 
-@dataclass(frozen=True, eq=False)
-class KeyDrivers:
+@dataclass(frozen=True, eq=False, repr=False)
+class KeyDrivers(Shown):
     """How much of an outcome goes along with each driver, and how well each does.
 
     Attributes

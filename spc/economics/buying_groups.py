@@ -18,7 +18,7 @@ from spc.economics.region import student
 from spc.economics.tenure import dates
 from spc.errors import DataError, EstimationError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -30,8 +30,8 @@ _SPANS = 4
 _DRAWS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class BuyingGroups:
+@dataclass(frozen=True, eq=False, repr=False)
+class BuyingGroups(Shown):
     """Customers without a contract, group by group.
 
     Attributes

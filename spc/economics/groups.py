@@ -18,7 +18,7 @@ from spc.economics.retention import rate_interval
 from spc.economics.tenure import PERIODS, dates
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -28,8 +28,8 @@ __all__ = ["RetentionGroups", "retention_by"]
 OTHERS = "all smaller ones"
 
 
-@dataclass(frozen=True, eq=False)
-class RetentionGroups:
+@dataclass(frozen=True, eq=False, repr=False)
+class RetentionGroups(Shown):
     """Retention of groups of customers.
 
     Attributes

@@ -23,7 +23,7 @@ from spc.economics.region import student
 from spc.economics.retention import estimate_retention
 from spc.errors import DataError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Estimates, Note, Provenance, tidy_frame
+from spc.results import Estimates, Note, Provenance, Shown, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -84,8 +84,8 @@ def retention_curves(
     return pd.concat(found, ignore_index=True)
 
 
-@dataclass(frozen=True, eq=False)
-class HazardFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class HazardFit(Shown):
     """A discrete hazard of leaving.
 
     Attributes

@@ -27,7 +27,7 @@ from spc.economics.models import spans_of
 from spc.economics.tenure import Window, numeric_column
 from spc.errors import DataError, EstimationError, NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 from spc.survey.intraclass import expected_values
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ FEWEST_UNITS = 8
 Codes = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, eq=False)
-class RetentionLink:
+@dataclass(frozen=True, eq=False, repr=False)
+class RetentionLink(Shown):
     """How retention, margin and referral move with a score.
 
     Attributes

@@ -17,7 +17,7 @@ from spc.economics.link import RetentionLink
 from spc.economics.loyalty import LoyaltyValue
 from spc.errors import UnsupportedError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, Replicates, tidy_frame
+from spc.results import Note, Provenance, Replicates, Shown, tidy_frame
 
 __all__ = ["LinkMoney", "effect_draws", "money_of_link"]
 
@@ -57,8 +57,8 @@ def effect_draws(chain: Any, cause: str, outcome: str) -> FloatArray:
     raise UsageError(f"There is no effect of {cause} on {outcome}; there are: {', '.join(ends) or 'none'}.")
 
 
-@dataclass(frozen=True, eq=False)
-class LinkMoney:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinkMoney(Shown):
     """What a change of a score is worth.
 
     Attributes

@@ -19,7 +19,7 @@ from spc.economics.lifetable import LifeTable
 from spc.economics.region import student
 from spc.errors import NonConvergenceError, UsageError
 from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import Study
@@ -29,8 +29,8 @@ __all__ = ["BetaGeometric", "fit_beta_geometric"]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class BetaGeometric:
+@dataclass(frozen=True, eq=False, repr=False)
+class BetaGeometric(Shown):
     """A fitted shifted beta-geometric model.
 
     Attributes

@@ -22,7 +22,7 @@ from spc.economics.tenure import Window
 from spc.economics.terms import LoyaltyTerms
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, Replicates, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Replicates, Shown, fingerprint, tidy_frame
 
 if TYPE_CHECKING:
     from spc.study import MoneySpec, Study
@@ -32,8 +32,8 @@ __all__ = ["LoyaltyValue", "MarginMean", "loyalty_value"]
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class LoyaltyValue:
+@dataclass(frozen=True, eq=False, repr=False)
+class LoyaltyValue(Shown):
     """What customers are worth, and what more loyalty would be worth.
 
     Attributes

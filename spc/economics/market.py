@@ -13,13 +13,13 @@ import pandas as pd
 from spc.economics.tenure import numeric_column
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 __all__ = ["MarketQuality", "market_quality", "relative_nps"]
 
 
-@dataclass(frozen=True, eq=False)
-class MarketQuality:
+@dataclass(frozen=True, eq=False, repr=False)
+class MarketQuality(Shown):
     """Figures on own and rivals' customers.
 
     Attributes

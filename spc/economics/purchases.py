@@ -23,7 +23,7 @@ from spc.economics.optimum import maximum
 from spc.economics.tenure import PERIODS, dates, numeric_column
 from spc.errors import DataError, UsageError
 from spc.linalg import FloatArray, frozen_array
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 __all__ = ["BuyingModel", "Purchases", "fit_buying", "purchase_history", "purchases_of"]
 
@@ -201,8 +201,8 @@ class Buying:
     b: float
 
 
-@dataclass(frozen=True, eq=False)
-class BuyingModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class BuyingModel(Shown):
     """A fitted BG/NBD model.
 
     Attributes

@@ -21,13 +21,13 @@ from spc.economics.optimum import maximum
 from spc.economics.purchases import purchases_of
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, fingerprint, tidy_frame
+from spc.results import Note, Provenance, Shown, fingerprint, tidy_frame
 
 __all__ = ["SpendModel", "fit_spend"]
 
 
-@dataclass(frozen=True, eq=False)
-class SpendModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class SpendModel(Shown):
     """A fitted model of what a purchase leaves.
 
     Attributes

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from spc.errors import DataError
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 
 __all__ = ["LinkRegressions", "link_regressions"]
 
 FEW_CLUSTERS = 30
 
 
-@dataclass(frozen=True, eq=False)
-class LinkRegressions:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinkRegressions(Shown):
     """Regressions link by link.
 
     Attributes

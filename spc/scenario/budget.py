@@ -11,15 +11,15 @@ import pandas as pd
 
 from spc.errors import UsageError
 from spc.linalg import FloatArray
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
 
 __all__ = ["Allocation", "allocate"]
 
 
-@dataclass(frozen=True, eq=False)
-class Allocation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Allocation(Shown):
     """Levers chosen under a budget.
 
     Attributes

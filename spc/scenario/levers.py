@@ -14,7 +14,7 @@ import pandas as pd
 from spc.chain import ChainFit, LinkShapes
 from spc.economics import LoyaltyValue
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.scenario.bend import grid_step
 from spc.scenario.change import Change
 from spc.scenario.outlook import Outlook
@@ -66,8 +66,8 @@ class Reach:
         return max(self.high - self.mean, self.mean - self.low)
 
 
-@dataclass(frozen=True, eq=False)
-class Levers:
+@dataclass(frozen=True, eq=False, repr=False)
+class Levers(Shown):
     """Levers of a study.
 
     Attributes

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from spc.linalg import FloatArray
-from spc.results import Note, Provenance, tidy_frame
+from spc.results import Note, Provenance, Shown, tidy_frame
 from spc.scenario.change import Change
 
 __all__ = ["Outlook"]
 
 
-@dataclass(frozen=True, eq=False)
-class Outlook:
+@dataclass(frozen=True, eq=False, repr=False)
+class Outlook(Shown):
     """A scenario, draw by draw.
 
     Attributes

@@ -12,7 +12,7 @@ import pandas as pd
 
 from spc.disclosure import DisclosureRule
 from spc.errors import Finding, UsageError
-from spc.results import Note, fingerprint
+from spc.results import Note, Shown, fingerprint
 from spc.study.accounts import AccountsSpec
 from spc.study.document import ChainSpec, MoneySpec, ReportSpec, StudyDocument
 from spc.study.quality import Quality, latest_wave, quality
@@ -26,8 +26,8 @@ SIDES: Mapping[Side, str] = {"employee": "employee_responses", "customer": "cust
 """Survey side to the table with its answers."""
 
 
-@dataclass(frozen=True, eq=False)
-class Study:
+@dataclass(frozen=True, eq=False, repr=False)
+class Study(Shown):
     """Everything a study document says, with its tables read and found in order.
 
     Attributes

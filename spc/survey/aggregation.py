@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from spc.errors import DataError, Finding, UsageError
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 from spc.survey.agreement import NULLS, agreement
 from spc.survey.codebook import Construct
 from spc.survey.intraclass import OneWay, RandomIntercept, mean_reliability, one_way, random_intercept, unit_sums
@@ -62,8 +62,8 @@ class UnitScores:
         return self.n / self.units if self.units else float("nan")
 
 
-@dataclass(frozen=True, eq=False)
-class Aggregation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Aggregation(Shown):
     """What :func:`aggregation` found, for one construct or several.
 
     Attributes

@@ -16,7 +16,7 @@ import pandas as pd
 from spc.errors import UsageError
 from spc.linalg import FloatArray
 from spc.moments import Moments
-from spc.results import Note, tidy_frame
+from spc.results import Note, Shown, tidy_frame
 from spc.survey.codebook import Construct
 from spc.survey.factor import OneFactor, fit_one_factor, omega_gradient
 from spc.survey.scoring import keyed_items
@@ -29,8 +29,8 @@ LOW = 0.70
 HIGH_SRMR = 0.08
 
 
-@dataclass(frozen=True)
-class Reliability:
+@dataclass(frozen=True, repr=False)
+class Reliability(Shown):
     """One reliability coefficient of one scale.
 
     Attributes

@@ -105,7 +105,7 @@ def test_tests_are_the_same_tree(folder):
 
 FREE_NOTES = {
     "accounts/effort.py", "accounts/groups.py", "accounts/involvement.py", "accounts/kpis.py", "accounts/menu.py",
-    "accounts/mixture.py", "accounts/peers.py", "accounts/profile.py", "accounts/risk.py", "accounts/sellers.py",
+    "accounts/mixture.py", "accounts/profile.py", "accounts/risk.py", "accounts/sellers.py",
     "accounts/sight.py", "accounts/targets.py", "accounts/visits.py", "chain/lag_search.py", "chain/panel.py",
     "chain/power.py", "chain/rival_bench.py", "chain/rivals.py",
     "sem/ordinal/fit.py", "sem/pooling.py", "sem/postestimation/compare.py", "sem/postestimation/htmt.py",
