@@ -67,6 +67,8 @@ def _run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OUR_FAULT
     except Exception as error:
+        if _through_interrupt(error):
+            return _interrupted()
         if "SPC_TRACEBACK" in os.environ:
             raise
         print(
@@ -76,6 +78,13 @@ def _run(words: list[str]) -> int:
         )
         return OUR_FAULT
     return 0
+
+
+def _through_interrupt(error: BaseException | None) -> bool:
+    """Whether an error was raised on the way of an interrupt, as Python 3.11 does within the making of a class."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _interrupted() -> int:

@@ -180,6 +180,17 @@ def test_a_study_without_customers_has_no_loyalty_in_money(run, tmp_path):
     assert "[tables.customers]" in err
 
 
+def test_an_interrupt_within_the_making_of_a_class_is_an_interrupt(run, monkeypatch):
+    class Field:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("spc.contracts.schema_names", lambda: type("Source", (), {"origin": Field()}))
+    code, _, err = run("schema")
+    assert code == 130
+    assert "a fault of spc" not in err
+
+
 def test_our_own_fault_is_said_without_a_traceback(run, monkeypatch):
     monkeypatch.setattr("spc.contracts.schema_names", lambda: 1 / 0)
     code, _, err = run("schema")
