@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -40,7 +40,8 @@ def plan_from(
     units, waves : int
         The pilot's units, and one wave, when not given.
     respondents : mapping of side to float
-        Mean respondents a unit, of the sides that are to differ from the pilot.
+        Mean respondents a unit, of the sides that are to differ from the pilot; of each wave that the pilot takes a
+        side at.
     links : mapping of (effect, cause) to float
         Standardised links in place of the pilot's.
     icc : mapping of str to float
@@ -71,8 +72,8 @@ def plan_from(
     if not isinstance(fit, TwoSidedFit) or fit.model.latents:
         raise UnsupportedError("A plan comes from a chain of scores that is fitted to the respondents of its sides.")
     moments, table = fit.core.units, fit.tidy()
-    chain = outcomes(fit.model)
-    sides = {name: "" if s < 0 else moments.sides[s] for name, s in zip(moments.names, moments.side, strict=True)}
+    chain, called = outcomes(fit.model), _planned_sides(moments.sides)
+    sides = {name: "" if s < 0 else called[s] for name, s in zip(moments.names, moments.side, strict=True)}
     own, rows = (table[table["kind"] == kind] for kind in ("link", "icc1"))
     pairs = zip(own["lhs"].astype(str), own["rhs"].astype(str), strict=True)
     links_found = dict(zip(pairs, own["std_all"].astype(float), strict=True))
@@ -83,13 +84,14 @@ def plan_from(
     unread += [name for name in fit.core.bounded if name in between and name not in (icc or {})]
     if unread:
         raise UsageError(
-            f"The pilot says nothing of {', '.join(unread)}: units hardly differ there. Give links= and icc= for it."
+            f"The pilot says nothing of {', '.join(unread)}: units hardly differ there. Give links= and icc= for "
+            "it (--link and --icc of spc power)."
         )
-    counts = {side: moments.counts[moments.counts[:, s] > 0.0, s] for s, side in enumerate(moments.sides)}
+    counts = {side: moments.counts[moments.counts[:, s] > 0.0, s] for s, side in enumerate(called)}
     means = {side: float(own.mean()) for side, own in counts.items()}
     return Plan(
         len(fit.keys) if units is None else units,
-        means | {side: float(n) for side, n in _known(dict(respondents or {}), means, "side").items()},
+        means | {side: float(n) for side, n in _known(_each_wave(respondents or {}, called), means, "side").items()},
         planned,
         {name: sides[name] for name in _causes_first(chain)},
         between,
@@ -97,6 +99,21 @@ def plan_from(
         within=_within(fit),
         waves=waves,
     )
+
+
+def _planned_sides(sides: Sequence[str]) -> list[str]:
+    """Sides without the wave they were asked at, where it is one wave."""
+    bases = [side.partition("_wave_")[0] for side in sides]
+    return [base if bases.count(base) == 1 else side for side, base in zip(sides, bases, strict=True)]
+
+
+def _each_wave(respondents: Mapping[str, float], sides: Sequence[str]) -> dict[str, float]:
+    """Numbers of a side go to each of its waves."""
+    found: dict[str, float] = {}
+    for name, n in respondents.items():
+        waves = [side for side in sides if side.partition("_wave_")[0] == name]
+        found |= dict.fromkeys([name] if name in sides or not waves else waves, n)
+    return found
 
 
 def _known(given: Mapping[Key, float], own: Mapping[Key, float], what: str) -> Mapping[Key, float]:

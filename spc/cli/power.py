@@ -51,6 +51,7 @@ def power(
     """
     from dataclasses import asdict, replace
 
+    from spc.chain.naming import called
     from spc.chain.power import needed_in_words
     from spc.chain.power import power as simulated
     from spc.cli import show
@@ -69,7 +70,7 @@ def power(
         notes = [asdict(note) for note in found.notes()]
         show.as_json({"power": found.table, "needs": found.needs, "glance": found.glance(), "notes": notes})
         return
-    people = " and ".join(f"{n:.3g} {side}s" for side, n in found.plan.respondents.items())
+    people = " and ".join(f"{n:.3g} {called(side)}" for side, n in found.plan.respondents.items())
     show.power(found.table, f"{found.plan.units:,} units of {people}")
     for sentence in needed_in_words(found):
         show.say(sentence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,3 +94,16 @@ def test_items_have_no_plan():
     guests = pd.DataFrame({"shop": shop, "value": f[shop] + rng.normal(size=320)})
     with pytest.raises(UnsupportedError, match="scores"):
         plan_from(fit_two_sided(text, sides={"staff": staff, "guests": guests}, unit="shop", draws=2))
+
+
+def test_a_pilot_of_one_wave_is_a_plan_of_sides_and_one_of_several_has_each_of_them(fit):
+    """Sides of studies with waves are called by them; a plan is for a wave to come."""
+    units = fit.core.units
+    one = replace(fit, core=replace(fit.core, units=replace(units, sides=("staff_wave_2", "guests_wave_3"))))
+    plan = plan_from(one, respondents={"staff": 30})
+    assert dict(plan.sides) == dict(TRUTH.sides)
+    assert plan.respondents["staff"] == 30
+    two = replace(fit, core=replace(fit.core, units=replace(units, sides=("staff_wave_1", "staff_wave_2"))))
+    assert dict(plan_from(two, respondents={"staff": 7}).respondents) == {"staff_wave_1": 7.0, "staff_wave_2": 7.0}
+    with pytest.raises(UsageError, match="no side of the pilot"):
+        plan_from(two, respondents={"guests": 7})
