@@ -16,7 +16,7 @@ from rich.table import Table
 
 from spc.disclosure import ReleasedModel
 from spc.errors import DataError, Finding, SpcError
-from spc.plot.numbers import ends, estimate, wording
+from spc.plot.numbers import ends, estimate, rate, wording
 from spc.plot.numbers import number as figures
 from spc.results import Note
 
@@ -346,7 +346,8 @@ def _retention_model(row: pd.Series, rows: pd.DataFrame) -> str:
 
 
 def _share(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.1%}"
+    """A share in per cent, with one more decimal for each nought before the first figure."""
+    return "" if math.isnan(value) else "".join(rate(value).replace("\N{MINUS SIGN}", "-").split())
 
 
 def _quantity(lhs: str, rhs: str) -> str:

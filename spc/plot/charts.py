@@ -10,7 +10,7 @@ import pandas as pd
 
 from spc.disclosure import ReleasedTable, require_released
 from spc.plot.figure import Chart, Figure, Series, drawing, finish, floats, standin
-from spc.plot.numbers import bracket, count, estimate, money, number, percent, shares, wording
+from spc.plot.numbers import bracket, count, estimate, money, number, percent, rate, shares, wording
 from spc.words import say
 
 __all__ = ["effects_plot", "five_points", "importance_performance", "in_time", "retention_curve", "unit_quality"]
@@ -128,7 +128,7 @@ def retention_curve(table: ReleasedTable, *, period: str = "year", title: str | 
     return finish(title, alt, out[0], chart=Chart("line", (), tuple(lines), x_label, y_label))
 
 
-def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
+def five_points(table: ReleasedTable, *, title: str | None = None, currency: str = "") -> Figure:
     """The firm's own figure, for points and for per cent of retention, beside the range usually quoted.
 
     Parameters
@@ -136,9 +136,11 @@ def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
     table : ReleasedTable
         Tidy rows of a loyalty result: kinds ``uplift_percent``, ``uplift_relative``, ``uplift_constant``,
         ``closed_form`` and ``claim``, all as per cent of customer value; ``claim_terms`` are written below them.
+    currency : str
+        Of what it would cost to win a customer.
     """
     rows = _rows(table, "five_points", ["uplift_percent", "uplift_relative", "uplift_constant", "closed_form", "claim"])
-    terms = _claim_terms(table)
+    terms = _claim_terms(table, currency)
     rows = rows[rows["lhs"] == "uplift_percent"]
     bars = [
         (say(f"plot.five.{words}"), rows[rows["kind"] == kind].iloc[0], colour)
@@ -173,14 +175,15 @@ def five_points(table: ReleasedTable, *, title: str | None = None) -> Figure:
     return finish(title or say("plot.five_title"), say("plot.five_alt", said=said), out[0], chart=chart)
 
 
-def _claim_terms(table: ReleasedTable) -> str:
+def _claim_terms(table: ReleasedTable, currency: str) -> str:
     """Under which one assumption each end of the usual range would come out here, in words; empty for none."""
     rows = _rows(table, "five_points", ["claim_terms"]).dropna(subset=["estimate"])
     said = []
     for name, on, value in zip(rows["lhs"], rows["rhs"], rows["estimate"].astype(float), strict=True):
-        text = money(value, "") if name == "acquisition_cost" else percent(value, 1)
+        words = "margin_fall" if name == "margin_growth" and value < 0 else name
+        text = money(value, currency) if name == "acquisition_cost" else rate(abs(value))
         share = str(on).partition("worth ")[2].partition("%")[0]
-        said.append(say(f"plot.five.{name}", value=text, share=percent(float(share) / 100)))
+        said.append(say(f"plot.five.{words}", value=text, share=percent(float(share) / 100)))
     return say("plot.five_terms", terms=say("list.or").join(said)) if said else ""
 
 

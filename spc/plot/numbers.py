@@ -8,7 +8,7 @@ from spc.words import marked, say
 
 __all__ = [
     "between", "bracket", "count", "ends", "estimate", "money", "money_template", "number", "percent", "plain",
-    "points", "shares", "wording",
+    "points", "rate", "shares", "wording",
 ]  # fmt: skip
 
 _SIGNED = ("EUR", "USD", "GBP", "JPY", "DKK", "NOK")
@@ -47,6 +47,18 @@ def percent(value: float, digits: int = 0) -> str:
     (['28', '%'], ['81.2', '%'])
     """
     return MISSING if not math.isfinite(value) else say("number.percent", value=marked(f"{100 * value:,.{digits}f}"))
+
+
+def rate(value: float) -> str:
+    """A share in per cent with a decimal, and one more for each nought before the first figure.
+
+    Examples
+    --------
+    >>> [rate(x).split()[0] for x in (0.0825, 0.0004, 0.0)]
+    ['8.2', '0.04', '0.0']
+    """
+    small = 0 < abs(value) < 0.0005
+    return percent(value, -math.floor(math.log10(100 * abs(value))) if small else 1)
 
 
 def shares(value: float, low: float, high: float) -> tuple[str, str, str]:

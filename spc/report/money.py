@@ -11,7 +11,7 @@ import pandas as pd
 from spc.disclosure import ReleasedModel
 from spc.plot import five_points, retention_curve
 from spc.plot.charts import in_time
-from spc.plot.numbers import count, ends, estimate, money, percent, points, shares
+from spc.plot.numbers import count, ends, estimate, money, percent, points, rate, shares
 from spc.report.blocks import Block, Column, FactsBlock, FigureBlock, Prose, Section, StatsBlock, TableBlock, table
 from spc.report.books import books_blocks
 from spc.report.material import Material, glance_row, kind_rows, listed, positions
@@ -78,7 +78,7 @@ def written(row: Any, currency: str) -> tuple[str, str, str]:
         value = float(row.estimate)
         if math.isnan(value):
             return say("money.at_none"), "", ""
-        return (money(value, currency) if row.lhs == "acquisition_cost" else percent(value, 1)), "", ""
+        return (money(value, currency) if row.lhs == "acquisition_cost" else rate(value)), "", ""
     if sort in _MONEY:
         return tuple(money(v, currency) for v in values)  # type: ignore[return-value]
     if sort in _SHARE:
@@ -100,7 +100,9 @@ def _loyalty(material: Material, loyalty: ReleasedModel) -> list[Block]:
     if positions(loyalty, "uplift_percent"):
         title = say("money.five_title", more=more_retention(float(terms.points)))
         blocks += [
-            Prose(own_sentence(loyalty)), FigureBlock(five_points(loyalty.tidy, title=title), say("money.five")),
+            Prose(own_sentence(loyalty)), FigureBlock(
+                five_points(loyalty.tidy, title=title, currency=material.currency), say("money.five")
+            ),
         ]  # fmt: skip
     columns = (
         Column(say("money.figure"), _name),
@@ -176,7 +178,7 @@ def _shares_span(low: float, high: float) -> str:
 
 def _name(row: Any) -> str:
     if row.kind == "claim_terms":
-        return say("money.claim_terms", what=str(row.lhs).replace("_", " "))
+        return say("money.claim_terms", what=say(f"money.claim_by.{row.lhs}"))
     if row.kind == "closed_form":
         return say("money.closed_form", name=say(f"money.name.{row.lhs}") if row.lhs in _NAMES else row.lhs)
     return say(f"money.name.{row.kind}")

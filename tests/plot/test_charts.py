@@ -113,3 +113,24 @@ def test_an_empty_table_gives_a_figure(draw, make):
 def test_figures_cannot_be_made_elsewhere():
     with pytest.raises(UsageError, match=r"spc\.plot"):
         Figure("t", "a", "<svg></svg>")
+
+
+def test_what_would_give_the_claim_is_said_in_its_currency_and_with_figures_that_matter():
+    from spc.disclosure import Gate
+    from spc.economics import loyalty_value
+
+    loyal = pd.DataFrame(
+        {"tenure": [60] * 9900 + [30] * 100, "churned": [0] * 9900 + [1] * 100, "margin": [9.0, 11.0] * 5000}
+    )
+    weekly = loyalty_value(loyal, horizon=52, discount=0.0001, period="week", retention_model="constant", draws=100)
+    text = five_points(Gate().model(weekly).tidy, currency="EUR").svg
+    assert "0.0 %" not in text.replace("\u00a0", " ")
+    late = pd.DataFrame(
+        {"tenure": [4] * 600 + [2] * 400, "churned": [0] * 600 + [1] * 400, "margin": [90.0, 110.0] * 500}
+    )
+    cheap = loyalty_value(late, horizon=5, discount=0.02, points=0.3, retention_model="constant", draws=100)
+    figure = five_points(Gate().model(cheap).tidy, currency="EUR")
+    assert "shrink" in figure.svg
+    assert "grow \u2212" not in figure.svg
+    dear = loyalty_value(late, horizon=5, discount=0.1, retention_model="constant", draws=100)
+    assert "\u20ac" in five_points(Gate().model(dear).tidy, currency="EUR").svg
