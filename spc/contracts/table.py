@@ -220,6 +220,8 @@ def _idle_columns(
         column = known[name] if name in known.columns else frame[name].reset_index(drop=True)
         required = name in schema.required
         if blank_cells(column).all():
+            if not blank_cells(frame[name]).all():
+                continue  # what stands there was found to be of another type
             yield make_finding(
                 "empty_column",
                 table,

@@ -275,3 +275,10 @@ def test_a_sound_table_is_read_once_for_checks_and_sums(tmp_path, monkeypatch, s
     monkeypatch.setattr(DuckRelation, "query", lambda self, text: asked.append(text) or query(self, text))
     assert customer_accounts(path, spec=AMOUNTS).cents[:, 0].tolist() == [1235, 300]
     assert len(asked) == 1
+
+
+def test_dates_in_another_order_are_one_finding(plain):
+    """Not that the column is empty, too."""
+    found = plain("customer;date;amount\na;31.01.2026;1,50\nb;28.02.2026;2,50\n")
+    errors = [key for key, finding in found.items() if finding.severity == "error"]
+    assert errors == [("date", "wrong_type")]
