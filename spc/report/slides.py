@@ -308,8 +308,14 @@ def _data(chart: Chart) -> tuple[Any, CategoryChartData | XyChartData]:
             bars.add_series(name, values)
         return XL_CHART_TYPE.COLUMN_STACKED, bars
     for series in chart.series:
-        bars.add_series(_label(series.name or chart.y_label), series.values)
+        bars.add_series(_label(series.name or chart.y_label), _heights(series))
     return XL_CHART_TYPE.BAR_CLUSTERED, bars
+
+
+def _heights(series: Series) -> list[float | None]:
+    """Estimates; the upper end of what is an interval alone, whose bar is not filled."""
+    ends = series.high or (None,) * len(series.values)
+    return [high if value is None else value for value, high in zip(series.values, ends, strict=True)]
 
 
 def _label(text: str) -> str:
@@ -330,6 +336,7 @@ def _steps(series: Series) -> Iterator[tuple[str, list[float]]]:
 def _dress(drawn: Any, chart: Chart, accent: str) -> None:
     """Colours, axis titles, and the ends of intervals."""
     from pptx.dml.color import RGBColor
+    from pptx.enum.chart import XL_TICK_LABEL_POSITION
     from pptx.util import Pt
 
     drawn.has_title = False
@@ -358,18 +365,25 @@ def _dress(drawn: Any, chart: Chart, accent: str) -> None:
             series.format.fill.background()
     if chart.sort != "bridge":
         drawn.category_axis.reverse_order = True
-        drawn.value_axis.minimum_scale, drawn.value_axis.maximum_scale = _whole_span(chart)
+        drawn.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW
+        axis = drawn.value_axis
+        axis.minimum_scale, axis.maximum_scale, axis.major_unit = _whole_span(chart)
         for series, given in zip(plot.series, chart.series, strict=True):
+            for i, value in enumerate(given.values):
+                if value is None:
+                    series.points[i].format.fill.background()
             if given.low:
                 _whiskers(series, given)
 
 
-def _whole_span(chart: Chart) -> tuple[float, float]:
-    """Ends of an axis that shows zero and every interval from end to end, at round numbers."""
+def _whole_span(chart: Chart) -> tuple[float, float, float]:
+    """Ends of an axis that shows zero and every interval from end to end, and its step: all round, zero a step."""
     given = [value for series in chart.series for some in (series.values, series.low, series.high) for value in some]
     known = [0.0, *(value for value in given if value is not None and math.isfinite(value))]
-    step = 10.0 ** math.floor(math.log10(max(known) - min(known) or 1.0)) / 2.0
-    return math.floor(min(known) / step) * step, math.ceil(max(known) / step) * step
+    reach = max(known) - min(known) or 1.0
+    step = 10.0 ** math.floor(math.log10(reach)) / 2.0
+    step *= 1 if reach <= 8 * step else 2 if reach <= 16 * step else 4
+    return math.floor(min(known) / step) * step, math.ceil(max(known) / step) * step, step
 
 
 def _named_points(plot: Any, chart: Chart, accent: str) -> None:
@@ -397,8 +411,8 @@ def _whiskers(series: Any, given: Series) -> None:
     for name, value in (("errBarType", "both"), ("errValType", "cust"), ("noEndCap", "0")):
         etree.SubElement(bars, f"{{{space}}}{name}", val=value)
     reach = {
-        "plus": [_span(value, high) for value, high in zip(given.values, given.high, strict=True)],
-        "minus": [_span(low, value) for value, low in zip(given.values, given.low, strict=True)],
+        "plus": [_span(value, high) for value, high in zip(_heights(given), given.high, strict=True)],
+        "minus": [_span(low, value) for value, low in zip(_heights(given), given.low, strict=True)],
     }
     for name, values in reach.items():
         numbers = etree.SubElement(etree.SubElement(bars, f"{{{space}}}{name}"), f"{{{space}}}numLit")

@@ -23,6 +23,8 @@ from spc.report.formats import targets, written
 
 pptx = pytest.importorskip("pptx")
 openpyxl = pytest.importorskip("openpyxl")
+LOW = pytest.importorskip("pptx.enum.chart").XL_TICK_LABEL_POSITION.LOW
+UNFILLED = pytest.importorskip("pptx.enum.dml").MSO_FILL.BACKGROUND
 
 HOSTILE = '=cmd|" /C calc"!A1'
 
@@ -68,9 +70,9 @@ def test_charts_of_slides_are_native_and_hold_the_numbers_drawn(report, deck) ->
     for shape, figure in zip(drawn, figures, strict=True):
         assert shape._element.nvGraphicFramePr.cNvPr.get("descr") == figure.alt
         if figure.chart.sort not in {"bridge", "line", "scatter"}:
-            assert tuple(shape.chart.plots[0].series[0].values) == pytest.approx(
-                figure.chart.series[0].values, nan_ok=True
-            )
+            series = figure.chart.series[0]
+            whole = [high if value is None else value for value, high in zip(series.values, series.high, strict=True)]
+            assert tuple(shape.chart.plots[0].series[0].values) == pytest.approx(whole, nan_ok=True)
             assert b"errBars" in shape.chart.part.blob
         if figure.chart.sort == "bridge":
             under, more, less = (series.values for series in shape.chart.plots[0].series)
@@ -202,6 +204,18 @@ def test_bars_show_their_intervals_from_end_to_end_and_maps_the_whole_scale(repo
         low, high = (min(0, *filter(None, series.low)), max(0, *filter(None, series.high)))
         assert axis.minimum_scale <= low <= high <= axis.maximum_scale
         assert axis.maximum_scale - axis.minimum_scale < 2.1 * (high - low)
+        assert axis.minimum_scale / axis.major_unit == pytest.approx(round(axis.minimum_scale / axis.major_unit))
+    assert all(chart.category_axis.tick_label_position == LOW for chart, given in pairs if given.sort == "interval")
     maps = [axis.category_axis for axis, given in pairs if given.sort == "scatter"]
     assert maps
     assert {(axis.minimum_scale, axis.maximum_scale) for axis in maps} == {(0.0, 100.0)}
+
+
+def test_what_is_a_range_alone_is_drawn_as_one_on_slides(report: Report, deck) -> None:
+    drawn = [shape.chart for slide in deck.slides for shape in slide.shapes if shape.has_chart]
+    (chart,) = [chart for chart in drawn if "Usually quoted" in chart.plots[0].categories]
+    place = list(chart.plots[0].categories).index("Usually quoted")
+    series = chart.plots[0].series[0]
+    assert series.points[place].format.fill.type == UNFILLED
+    (minus,) = series._element.xpath(f"c:errBars/c:minus/c:numLit/c:pt[@idx={place}]/c:v")
+    assert (series.values[place], float(minus.text)) == pytest.approx((85.0, 60.0))
