@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -196,8 +196,8 @@ def study_levers(
 ) -> Levers:
     """Make the levers of a study ready for a report.
 
-    The levers are those of the study document, else every construct on the way to money (to the last construct, in a
-    study without). Each is moved by about a quarter of the way from today's mean to the best units.
+    The levers are those of the study document, else every construct on the way to money (on the way to the last
+    construct, in a study without). Each is moved by about a quarter of the way from today's mean to the best units.
 
     Parameters
     ----------
@@ -241,7 +241,8 @@ def study_levers(
     route = route if isinstance(route, LedgerRoute) else None
     reach = _reach(observed_range(parts.chain), links.order)
     target = links.order[-1] if route is None else route.node
-    moves = _moves(study, links, target, reach)
+    before = _ancestors(links, target) - (set() if route is not None else {target})
+    moves = _moves(study, links, before, reach)
     outlooks = tuple(
         simulate(parts.chain, parts.loyalty, [move], retention=parts.retention, shapes=parts.shapes, periods=ahead,
                  draws=draws, seed=seed, level=level)
@@ -260,7 +261,7 @@ def _reach(today: pd.DataFrame, order: Sequence[str]) -> dict[str, Reach]:
     return {name: Reach.of(*map(float, row)) for name, row in zip(order, ends, strict=True)}
 
 
-def _moves(study: Study, links: Links, target: str, reach: Mapping[str, Reach]) -> list[Change]:
+def _moves(study: Study, links: Links, before: Set[str], reach: Mapping[str, Reach]) -> list[Change]:
     stated = [
         Change(lever.construct, lever.by or reach[lever.construct].usual, cost=lever.cost,
                running_cost=lever.running_cost, name=lever.label)
@@ -269,7 +270,6 @@ def _moves(study: Study, links: Links, target: str, reach: Mapping[str, Reach]) 
     ]  # fmt: skip
     if stated:
         return stated
-    before = _ancestors(links, target)
     return [Change(name, reach[name].usual) for name in links.order if name in before][:_MOST]
 
 

@@ -81,6 +81,7 @@ def test_without_money_levers_end_at_the_last_construct(study):
     found = study_levers(plain, draws=DRAWS)
     assert found.route is None
     assert found.target == found.links.order[-1]
+    assert found.target not in {outlook.changes[0].node for outlook in found.outlooks}
     assert found.glance()["money"].tolist() == [False]
     assert not (found.tidy()["kind"] == "brings").any()
 
