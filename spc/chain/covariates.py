@@ -273,7 +273,8 @@ def _in(known: set[Hashable], frame: pd.DataFrame, unit: str, weights: Assignmen
     """Respondents all of whose units are known."""
     if weights is None:
         return frame[unit].isin(known)
-    return placed(frame, weights, unit)[unit].isin(known) & weights.inside(frame["customer"], known)
+    here = placed(frame, weights, unit)[unit].isin(known).to_numpy() & weights.inside(frame["customer"], known)
+    return pd.Series(here, index=frame.index)
 
 
 def covariate_columns(values: pd.Series, name: str, place: str) -> dict[str, pd.Series]:

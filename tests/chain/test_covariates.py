@@ -229,6 +229,10 @@ def test_customers_of_a_unit_without_its_covariate_are_left_out():
     assert len(found.keys) == 39
     told = {note.subject: note.text for note in found.notes() if note.code == "no_covariate"}
     assert f"{there} of 500 respondents of guests" in told["guests"]
+    guests = given["sides"]["guests"].sample(frac=1.0, random_state=1)
+    mixed = {**given, "sides": {**given["sides"], "guests": guests}}
+    again = fit_two_sided("value ~ mood", covariates=["size"], **mixed)
+    np.testing.assert_allclose(kind(again, "link")["estimate"], kind(found, "link")["estimate"], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
