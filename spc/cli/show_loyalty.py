@@ -61,6 +61,11 @@ def _numbers(frame: pd.DataFrame, digits: int = 2) -> list[str]:
     ]
 
 
+def _by(name: str) -> str:
+    """What groups are, as a heading says it."""
+    return "year of joining" if name == "joined" else wording(name).lower()
+
+
 def _groups(released: ReleasedModel) -> None:
     frame, row = released.tidy.frame, released.glance.frame.iloc[0]
     by = str(frame["lhs"].iloc[0])
@@ -71,7 +76,7 @@ def _groups(released: ReleasedModel) -> None:
         frame = pd.concat([frame.head(_MOST // 2), frame.tail(_MOST // 2)])
     frame = frame.assign(stay=[_share(x) for x in frame["estimate"]], interval=_shares(frame))
     headings = {"rhs": wording(by), "label": "of whom", "stay": "stay", "interval": "interval"}
-    show.table(frame, headings, f"Retention by {wording(by).lower()}", formats={"stay": str})
+    show.table(frame, headings, f"Retention by {_by(by)}", formats={"stay": str})
     differ = "" if math.isnan(row["p_value"]) else f"One rate for all of them: {show.probability(row['p_value'])}."
     rest = f" {left_out} between are in the tables." if left_out else ""
     show.say(f"{differ}{rest}".strip())
@@ -93,7 +98,7 @@ def _buyers(released: ReleasedModel) -> None:
     headings = {"rhs": wording(by), "label": "of whom", "stay": "stay active", "interval": "interval"}
     more = {"active": "active", "purchases": f"buy a {row['period']}", "spend": "a buy"}
     headings |= {kind: text for kind, text in more.items() if kind in shown}
-    show.table(shown, headings, f"Customers without a contract by {wording(by).lower()}", formats={"stay": str})
+    show.table(shown, headings, f"Customers without a contract by {_by(by)}", formats={"stay": str})
     if not math.isnan(row["p_value"]):
         show.say(f"One model for all of them: {show.probability(row['p_value'])}.")
     if left_out:

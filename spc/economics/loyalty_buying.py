@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -76,14 +76,15 @@ def mean_purchase(
     """Mean purchase over customers and draws of it, from the model of spend; their plain mean where it has none."""
     if "spend" not in ledger or not ledger["spend"].notna().any():
         return None, None
+    models: tuple[Literal["auto", "normal"], ...] = ("auto", "normal")
+    for model in models:
+        try:
+            fit: SpendModel = fit_spend(ledger, model=model)
+        except (UsageError, EstimationError):
+            continue
+        drawn, mean = fit.mean(fit.draws(draws, rng)), float(fit.mean())
+        if np.isfinite(drawn).all() and math.isfinite(mean):
+            return MarginMean(mean, float(drawn.std(ddof=1)), fit.customers, fit.losses), drawn
     seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)
-    try:
-        fit: SpendModel = fit_spend(ledger)
-    except (UsageError, EstimationError):
-        plain = MarginMean(float(seen.mean()), float(seen.std(ddof=1) / math.sqrt(seen.size)), seen.size, 0)
-        return plain, plain.draws(draws, rng)
-    drawn = fit.mean(fit.draws(draws, rng))
-    if not (np.isfinite(drawn).all() and math.isfinite(float(fit.mean()))):
-        fit = fit_spend(ledger, model="normal")
-        drawn = fit.mean(fit.draws(draws, rng))
-    return MarginMean(float(fit.mean()), float(drawn.std(ddof=1)), fit.customers, fit.losses), drawn
+    plain = MarginMean(float(seen.mean()), float(seen.std(ddof=1) / math.sqrt(seen.size)), seen.size, 0)
+    return plain, plain.draws(draws, rng)

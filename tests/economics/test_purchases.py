@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from spc.economics import fit_buying, fit_spend, loyalty_value, purchase_history
 from spc.economics.buyers import BuyersModel
 from spc.economics.hyper import log_hyp2f1
+from spc.economics.loyalty_buying import mean_purchase
 from spc.economics.purchases import (
     Buying,
     Purchases,
@@ -277,3 +278,15 @@ def test_one_price_for_all_is_its_own_mean():
     value = loyalty_value(made, horizon=12, discount=0.01, retention_model="bg-nbd", draws=200)
     row = value.tidy().set_index("kind").loc["margin"]
     assert tuple(row[["estimate", "conf_low", "conf_high"]]) == (25.0, 25.0, 25.0)
+
+
+def test_purchases_that_differ_by_less_than_chance_have_a_plain_mean():
+    for seed in (2, 5, 27):
+        rng = np.random.default_rng(seed)
+        x = rng.poisson(3.0, 120)
+        made = pd.DataFrame({"repeats": x, "recency": np.where(x > 0, 20.0, 0.0), "age": 40.0})
+        made["spend"] = rng.gamma(4.0 * (x + 1), 8.0 / (x + 1))
+        mean, draws = mean_purchase(made, 500, rng)
+        assert mean.estimate == pytest.approx(made.loc[x > 0, "spend"].mean())
+        assert abs(mean.estimate - 32.0) < 4 * mean.std_error
+        assert draws.std() == pytest.approx(mean.std_error, rel=0.15)
