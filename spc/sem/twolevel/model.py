@@ -22,6 +22,7 @@ from spc.sem.engine.optimise import Solution
 from spc.sem.engine.restrictions import Restrictions, restrictions
 from spc.sem.engine.start import WAYS, start_values
 from spc.sem.feasible import best_within
+from spc.sem.inference.robust import few_clusters
 from spc.sem.inference.scaled import Correction, ratio
 from spc.sem.measures import Baseline
 from spc.sem.options import Options
@@ -37,6 +38,8 @@ from spc.spec.table import Model, blocks
 
 __all__ = ["LevelPart", "RowsJoint", "TwoLevel", "fit_levels", "fit_other"]
 
+FEW_FOR_VARIANCES = 150
+"""Clusters below which symmetric intervals of variances between them hold less than they say, by simulation."""
 
 _WORDS: dict[Errors, str] = {
     "observed": "observed information",
@@ -356,7 +359,7 @@ def _result(ready: _Ready, end: _End, options: Options) -> SemFit:
         baseline=Baseline(max(2.0 * gap, 0.0), count - sum(one.npar for one in base)),
         options=options,
         system=system,
-        found=(*_notes(end), *end.notes),
+        found=(*_notes(end), *end.notes, *_few(samples, options)),
         correction=correction,
         levels=replace(facts, df=count - system.npar, words=f"two-level maximum likelihood, {_WORDS[errors]}"),
         seen=tuple(array for one in samples for array in (one.clusters.units.means, one.clusters.units.pooled)),
@@ -416,3 +419,17 @@ def _notes(end: _End) -> tuple[Note, ...]:
     for group in end.groups:
         notes += diagnose.of_group(group.sample.clusters.notes, group.sample.label)
     return tuple(notes)
+
+
+def _few(samples: Sequence[Sample], options: Options) -> tuple[Note, ...]:
+    """What few clusters mean for errors, said of the group that has fewest."""
+    fewest = min(sample.clusters.count for sample in samples)
+    if fewest >= FEW_FOR_VARIANCES:
+        return ()
+    robust = options.estimator == "MLR"
+    said: list[Note] = list(few_clusters(options.cluster or "clusters", fewest)) if robust else []
+    form = "robust_variances" if robust else "variances"
+    said.append(
+        Note.of("few_clusters", "info", "variances between clusters", form, clusters=fewest, enough=FEW_FOR_VARIANCES)
+    )
+    return tuple(said)

@@ -204,7 +204,7 @@ def test_rows_with_holes_are_left_out_and_counted():
     with pytest.warns(DroppedRowsWarning, match="3 of 480"):
         found = fit(FACTOR, frame, cluster="unit")
     assert found.glance()["nobs"].iloc[0] == 477
-    assert [note.code for note in found.notes()] == ["dropped_rows"]
+    assert [note.code for note in found.notes()] == ["dropped_rows", "few_clusters"]
 
 
 def test_a_negative_variance_between_clusters_is_said():
@@ -260,3 +260,31 @@ def test_nested_models_are_compared():
     row = compare(free, equal).tidy().iloc[0]
     expected = MODELS["equal_loadings"]["chisq"] - MODELS["documented"]["chisq"]
     assert row["statistic"] == pytest.approx(expected, rel=1e-4)
+
+
+def teams(count):
+    rng = np.random.default_rng(6)
+    team = np.repeat(np.arange(count), 10)
+    shared = rng.normal(size=count)[team] + rng.normal(size=team.size)
+    items = {name: shared + 0.9 * rng.normal(size=count)[team] + rng.normal(size=team.size) for name in "abc"}
+    return pd.DataFrame({"team": team, "half": np.where(team % 3, "x", "y")} | items)
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "said"),
+    [
+        (60, {}, ["60 clusters: intervals of variances"]),
+        (60, {"estimator": "MLR"}, ["60 clusters: intervals of variances"]),
+        (30, {"estimator": "MLR"}, ["30 clusters: errors and test", "30 clusters: intervals of variances"]),
+        (180, {}, []),
+        (180, {"group": "half"}, ["60 clusters: intervals of variances"]),
+    ],
+)
+def test_few_clusters_are_said_once(count, options, said):
+    """Of several groups the one with fewest counts; a profile is offered where there is one."""
+    notes = [
+        note for note in fit(FACTOR, teams(count), cluster="team", **options).notes() if note.code == "few_clusters"
+    ]
+    assert [note.text.partition(" between")[0].partition(" that allow")[0] for note in notes] == said
+    offered = [note for note in notes if "profile_likelihood" in note.text]
+    assert len(offered) == (0 if "estimator" in options else len(said))
