@@ -124,12 +124,15 @@ class Column:
     source : str
         Column of the released table the text comes from; where it was hidden the cell says so, and where it holds
         numbers the cell keeps its number for exports.
+    value : callable, optional
+        From a row to the number for exports, where it stands in another row of the released tables.
     """
 
     header: str
     text: Callable[[Any], str]
     numeric: bool = False
     source: str = ""
+    value: Callable[[Any], float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,7 @@ def table(
 
 
 def _value(record: Any, column: Column) -> float | None:
-    found = getattr(record, column.source, None) if column.source else None
+    found = column.value(record) if column.value else getattr(record, column.source, None) if column.source else None
     return float(found) if isinstance(found, int | float) and not math.isnan(found) else None
 
 

@@ -78,16 +78,19 @@ def _blocks(material: Material, model: ReleasedModel, found: Ranked) -> list[Blo
     labels = material.labels
     lookup = {(row.kind, row.lhs): row.estimate for row in listed(kind_rows(model, "performance", "coefficient"))}
 
-    def looked_up(kind: str) -> Any:
-        return lambda row: number(float(lookup.get((kind, row.lhs), float("nan"))))
+    def looked_up(header: str, kind: str) -> Column:
+        def value(row: Any) -> float:
+            return float(lookup.get((kind, row.lhs), float("nan")))
+
+        return Column(header, lambda row: number(value(row)), True, value=value)
 
     columns = (
         Column(say("drivers.driver"), lambda row: label_of(row.lhs, labels)),
         Column(say("drivers.share"), lambda row: share_text(found.share[row.lhs]), True, "std_all"),
         Column(say("drivers.importance"), size, True, "estimate"),
         Column(say("table.interval"), interval, True),
-        Column(say("drivers.coefficient"), looked_up("coefficient"), True),
-        Column(say("drivers.performance"), looked_up("performance"), True),
+        looked_up(say("drivers.coefficient"), "coefficient"),
+        looked_up(say("drivers.performance"), "performance"),
     )
     title = say("drivers.title", outcome=found.outcome)
     blocks: list[Block] = [Prose(drivers_sentence(material, found))]

@@ -70,7 +70,8 @@ def _best_levers(material: Material) -> TableBlock | None:
         Column(say("glance.step"), lambda row: signed_step(row.estimate), True, "estimate"),
         *((Column(say("glance.cost"), lambda row: money(by_name[row.lhs]["cost"], material.currency), True),)
           if costed else ()),
-        Column(say("glance.profit"), lambda row: money(by_name[row.lhs]["brings"], material.currency), True),
+        Column(say("glance.profit"), lambda row: money(by_name[row.lhs]["brings"], material.currency), True,
+               value=lambda row: by_name[row.lhs]["brings"]),
         Column(say("table.interval"), lambda row: money_span(by_name[row.lhs]["interval"], material.currency), True),
         *((Column(say("glance.per_cost"), lambda row: number(by_name[row.lhs]["per_cost"]), True),
            Column(say("glance.loss"), lambda row: percent(by_name[row.lhs]["loss"], 1), True)) if costed else ()),

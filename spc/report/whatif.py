@@ -121,17 +121,24 @@ def _table(material: Material, model: ReleasedModel) -> TableBlock:
 
     columns = [
         Column(say("glance.lever"), lambda row: lever_name(material, rows[row.lhs])),
-        Column(say("whatif.today"), lambda row: number(today[row.lhs].estimate), True),
+        Column(
+            say("whatif.today"),
+            lambda row: number(today[row.lhs].estimate),
+            True,
+            value=lambda row: float(today[row.lhs].estimate),
+        ),
         Column(say("whatif.reach"), lambda row: _ends(today[row.lhs]), True),
         Column(say("whatif.step"), lambda row: signed_step(row.estimate), True, "estimate"),
         Column(say("whatif.end_moves", end=begin(end)), moved, True),
     ]
     if bool(terms.money):
         columns += [
-            Column(say("whatif.brings"), lambda row: money_text(rows[row.lhs]["brings"], material.currency), True),
+            Column(say("whatif.brings"), lambda row: money_text(rows[row.lhs]["brings"], material.currency), True,
+                   value=lambda row: rows[row.lhs]["brings"]),
             Column(say("whatif.money_interval"),
                    lambda row: money_span(rows[row.lhs]["interval"], material.currency), True),
-            Column(say("glance.loss"), lambda row: percent(rows[row.lhs]["loss"], 1), True),
+            Column(say("glance.loss"), lambda row: percent(rows[row.lhs]["loss"], 1), True,
+                   value=lambda row: rows[row.lhs]["loss"]),
         ]  # fmt: skip
     places = [i for i, row in enumerate(listed(model.tidy.frame)) if row.kind == "lever"]
     note = say("whatif.table_note", horizon=look_ahead(model))

@@ -121,6 +121,11 @@ def test_workbook_holds_every_table_as_numbers_and_nothing_that_runs(report) -> 
             for j, value in enumerate(values):
                 if value is not None:
                     assert sheet.cell(4 + i, 1 + j).value == pytest.approx(value)
+    numbers = {(block.caption, head.header) for block in blocks(report, TableBlock)
+               for head, column in zip(block.columns, zip(*block.values, strict=True), strict=True)
+               if any(value is not None for value in column)}  # fmt: skip
+    assert {("One step of each lever", "Today"), ("One step of each lever", "Brings, less cost")} <= numbers
+    assert ("Drivers of customer loyalty", "Performance, 0–100") in numbers
     for block in blocks(report, NotesBlock):
         assert all(safe_cell(note.text) in texts for note in block.notes)
 
