@@ -155,7 +155,7 @@ def peer_gaps(
     for name in sorted(set(peers[here])):
         own = peers == name
         for k in lines:
-            table, mean, spread, middle = _line_gaps(accounts, k, here & own, whole & own, level)
+            table, mean, spread, middle = _line_gaps(accounts, k, here & own, (whole & own, whole), level)
             line = accounts.lines[k]
             rows.append({"lhs": line, "rhs": name, "group": period, "kind": "peer_rate", "estimate": mean,
                          "std_error": spread, "statistic": float(len(table))})  # fmt: skip
@@ -180,13 +180,19 @@ def peer_gaps(
 
 
 def _line_gaps(
-    accounts: CustomerAccounts, k: int, here: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_], level: float
+    accounts: CustomerAccounts,
+    k: int,
+    here: npt.NDArray[np.bool_],
+    known: tuple[npt.NDArray[np.bool_], ...],
+    level: float,
 ) -> tuple[pd.DataFrame, float, float, float]:
-    """Gaps of one line among peers, the peers' rate, the spread of true rates and the weight in the middle."""
+    """Gaps of one line among peers, the peers' rate, the spread of true rates and the weight in the middle.
+
+    Chance is read from the periods of the first accounts in ``known`` that are enough: the peers', else everybody's.
+    """
     cost, revenue = accounts.money(accounts.cents[:, k]), accounts.money(accounts.net_revenue)
-    noise = None
-    if len(accounts.all_periods) > 1:
-        noise = period_noise(cost[whole], revenue[whole], pd.factorize(accounts.customers[whole])[0])
+    tries = (period_noise(cost[own], revenue[own], pd.factorize(accounts.customers[own])[0]) for own in known)
+    noise = next((found for found in tries if found is not None), None)
     own, size = cost[here] / revenue[here], revenue[here]
     mean, spread, middle = float(cost[here].sum()) / float(size.sum()), np.nan, np.nan
     near = low = high = np.full(len(own), np.nan)

@@ -143,3 +143,13 @@ def test_few_customers_in_two_periods_are_not_called_one_period():
     said = " ".join(note.text for note in result.notes())
     assert "one period" not in said
     assert "too few customers are there in two periods" in said.lower()
+
+
+def test_few_peers_share_the_chance_of_all_customers():
+    """Five peers in two periods say too little of chance; the sixty of the books say enough."""
+    people = pd.DataFrame({"customer": np.arange(60), "segment": [f"s{i % 12}" for i in range(60)]})
+    result = peer_gaps({"transactions": two_years(dear=[7]), "customers": people}, by="segment")
+    assert result.augment()["conf_low"].notna().all()
+    assert not {"funnel", "chance_unknown"} & {note.code for note in result.notes()}
+    first = result.tidy().query("kind == 'gap'").iloc[0]
+    assert (first["lhs"], first["label"]) == ("7", "beyond chance")
