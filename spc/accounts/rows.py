@@ -237,8 +237,10 @@ def _with_numbers(relation: Relation, drivers: Sequence[CostDriver], *, wide: bo
     cells = []
     for name, alias in numbers.items():
         cell = quoted(name)
-        whole = f"CASE WHEN length({cell}) <= {_LONGEST} THEN TRY_CAST({cell} AS DECIMAL(28, 10)) END"
-        cells.append(f"{whole if wide else f'TRY_CAST({cell} AS DECIMAL(18, 8))'} AS {alias}")
+        number = f"TRY_CAST({cell} AS DECIMAL({'28, 10' if wide else '18, 8'}))"
+        if wide or relation.way == "spark":  # Java takes minutes over ten million digits
+            number = f"CASE WHEN length({cell}) <= {_LONGEST} THEN {number} END"
+        cells.append(f"{number} AS {alias}")
     return f"(SELECT *, {', '.join(cells)} FROM {{source}})", numbers  # noqa: S608 - quoted
 
 
