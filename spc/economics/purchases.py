@@ -56,8 +56,8 @@ class Purchases:
 def purchase_history(transactions: pd.DataFrame, *, until: object = None, period: str = "week") -> pd.DataFrame:
     """Repeat purchases, recency, age and mean spend of every customer, from transactions.
 
-    Purchases of one day count as one. Only amounts above nought are purchases; credit notes and returns are taken off
-    the mean spend of the customer they belong to.
+    Purchases of one day count as one. Only amounts above nought are purchases; credit notes and returns after the first
+    day are taken off the mean spend of the customer they belong to.
 
     Parameters
     ----------
@@ -71,7 +71,8 @@ def purchase_history(transactions: pd.DataFrame, *, until: object = None, period
     Returns
     -------
     DataFrame
-        Index ``customer``; columns ``repeats, recency, age`` and, with amounts, ``spend`` (mean of a purchase).
+        Index ``customer``; columns ``repeats, recency, age`` and, with amounts, ``spend``: the mean of the repeat
+        purchases, which :func:`fit_spend` counts with (Fader & Hardie 2013), missing where there are none.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def purchase_history(transactions: pd.DataFrame, *, until: object = None, period
     >>> rows = pd.DataFrame({"customer": ["a", "a", "b"], "date": ["2026-01-01", "2026-01-15", "2026-01-08"],
     ...                      "amount": [10.0, 30.0, 5.0]})
     >>> purchase_history(rows, until="2026-01-29").to_dict("list")
-    {'repeats': [1, 0], 'recency': [2.0, 0.0], 'age': [4.0, 3.0], 'spend': [20.0, 5.0]}
+    {'repeats': [1, 0], 'recency': [2.0, 0.0], 'age': [4.0, 3.0], 'spend': [30.0, nan]}
     """
     days = _days(period)
     missing = [name for name in ("customer", "date") if name not in transactions]
@@ -107,7 +108,8 @@ def purchase_history(transactions: pd.DataFrame, *, until: object = None, period
         }
     )
     if "amount" in table:
-        found["spend"] = rows.groupby("customer")["amount"].sum() / bought["nunique"]
+        after = rows[rows["date"] > rows["customer"].map(bought["min"])]
+        found["spend"] = (after.groupby("customer")["amount"].sum() / found["repeats"]).where(found["repeats"] > 0)
     return found[found["age"] > 0]
 
 

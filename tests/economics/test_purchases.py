@@ -222,12 +222,30 @@ def test_history_from_transactions():
         }
     )
     got = purchase_history(rows, until="2026-01-29")
-    assert got.loc["a"].tolist() == [1, 2.0, 4.0, 19.5]
+    assert got.loc["a"].tolist() == [1, 2.0, 4.0, 24.0]
+    assert np.isnan(got.loc["b", "spend"])
     assert got["repeats"].tolist() == [1, 0]
     with pytest.raises(UsageError, match="week"):
         purchase_history(rows, period="fortnight")
     with pytest.raises(DataError):
         purchase_history(rows.drop(columns="date"))
+
+
+def test_the_spread_of_purchases_is_that_of_the_purchases_counted():
+    rng = np.random.default_rng(5)
+    days = pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(6) * 7, unit="D")
+    kept = rng.integers(2, 7, 1500)
+    liking = rng.normal(50.0, 10.0, 1500)
+    rows = pd.DataFrame(
+        {
+            "customer": np.repeat(np.arange(1500), kept),
+            "date": np.concatenate([days[:n] for n in kept]),
+            "amount": np.repeat(liking, kept) + rng.normal(0.0, 15.0, kept.sum()),
+        }
+    )
+    fit = fit_spend(purchase_history(rows[rows["amount"] > 0], until="2026-03-01"), model="normal")
+    assert fit.parameters["between"] == pytest.approx(10.0, abs=1.0)
+    assert fit.parameters["within"] == pytest.approx(15.0, abs=0.6)
 
 
 @pytest.mark.parametrize(
@@ -258,9 +276,11 @@ def test_a_firm_with_nothing_but_sales_lines(tmp_path):
     rng = np.random.default_rng(1)
     rows = []
     for name in range(300):
-        day, rate, stop = rng.uniform(0, 300), rng.gamma(0.9, 0.03), rng.beta(0.8, 2.5)
+        day, rate, stop, liking = rng.uniform(0, 300), rng.gamma(0.9, 0.03), rng.beta(0.8, 2.5), rng.gamma(5, 2)
         while day < 730:
-            rows.append((name, pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(day)), round(rng.gamma(4, 10), 2)))
+            rows.append(
+                (name, pd.Timestamp("2024-01-01") + pd.Timedelta(days=int(day)), round(rng.gamma(4, liking), 2))
+            )
             day = math.inf if rng.random() < stop else day + 1 + rng.exponential(1 / rate)
     sales = pd.DataFrame(rows, columns=["customer", "date", "amount"])
     sales.to_csv(tmp_path / "sales.csv", index=False)
