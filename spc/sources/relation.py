@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DuckRelation", "Relation", "open_relation", "read_relation"]
 
 _BLANK = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "#N/A", ".")
+_LINE = 2**25
 _WANTED = {"parquet": "Parquet files of the same columns", "duckdb": "a DuckDB file", "csv": "a table as text in UTF-8",
            "frame": "a DataFrame"}  # fmt: skip
 
@@ -187,7 +188,8 @@ def open_relation(data: Any, *, table: str | None = None, name: str | None = Non
             return _described(replace(empty, source=chosen_table(connection, Request(path, label, table))))
     if way == "csv":
         blanks = ", ".join(f"'{word}'" for word in _BLANK)
-        text = f"read_csv(?, header = true, all_varchar = true, nullstr = [{blanks}], max_line_size = 33554432)"
+        sizes = f"max_line_size = {_LINE}, buffer_size = {_LINE}"  # a buffer is what one processor reads
+        text = f"read_csv(?, header = true, all_varchar = true, nullstr = [{blanks}], {sizes})"
         return _described(DuckRelation(label, "csv", {}, text, (glob.escape(str(path)),), path))
     if way is None:
         raise unknown_format(path, label)
