@@ -82,8 +82,6 @@ RULES: Mapping[str, str] = MappingProxyType(
         "broken_cent": "An amount with parts of the smallest unit of money.",
         "too_large": "An amount so large that its smallest unit is not known.",
         "repeated_row": "A row of sales that says the same as an earlier one in every column.",
-        "too_large": "An amount so large that its smallest unit is not known.",
-        "repeated_row": "A row of sales the same as an earlier one in every column, and no number to tell them apart.",
         "credit_without_invoice": "A return or credit note that names no sale.",
         "infinite_amount": "An amount without end.",
         "future_date": "A date after the last day of the books.",
