@@ -147,6 +147,7 @@ MAKERS = {
     "HazardFit": lambda m: spc.fit_hazard(m.ledger, ["x"]),
     "RetentionGroups": lambda m: retention_by(m.ledger.assign(segment=m.ledger["unit"] % 2), by="segment"),
     "MarketQuality": lambda m: spc.relative_nps([10] * 50 + [7] * 30, [9] * 40 + [0] * 30),
+    "BuyingGroups": lambda m: spc.buying_by(m.purchases.assign(segment=np.arange(len(m.purchases)) % 2), by="segment"),
     "BuyingModel": lambda m: spc.fit_buying(m.purchases),
     "SpendModel": lambda m: spc.fit_spend(m.purchases),
     "BetaGeometric": lambda m: spc.fit_beta_geometric(m.table),
