@@ -193,19 +193,19 @@ def _rows(
     """Purchases of each customer, the group of each, and what time is counted in."""
     tables: Mapping[str, pd.DataFrame]
     if isinstance(data, pd.DataFrame):
-        unit = period or "week"
-        tables = {"transactions" if {"customer", "date"} <= set(data.columns) else "customers": data}
+        sales = {"customer", "date"} <= set(data.columns)
+        unit = period or ("week" if sales else "period")
+        tables = {"transactions" if sales else "customers": data}
     else:
         own = window_of(data)
         unit, until, tables = period or own.period, own.until if until is None else until, data.tables
     customers = tables.get("customers", pd.DataFrame())
-    if "transactions" not in tables:
-        unit = unit if period or not isinstance(data, pd.DataFrame) else "period"
-        return customers, pd.Series() if by == "tenure" else _column(customers, by, "customers"), unit
-    lines = tables["transactions"]
-    history = purchase_history(lines, until=until, period=unit)
+    lines = tables.get("transactions")
+    history = customers if lines is None else purchase_history(lines, until=until, period=unit)
     if by == "tenure":
         return history, pd.Series(), unit
+    if lines is None:
+        return history, _column(customers, by, "customers"), unit
     if by in customers:
         names = customers.set_index("customer")[by]
     else:

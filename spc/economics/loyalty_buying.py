@@ -73,8 +73,14 @@ def buying_parts(customers: pd.DataFrame, terms: LoyaltyTerms, until: object, dr
 def mean_purchase(
     ledger: pd.DataFrame, draws: int, rng: np.random.Generator
 ) -> tuple[MarginMean | None, FloatArray | None]:
-    """Mean purchase over customers and draws of it, from the model of spend; their plain mean where it has none."""
-    if "spend" not in ledger or not ledger["spend"].notna().any():
+    """Mean purchase over customers and draws of it, from the model of spend; their plain mean where it has none.
+
+    None where fewer than two customers came back with money: one tells nothing of how customers differ.
+    """
+    if "spend" not in ledger:
+        return None, None
+    seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)
+    if seen.size < 2:
         return None, None
     models: tuple[Literal["auto", "normal"], ...] = ("auto", "normal")
     for model in models:
@@ -85,6 +91,5 @@ def mean_purchase(
         drawn, mean = fit.mean(fit.draws(draws, rng)), float(fit.mean())
         if np.isfinite(drawn).all() and math.isfinite(mean):
             return MarginMean(mean, float(drawn.std(ddof=1)), fit.customers, fit.losses), drawn
-    seen = ledger.loc[(ledger["repeats"] > 0) & ledger["spend"].notna(), "spend"].to_numpy(dtype=float)
     plain = MarginMean(float(seen.mean()), float(seen.std(ddof=1) / math.sqrt(seen.size)), seen.size, 0)
     return plain, plain.draws(draws, rng)

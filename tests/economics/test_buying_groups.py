@@ -7,6 +7,7 @@ import pytest
 from spc.economics import buying_by, fit_buying, fit_spend, loyalty_results, loyalty_value, purchase_history
 from spc.economics.buyers import buyers_at
 from spc.economics.groups import OTHERS
+from spc.economics.loyalty_buying import mean_purchase
 from spc.economics.purchases import grouped, purchases_of
 from spc.errors import DataError, UsageError
 from spc.results import TIDY_COLUMNS, Result
@@ -117,6 +118,18 @@ def test_small_groups_go_together_and_those_without_a_model_are_said(table):
     assert np.isnan(figures(found, "retention").loc["new", "estimate"])
     assert {note.code for note in found.notes()} == {"not_contractual", "groups_without_model"}
     assert math.isnan(found.p_value)
+
+
+@pytest.mark.parametrize("came_back", [0, 1])
+def test_a_mean_purchase_needs_two_who_came_back(table, came_back):
+    young = table.assign(age=np.where(table.index < 60, 1.0, table["age"]), spend=20.0 + table.index % 7)
+    young.loc[young.index < 60, ["repeats", "recency"]] = 0
+    young.loc[young.index < came_back, ["repeats", "recency"]] = [1, 0.5]
+    young = young[(young["recency"] <= young["age"])]
+    first = young[young["age"] == 1.0]
+    assert mean_purchase(first, 50, np.random.default_rng(1)) == (None, None)
+    found = figures(buying_by(young, by="tenure"), "spend")
+    assert np.isfinite(found[["estimate", "conf_low", "conf_high"]].to_numpy(dtype=float)).all()
 
 
 def sales(n=300):
