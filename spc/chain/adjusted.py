@@ -16,7 +16,7 @@ import pandas as pd
 from spc.chain.covariates import covariate_columns
 from spc.chain.naming import called
 from spc.chain.rows import AnalysisRows, at_wave
-from spc.errors import SingularInformationError
+from spc.errors import DataError, SingularInformationError
 from spc.linalg import FloatArray
 from spc.results import Note
 from spc.study import Study
@@ -60,7 +60,7 @@ def adjusted_rows(study: Study, rows: AnalysisRows) -> tuple[AnalysisRows, list[
     Raises
     ------
     DataError
-        A covariate that does not vary, or has too many categories.
+        A covariate that does not vary, or has too many categories; too few rows have all covariates and scores.
     SingularInformationError
         Covariates that are not told apart.
     """
@@ -90,7 +90,7 @@ def _of_persons(study: Study, rows: AnalysisRows) -> tuple[pd.DataFrame, pd.Data
     frame = pd.concat([rows.scores, rows.items], axis=1)
     frame = frame.loc[:, ~frame.columns.duplicated()]
     whole = frame.notna().all(axis=1)
-    out = pd.DataFrame({name: _without(frame[name], design, whole) for name in map(str, frame)})
+    out = pd.DataFrame({name: _without(frame[name], design, whole, table) for name in map(str, frame)})
     return out[rows.scores.columns], out[rows.items.columns], _lacking(design, table, known.columns.tolist())
 
 
@@ -105,8 +105,9 @@ def _of_units(study: Study, rows: AnalysisRows) -> tuple[pd.DataFrame, pd.DataFr
         design = _design(table[own], book[name].table)
         unit = table["unit"]
         inside = design - design.groupby(unit).transform("mean")
-        slopes = _slopes(score(table, book[name]).groupby(unit).transform(lambda each: each - each.mean()), inside)
-        rest = score(table, book[name]) - (design - design.mean()) @ slopes
+        given = score(table, book[name])
+        slopes = _slopes(given.groupby(unit).transform(lambda each: each - each.mean()), inside, book[name].table)
+        rest = given - (design - design.mean()) @ slopes
         scores[name] = rest.groupby(unit).mean().reindex(scores.index)
         notes += _lacking(design, book[name].table, own)
     of_units = unit_covariates(study)
@@ -114,7 +115,7 @@ def _of_units(study: Study, rows: AnalysisRows) -> tuple[pd.DataFrame, pd.DataFr
         known = of_units.set_index("unit").reindex(scores.index)
         design = _design(known, "units")
         whole = scores.notna().all(axis=1)
-        scores = pd.DataFrame({name: _without(scores[name], design, whole) for name in map(str, scores)})
+        scores = pd.DataFrame({name: _without(scores[name], design, whole, "units") for name in map(str, scores)})
         notes += _lacking(design, "units", known.columns.tolist())
     return scores, rows.items, list(dict.fromkeys(notes))
 
@@ -130,19 +131,23 @@ def _design(known: pd.DataFrame, table: str) -> pd.DataFrame:
     return pd.DataFrame(columns, index=known.index[here]).reindex(known.index)
 
 
-def _without(values: pd.Series, design: pd.DataFrame, used: pd.Series[bool]) -> pd.Series:
+def _without(values: pd.Series, design: pd.DataFrame, used: pd.Series[bool], table: str) -> pd.Series:
     """A variable without what least squares over the rows used find in it; missing where a covariate is."""
     used = used & design.notna().all(axis=1)
     middle = design[used].mean()
     apart = design - middle
     level = values[used].astype(float)
-    slopes = _slopes((level - level.mean()).reindex(values.index), apart.where(used))
+    slopes = _slopes((level - level.mean()).reindex(values.index), apart.where(used), table)
     return values - pd.Series(apart.to_numpy() @ slopes, values.index)
 
 
-def _slopes(values: pd.Series, design: pd.DataFrame) -> FloatArray:
+def _slopes(values: pd.Series, design: pd.DataFrame, table: str) -> FloatArray:
     here = values.notna() & design.notna().all(axis=1)
     x = design[here].to_numpy(dtype=np.float64)
+    if len(x) <= x.shape[1]:
+        found = f"{len(x)} rows that have all covariates and all scores"
+        expected = f"more than the {x.shape[1]} columns of the covariates"
+        raise DataError.of(table, None, "too_few_rows", found, expected, "Leave out a covariate that is seldom known.")
     spread = np.sqrt((x**2).mean(axis=0))
     if (spread <= 0.0).any() or np.linalg.svd(x / spread, compute_uv=False)[-1] < _ALIKE * np.sqrt(len(x)):
         raise SingularInformationError(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import spc
-from spc.errors import DroppedRowsWarning, SingularInformationError
+from spc.errors import DataError, DroppedRowsWarning, SingularInformationError
 from spc.regression import link_regressions
 
 DOCUMENT = """
@@ -151,4 +151,17 @@ def test_a_covariate_that_follows_from_others_is_named_as_such(tmp_path):
     table, _ = staff(6)
     asked = study(tmp_path, table.assign(again=2 * table["tenure"]), ["tenure", "again"])
     with pytest.raises(SingularInformationError, match="told apart"):
+        spc.fit_chain(asked, draws=10)
+
+
+def test_covariates_of_rows_without_scores_are_refused(tmp_path):
+    table, units = staff(4, 600, 40)
+    half = np.arange(600) < 300
+    answers = {name: table[name].where(~half) for name in ("q1", "q2", "q3")}
+    people = table.assign(tenure=table["tenure"].where(half), **answers)
+    with pytest.raises(DataError, match="0 rows that have all covariates and all scores"):
+        spc.fit_chain(study(tmp_path, people, ["tenure"]), draws=10)
+    few = units.assign(size=units["size"].where(units.index < 20), profit=units["profit"].where(units.index >= 20))
+    asked = study(tmp_path, table, ["size"], model="mood ~ quality\nprofit ~ mood", units=few, method="unit_means")
+    with pytest.raises(DataError, match="0 rows that have all covariates"):
         spc.fit_chain(asked, draws=10)
