@@ -54,7 +54,7 @@ def plain_values(frame: pd.DataFrame, names: list[str]) -> FloatArray | None:
         return None
     try:
         values = frame.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return values if _one_array_of_numbers(frame, values) or kinds_of_columns(frame) <= _PLAIN else None
 

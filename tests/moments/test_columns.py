@@ -34,13 +34,14 @@ def test_numbers_are_read_in_one_step(columns):
         {"a": ["1", "2", "2"], "b": ["1", "2", "2"]},
         {"a": ["1", "2", "2"], "b": ONE},
         {"a": np.array(ONE, dtype=object), "b": np.array(ONE, dtype=object)},
+        {"a": np.array([10**400, 2, 2], dtype=object), "b": ONE},
         {"a": pd.to_datetime(ONE), "b": pd.to_datetime(ONE)},
         {"a": pd.to_timedelta(ONE), "b": pd.to_timedelta(ONE)},
         {"a": pd.array(ONE, dtype="Float64"), "b": pd.array([1, None, 2], dtype="Int64")},
     ],
     ids=[
-        "a category", "categories", "a category beside numbers", "text", "text beside numbers", "objects", "dates",
-        "durations", "nullable numbers",
+        "a category", "categories", "a category beside numbers", "text", "text beside numbers", "objects",
+        "beyond any float", "dates", "durations", "nullable numbers",
     ],
 )  # fmt: skip
 def test_columns_that_only_turn_into_numbers_need_a_closer_look(columns):
