@@ -94,7 +94,7 @@ def _column_faults(frame: pd.DataFrame, names: Sequence[str]) -> list[Finding]:
                 "data", name, "not_numeric", "categories", "numbers",
                 "Number them (.cat.codes), or name an estimator for ordered items, such as WLSMV.",
             )  # fmt: skip
-        elif not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
+        elif not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
             finding = Finding(
                 "data", name, "not_numeric", f"values of type {column.dtype}", "numbers",
                 "Convert it, for instance with pandas.to_numeric, or leave it out.",

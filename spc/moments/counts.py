@@ -233,6 +233,8 @@ def _levels(column: pd.Series[Any]) -> tuple[Any, ...] | Finding:
             "Number the answers, or give them an order with pandas.Categorical(..., ordered=True).",
         )  # fmt: skip
     values = np.unique(column.dropna().to_numpy(dtype=np.float64))
+    if np.isinf(values).any():
+        return _fault(name, "infinite", "infinite values", "whole numbers, one a category", "Set to missing.")
     if not np.array_equal(values, np.round(values)):
         off = values[values != np.round(values)][0]
         return _fault(

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spc.moments.columns import plain_values
+from spc.errors import DataError
+from spc.moments.columns import numeric_values, plain_values
 
 ONE = [1.0, 2.0, 2.0]
 
@@ -47,3 +48,9 @@ def test_numbers_are_read_in_one_step(columns):
 def test_columns_that_only_turn_into_numbers_need_a_closer_look(columns):
     frame = pd.DataFrame(columns)
     assert plain_values(frame, list(frame)) is None
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_half_of_a_complex_number_is_no_number():
+    with pytest.raises(DataError, match="complex128"):
+        numeric_values(pd.DataFrame({"a": np.array(ONE) + 1j, "b": ONE}), ["a", "b"])

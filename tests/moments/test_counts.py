@@ -50,6 +50,7 @@ def test_continuous_columns_keep_their_values() -> None:
         ([1, 1, 1, 1], "only the answer 1"),
         ([np.nan, np.nan, np.nan, np.nan], "no answers"),
         ([1.5, 2, 3, 1], "values such as 1.5"),
+        ([1, 2, np.inf, 1], "infinite values"),
         (["a", "b", "a", "b"], "whole numbers or an ordered categorical"),
         (pd.Categorical(["a", "b", "a", "b"]), "without an order"),
     ],
