@@ -127,12 +127,17 @@ def estimates(fit):
 
 @pytest.mark.filterwarnings("ignore::spc.SpcWarning")
 @pytest.mark.parametrize(
-    "options", [{}, {"estimator": "MLR"}, {"missing": "fiml"}, {"group": "site", "group_equal": ["loadings"]}]
+    "options",
+    [
+        *({"estimator": name} for name in ("ML", "MLM", "MLR", "GLS", "ULS", "WLS")),
+        {"missing": "fiml"},
+        {"group": "site", "group_equal": ["loadings"]},
+    ],
 )
 def test_fits_are_those_of_the_rows(options):
     frame = rows()
     one, other = (spc.fit(MODEL, data, **options) for data in (far(frame), frame))
-    assert np.allclose(estimates(one), estimates(other), rtol=1e-6, atol=1e-7, equal_nan=True)
+    assert np.allclose(estimates(one), estimates(other), rtol=1e-9, atol=1e-10, equal_nan=True)
 
 
 def test_two_sides():
